@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole files in and out; a file is replaced whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "octconv/base/api.h"
+
+namespace octconv {
+
+/// The bytes of a file.
+/// @throws FileError if it cannot be read, is a folder, or is larger than `max_bytes`
+[[nodiscard]] OCTCONV_API std::string read_file(const std::filesystem::path& path,
+                                                std::int64_t max_bytes = std::int64_t{1} << 34);
+
+/// Replaces `path` by `bytes`: written to a temporary name beside it, synced, renamed.
+///
+/// Whenever the process or machine stops, `path` holds either its old contents or all of the new.
+/// @throws FileError (naming the path and the reason) and leaves no temporary file
+OCTCONV_API void write_file(const std::filesystem::path& path, std::string_view bytes);
+
+/// Makes a folder and those above it.
+/// @throws FileError if it cannot be made, is a file, or cannot be written to
+OCTCONV_API void make_folder(const std::filesystem::path& path);
+
+}  // namespace octconv

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small helpers for messages.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octconv/base/api.h"
+
+namespace octconv {
+
+/// "a, b, c".
+[[nodiscard]] OCTCONV_API std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
+/// The candidate with the smallest edit distance to `name`, or "" if none is within half its length.
+[[nodiscard]] OCTCONV_API std::string nearest_name(std::string_view name,
+                                                   const std::vector<std::string>& candidates);
+
+}  // namespace octconv

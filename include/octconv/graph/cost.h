@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a network costs: multiply-adds, parameters, activation elements.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/graph.h"
+
+namespace octconv {
+
+struct PathCost {
+  std::string_view path;  ///< "high_to_high" and so on; "linear" for a fully connected layer
+  std::int64_t macs = 0;
+};
+
+/// Cost of one node for one image.
+struct NodeCost {
+  NodeId node = -1;
+  std::int64_t macs = 0;    ///< multiply-adds of convolutions and linear layers, without bias
+  std::int64_t params = 0;  ///< trained parameters that the node reads
+  std::int64_t high_elements = 0;  ///< of its value, on the full grid
+  std::int64_t low_elements = 0;   ///< of its value, on the low grid
+  std::vector<PathCost> paths;
+};
+
+struct Cost {
+  std::int64_t macs = 0;
+  std::int64_t params = 0;
+  std::int64_t activation_elements = 0;  ///< sum over all values but the inputs
+  std::vector<NodeCost> nodes;           ///< one per node, in order
+};
+
+/// Counts for one image of these extents. Agrees with the article's counts (a multiply-add is one operation;
+/// pooling, upsampling, additions and batch norm are not counted).
+/// @throws InvalidArgument if the extents do not fit the network
+[[nodiscard]] OCTCONV_API Cost cost(const Graph& graph, const Shape& extents);
+
+}  // namespace octconv

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network as data. Every node makes one value; every value knows how many of its channels are low.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/ops.h"
+#include "octconv/octave/channel_split.h"
+#include "octconv/octave/conv.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv {
+
+/// Index of a node in its graph, and the name of the value it makes.
+using NodeId = std::int32_t;
+
+/// One operation and the value it makes.
+struct Node {
+  std::string name;  ///< unique; parameters are called "<name>.weight" and so on
+  Op op;
+  std::vector<NodeId> inputs;  ///< nodes with smaller ids
+  int stage = kNoStage;        ///< which stage of the network a convolution begins or continues
+  ChannelSplit channels;       ///< of the value; `low == 0` for an ordinary one
+  bool spatial = true;         ///< has extents; false after a global pool
+
+  static constexpr int kNoStage = -1;  ///< stems and heads: never octave
+};
+
+/// How a family of networks becomes octave: what octavize does unless told otherwise.
+struct OctavePolicy {
+  StrideMode stride_mode = StrideMode::kPool;
+  std::vector<bool> octave_stages;  ///< per stage: does it take the given alpha (or 0)
+  friend bool operator==(const OctavePolicy&, const OctavePolicy&) = default;
+};
+
+/// A directed acyclic graph in topological order, immutable but for what octavize sets.
+///
+/// It does not know its input's extents: `infer_shapes` takes them, so a network is the same at every size.
+class OCTCONV_API Graph {
+ public:
+  /// @param name    what reports call the network
+  /// @param octave  how much coarser the low grid is along each spatial axis; its rank is the network's (1 to 3)
+  /// @throws InvalidArgument for another rank or a factor other than 1 and 2
+  Graph(std::string name, Shape octave);
+
+  /// Appends a node and returns its id. Channels are checked and inferred here.
+  /// @throws InvalidArgument naming the node: a name twice, an unknown input, channels that do not fit
+  NodeId add(std::string name, Op op, std::vector<NodeId> inputs, int stage = Node::kNoStage);
+  /// Marks the value as a result of the network.
+  void add_output(NodeId id);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const Shape& octave() const noexcept { return octave_; }
+  [[nodiscard]] std::size_t rank() const noexcept { return octave_.rank(); }
+  [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return nodes_; }
+  [[nodiscard]] const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
+  /// Ids of the Input nodes, in order.
+  [[nodiscard]] const std::vector<NodeId>& inputs() const noexcept { return inputs_; }
+  [[nodiscard]] const std::vector<NodeId>& outputs() const noexcept { return outputs_; }
+  /// Id of the node called `name`, or -1.
+  [[nodiscard]] NodeId find(std::string_view name) const noexcept;
+
+  /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for tools.
+  [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
+  void set_default_extents(Shape extents) { default_extents_ = extents; }
+  [[nodiscard]] const OctavePolicy& policy() const noexcept { return policy_; }
+  void set_policy(OctavePolicy policy) { policy_ = std::move(policy); }
+
+  /// The convolution of node `id` with the splits of its values. Requires a Conv.
+  [[nodiscard]] ConvOptions conv_options(NodeId id) const;
+
+  /// Sets how a value's channels are divided, and a convolution's stride mode and exchange. For passes; the
+  /// caller restores consistency and calls `check`.
+  void set_channels(NodeId id, ChannelSplit channels) { nodes_[static_cast<std::size_t>(id)].channels = channels; }
+  void set_stride_mode(NodeId id, StrideMode mode);
+  void set_exchange(NodeId id, Exchange exchange);
+
+  /// Checks every node against its inputs: splits that an operation must keep, octave geometry, ordinary
+  /// inputs and outputs.
+  /// @throws InvalidArgument or Unsupported naming the node
+  void check() const;
+
+ private:
+  std::string name_;
+  Shape octave_;
+  std::vector<Node> nodes_;
+  std::vector<NodeId> inputs_;
+  std::vector<NodeId> outputs_;
+  Shape default_extents_;
+  OctavePolicy policy_;
+};
+
+/// A value's shape for one input shape.
+struct ValueShape {
+  std::int64_t batch = 1;
+  ChannelSplit channels;
+  Shape high;  ///< extents of the full grid; rank 0 for a value without extents
+  Shape low;   ///< extents of the low grid: ceil(high / octave)
+
+  /// [batch, channels, extents...] of one frequency; [batch, channels] without extents.
+  [[nodiscard]] OCTCONV_API Shape tensor_shape(Frequency frequency) const;
+  /// Elements of one image on each grid.
+  [[nodiscard]] OCTCONV_API std::int64_t high_elements() const;
+  [[nodiscard]] OCTCONV_API std::int64_t low_elements() const;
+};
+
+/// The shape of every value, indexed by node.
+///
+/// @param extents  of the input image: one per spatial axis, >= 1; every Input has the same
+/// @throws InvalidArgument naming the node at which the extents do not fit
+[[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents);
+
+/// One line per node: name, operation, channels (high + low), stage, inputs; with extents if given.
+[[nodiscard]] OCTCONV_API std::string dump(const Graph& graph);
+/// The same for an input of these extents, with the extents of every value.
+[[nodiscard]] OCTCONV_API std::string dump(const Graph& graph, const Shape& extents);
+/// Graphviz source; octave values are drawn as double lines, the low part's share in the label.
+[[nodiscard]] OCTCONV_API std::string to_dot(const Graph& graph);
+
+}  // namespace octconv

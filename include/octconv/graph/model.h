@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A graph with its weights, and what its user must know to feed it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/graph.h"
+#include "octconv/tensor/tensor.h"
+
+namespace octconv {
+
+/// A parameter of a node: its name, its shape, and what it is. The same for a network and its octave twin.
+struct Parameter {
+  enum class Kind { kWeight, kBias, kScale, kShift, kMean, kVariance };
+  std::string name;  ///< "<node>.weight", "<node>.bias", "<node>.running_mean", "<node>.running_var"
+  Shape shape;
+  Kind kind = Kind::kWeight;
+
+  /// Running statistics are not trained and do not count as parameters.
+  [[nodiscard]] bool trained() const noexcept { return kind != Kind::kMean && kind != Kind::kVariance; }
+};
+
+/// Parameters of one node, in a fixed order (weight, bias, running_mean, running_var).
+[[nodiscard]] OCTCONV_API std::vector<Parameter> parameters(const Graph& graph, NodeId id);
+/// Parameters of all nodes, in node order.
+[[nodiscard]] OCTCONV_API std::vector<Parameter> parameters(const Graph& graph);
+
+/// Tensors by parameter name.
+using Weights = std::map<std::string, Tensor>;
+
+/// Convolutions and linear weights: He normal, deviation sqrt(2 / fan_in) with fan_in = in / groups * taps
+/// (He et al., ICCV 2015); shifts and means 0, scales and variances 1.
+[[nodiscard]] OCTCONV_API Weights initial_weights(const Graph& graph, std::uint64_t seed);
+
+/// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen
+OCTCONV_API void check_weights(const Graph& graph, const Weights& weights);
+
+/// How pixels in [0, 1] become network input: (pixel - mean) / deviation, per channel.
+struct Preprocessing {
+  std::vector<float> mean;
+  std::vector<float> deviation;
+  Shape extents;                     ///< image size that the network was trained on
+  std::vector<std::string> classes;  ///< names of the outputs, may be empty
+};
+
+/// All that a model file holds.
+struct Model {
+  Graph graph;
+  Weights weights;
+  Preprocessing preprocessing;  ///< empty where unknown
+};
+
+}  // namespace octconv

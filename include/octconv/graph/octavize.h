@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns a network into its octave twin: sets the low counts of values and what strides do, nothing else.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/graph.h"
+
+namespace octconv {
+
+struct OctavizeOptions {
+  double alpha = 0;  ///< fraction of channels at half resolution, in [0, 1]
+  /// Unset: the family's own where alpha > 0, none where alpha is 0 (the untouched network).
+  std::optional<StrideMode> stride_mode;
+  Exchange exchange = Exchange::kBoth;
+};
+
+/// A value that stayed ordinary although the policy gave its stage alpha > 0.
+struct KeptOrdinary {
+  NodeId node = -1;
+  std::string reason;
+};
+
+struct Octavized {
+  Graph graph;
+  std::vector<KeptOrdinary> kept_ordinary;
+};
+
+/// The octave twin of an ordinary network.
+///
+/// Element-wise operations join the splits of their values into one group (union-find). A group that holds a
+/// graph input or output, a convolution without stage, or one whose geometry excludes octave values is
+/// ordinary; the others take the alpha that the graph's policy gives to the stage of their convolutions.
+///
+/// @throws InvalidArgument for alpha outside [0, 1] or a graph that is octave already
+[[nodiscard]] OCTCONV_API Octavized octavize(const Graph& graph, const OctavizeOptions& options);
+
+}  // namespace octconv

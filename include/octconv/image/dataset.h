@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Labelled images in memory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octconv/base/api.h"
+
+namespace octconv {
+
+/// Images of one size with a class each.
+struct LabelledImages {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t channels = 0;
+  std::vector<std::uint8_t> pixels;  ///< count * height * width * channels, channels interleaved
+  std::vector<std::int32_t> labels;  ///< count, each in [0, classes)
+
+  [[nodiscard]] std::int64_t count() const noexcept { return static_cast<std::int64_t>(labels.size()); }
+};
+
+/// A data set: what to train on and what to test on.
+struct Dataset {
+  std::string name;
+  LabelledImages train;
+  LabelledImages test;
+  std::vector<std::string> classes;
+  // Statistics of the training images' channels, of pixels scaled to [0, 1].
+  std::vector<float> mean;
+  std::vector<float> deviation;
+};
+
+/// Opens a data set by name or folder.
+///
+/// "fashion-mnist" is looked for where Debian's package dataset-fashion-mnist puts it; a folder must hold the
+/// four idx files of the MNIST family (plain or .gz).
+/// @throws InvalidArgument for a name that is neither, suggesting the nearest; FileError if a file is missing
+///         (saying which package or file); FormatError for a truncated or inconsistent file
+[[nodiscard]] OCTCONV_API Dataset open_dataset(std::string_view name_or_folder);
+
+}  // namespace octconv

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Octavize is constraint solving: values that an operation ties together form one group, and a group is
+// octave or ordinary as a whole.
+#include "octconv/graph/octavize.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+#include "octconv/base/error.h"
+
+namespace octconv {
+namespace {
+
+// Groups of values that must have the same split.
+class Groups {
+ public:
+  explicit Groups(std::size_t count) : parent_(count), reason_(count) {
+    std::iota(parent_.begin(), parent_.end(), NodeId{0});
+  }
+
+  NodeId find(NodeId id) {
+    NodeId& up = parent_[static_cast<std::size_t>(id)];
+    if (up != id) up = find(up);
+    return up;
+  }
+
+  void join(NodeId a, NodeId b) {
+    const NodeId root = find(a);
+    const NodeId other = find(b);
+    if (root == other) return;
+    parent_[static_cast<std::size_t>(other)] = root;
+    if (!pinned(root)) reason_[static_cast<std::size_t>(root)] = reason_[static_cast<std::size_t>(other)];
+  }
+
+  void pin(NodeId id, std::string reason) {
+    if (!pinned(find(id))) reason_[static_cast<std::size_t>(find(id))] = std::move(reason);
+  }
+
+  bool pinned(NodeId id) { return !reason(id).empty(); }
+  const std::string& reason(NodeId id) { return reason_[static_cast<std::size_t>(find(id))]; }
+
+ private:
+  std::vector<NodeId> parent_;
+  std::vector<std::string> reason_;
+};
+
+// Do the windows of the low grid fall where those of the high grid do? Odd centred windows with stride 1 or 2
+// and unpadded 2-wide ones with stride 2.
+bool keeps_grids_aligned(const Pool& pool) {
+  for (std::size_t axis = 0; axis < pool.kernel.rank(); ++axis) {
+    const std::int64_t kernel = pool.kernel[axis];
+    const std::int64_t stride = pool.stride[axis];
+    const bool centred = kernel % 2 == 1 && pool.padding_begin[axis] == kernel / 2 &&
+                         pool.padding_end[axis] == kernel / 2 && stride <= 2;
+    const bool halving = kernel == 2 && stride == 2 && pool.padding_begin[axis] == 0 && pool.padding_end[axis] == 0;
+    if (!centred && !halving) return false;
+  }
+  return true;
+}
+
+bool takes_alpha(const OctavePolicy& policy, int stage) {
+  return stage >= 0 && static_cast<std::size_t>(stage) < policy.octave_stages.size() &&
+         policy.octave_stages[static_cast<std::size_t>(stage)];
+}
+
+class Solver {
+ public:
+  Solver(const Graph& graph, double alpha)
+      : graph_(graph), alpha_(alpha), groups_(graph.nodes().size()), low_(graph.nodes().size(), std::nullopt) {}
+
+  Octavized solve() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) constrain(static_cast<NodeId>(i));
+    for (const NodeId output : graph_.outputs()) groups_.pin(output, "it is an output of the network");
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) choose(static_cast<NodeId>(i));
+    return apply();
+  }
+
+ private:
+  void constrain(NodeId id) {
+    const Node& node = graph_.node(id);
+    const auto join_inputs = [&] {
+      for (const NodeId input : node.inputs) groups_.join(id, input);
+    };
+    std::visit(Overloaded{[&](const Input&) { groups_.pin(id, "it is an input of the network"); },
+                          [&](const Conv&) { constrain_conv(id); },
+                          [&](const BatchNorm&) { join_inputs(); }, [&](const Activation&) { join_inputs(); },
+                          [&](const Add&) { join_inputs(); },
+                          [&](const Pool& pool) {
+                            join_inputs();
+                            if (!keeps_grids_aligned(pool)) {
+                              groups_.pin(id, "pool '" + node.name + "' moves the low grid against the high one");
+                            }
+                          },
+                          [&](const GlobalPool&) { groups_.pin(id, "it has no extents"); },
+                          [&](const Linear&) { groups_.pin(id, "it has no extents"); }},
+               node.op);
+  }
+
+  void constrain_conv(NodeId id) {
+    const NodeId input = graph_.node(id).inputs[0];
+    const ConvOptions options = graph_.conv_options(id);
+    if (options.depthwise()) groups_.join(id, input);
+    const std::string obstacle = octave_obstacle(options);
+    if (!obstacle.empty()) {
+      groups_.pin(id, "'" + graph_.node(id).name + "': " + obstacle);
+      groups_.pin(input, "it feeds '" + graph_.node(id).name + "': " + obstacle);
+    }
+  }
+
+  // The stage of a group is that of its convolutions; they should agree.
+  void choose(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!std::holds_alternative<Conv>(node.op)) return;
+    const std::int64_t low = takes_alpha(graph_.policy(), node.stage)
+                                 ? split_channels(node.channels.total(), alpha_).low
+                                 : 0;
+    std::optional<std::int64_t>& chosen = low_[static_cast<std::size_t>(groups_.find(id))];
+    if (chosen && *chosen != low) {
+      groups_.pin(id, "'" + node.name + "' joins it to a stage of another alpha");
+    }
+    chosen = low;
+    if (low > 0 && !graph_.conv_options(id).depthwise() && low % std::get<Conv>(node.op).groups != 0) {
+      groups_.pin(id, std::to_string(std::get<Conv>(node.op).groups) + " groups of '" + node.name +
+                          "' do not divide " + std::to_string(low) + " low channels");
+    }
+  }
+
+  Octavized apply() {
+    Octavized result{.graph = graph_, .kept_ordinary = {}};
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const auto id = static_cast<NodeId>(i);
+      const Node& node = graph_.node(id);
+      const std::int64_t low = low_[static_cast<std::size_t>(groups_.find(id))].value_or(0);
+      if (!groups_.pinned(id)) {
+        result.graph.set_channels(id, {.high = node.channels.total() - low, .low = low});
+      } else if (low > 0) {
+        result.kept_ordinary.push_back({id, groups_.reason(id)});
+      }
+    }
+    return result;
+  }
+
+  const Graph& graph_;
+  double alpha_;
+  Groups groups_;
+  std::vector<std::optional<std::int64_t>> low_;  // by group
+};
+
+}  // namespace
+
+Octavized octavize(const Graph& graph, const OctavizeOptions& options) {
+  check_alpha(options.alpha, "octavize");
+  if (std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                  [](const Node& node) { return node.channels.octave(); })) {
+    throw InvalidArgument("octavize: network '" + graph.name() + "' is octave already");
+  }
+  Octavized result = Solver(graph, options.alpha).solve();
+
+  std::optional<StrideMode> mode = options.stride_mode;
+  if (!mode && options.alpha > 0) mode = graph.policy().stride_mode;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    if (!std::holds_alternative<Conv>(graph.node(id).op)) continue;
+    const ConvOptions conv = graph.conv_options(id);
+    const bool in_a_stage = graph.node(id).stage != Node::kNoStage;
+    if (mode && in_a_stage && conv.strided() && octave_obstacle(conv).empty()) {
+      result.graph.set_stride_mode(id, *mode);
+    }
+    result.graph.set_exchange(id, options.exchange);
+  }
+  result.graph.check();
+  return result;
+}
+
+}  // namespace octconv

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octconv/graph/ops.h"
+
+namespace octconv {
+
+std::string_view op_name(const Op& op) noexcept {
+  return std::visit(Overloaded{[](const Input&) -> std::string_view { return "input"; },
+                               [](const Conv&) -> std::string_view { return "conv"; },
+                               [](const BatchNorm&) -> std::string_view { return "batch_norm"; },
+                               [](const Activation&) -> std::string_view { return "activation"; },
+                               [](const Add&) -> std::string_view { return "add"; },
+                               [](const Pool&) -> std::string_view { return "pool"; },
+                               [](const GlobalPool&) -> std::string_view { return "global_pool"; },
+                               [](const Linear&) -> std::string_view { return "linear"; }},
+                    op);
+}
+
+std::string_view to_string(ActivationKind kind) noexcept {
+  switch (kind) {
+    case ActivationKind::kRelu: return "relu";
+    case ActivationKind::kRelu6: return "relu6";
+    case ActivationKind::kSigmoid: return "sigmoid";
+  }
+  return "?";
+}
+
+std::string_view to_string(PoolKind kind) noexcept { return kind == PoolKind::kMax ? "max" : "average"; }
+
+}  // namespace octconv

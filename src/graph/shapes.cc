@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shape inference: the extents of every value for one input size.
+#include <algorithm>
+
+#include "octconv/base/error.h"
+#include "octconv/graph/graph.h"
+
+namespace octconv {
+namespace {
+
+Shape pool_extents(const Pool& pool, const Shape& in) {
+  Shape out = in;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
+                            pool.padding_begin[axis] + pool.padding_end[axis]);
+  }
+  return out;
+}
+
+}  // namespace
+
+Shape ValueShape::tensor_shape(Frequency frequency) const {
+  Shape shape{batch, frequency == Frequency::kHigh ? channels.high : channels.low};
+  for (const std::int64_t extent : frequency == Frequency::kHigh ? high : low) shape.push_back(extent);
+  return shape;
+}
+
+std::int64_t ValueShape::high_elements() const { return channels.high * high.elements(); }
+std::int64_t ValueShape::low_elements() const { return channels.low * low.elements(); }
+
+std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents) {
+  if (extents.rank() != graph.rank() ||
+      std::any_of(extents.begin(), extents.end(), [](auto extent) { return extent < 1; })) {
+    throw InvalidArgument("network '" + graph.name() + "': an input needs " + std::to_string(graph.rank()) +
+                          " extents of at least 1, got " + extents.to_string());
+  }
+  if (batch < 0) throw InvalidArgument("network '" + graph.name() + "': batch " + std::to_string(batch) + " is negative");
+
+  std::vector<ValueShape> shapes;
+  shapes.reserve(graph.nodes().size());
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    const auto in = [&](std::size_t input) -> const Shape& {
+      return shapes[static_cast<std::size_t>(node.inputs[input])].high;
+    };
+    Shape high;
+    try {
+      high = std::visit(
+          Overloaded{[&](const Input&) { return extents; },
+                     [&](const Conv&) { return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0)); },
+                     [&](const BatchNorm&) { return in(0); },
+                     [&](const Activation&) { return in(0); },
+                     [&](const Add&) {
+                       if (in(0) != in(1)) {
+                         throw InvalidArgument("cannot add extents " + in(0).to_string() + " and " +
+                                               in(1).to_string());
+                       }
+                       return in(0);
+                     },
+                     [&](const Pool& pool) { return pool_extents(pool, in(0)); },
+                     [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
+          node.op);
+    } catch (const InvalidArgument& error) {
+      throw InvalidArgument("network '" + graph.name() + "' with an input of " + extents.to_string() + ", node '" +
+                            node.name + "': " + error.what());
+    }
+    const Shape low = node.spatial ? low_extents(high, graph.octave()) : Shape();
+    shapes.push_back({.batch = batch, .channels = node.channels, .high = high, .low = low});
+  }
+  return shapes;
+}
+
+}  // namespace octconv

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands: each adds itself to the command line, and runs as its callback.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace octconv::tool {
+
+void add_cost(CLI::App& app);
+
+}  // namespace octconv::tool

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The octconv command. Exit code 0: done; 1: it could not be done; 2: wrong usage.
+#include <exception>
+#include <iostream>
+
+#include "commands.h"
+#include "octconv/base/error.h"
+#include "octconv/base/version.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+int fail(const char* what) {
+  std::cerr << "error: " << what << "\n";
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Octave convolution: count, train, convert and run networks that keep a part of their channels "
+               "at half resolution."};
+  app.name("octconv");
+  app.set_version_flag("--version", "octconv " OCTCONV_VERSION);
+  app.require_subcommand(1);
+  octconv::tool::add_cost(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;
+  } catch (const octconv::Error& error) {
+    return fail(error.what());
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory");
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  }
+  std::cout.flush();
+  if (!std::cout) return fail("cannot write to standard output");
+  return 0;
+}
