@@ -17,7 +17,8 @@ namespace octconv {
 namespace {
 
 [[noreturn]] void fail(const char* what, const std::filesystem::path& path, int code) {
-  throw FileError(std::string("cannot ") + what + " '" + path.string() + "': " + std::strerror(code));
+  throw FileError(std::string("cannot ") + what + " '" + path.string() +
+                  "': " + std::strerror(code));
 }
 
 class Descriptor {
@@ -46,7 +47,8 @@ bool write_all(int fd, std::string_view bytes) noexcept {
   return true;
 }
 
-// A rename is durable once its folder is synced. Not every file system can; the rename itself stands.
+// A rename is durable once its folder is synced. Not every file system can; the rename itself
+// stands.
 void sync_folder(const std::filesystem::path& folder) noexcept {
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) static_cast<void>(::fsync(directory.get()));
@@ -66,7 +68,8 @@ std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes)
     if (got == 0) return bytes;
     bytes.append(buffer.data(), static_cast<std::size_t>(got));
     if (static_cast<std::int64_t>(bytes.size()) > max_bytes) {
-      throw FileError("cannot read '" + path.string() + "': larger than " + std::to_string(max_bytes) + " bytes");
+      throw FileError("cannot read '" + path.string() + "': larger than " +
+                      std::to_string(max_bytes) + " bytes");
     }
   }
 }
@@ -74,8 +77,10 @@ std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes)
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   static std::atomic<int> serial{0};
-  const std::string temporary = (folder / (".octconv-" + path.filename().string() + "-" + std::to_string(::getpid()) +
-                                           "-" + std::to_string(serial.fetch_add(1)))).string();
+  const std::string temporary =
+      (folder / (".octconv-" + path.filename().string() + "-" + std::to_string(::getpid()) + "-" +
+                 std::to_string(serial.fetch_add(1))))
+          .string();
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) fail("write", path, errno);
   const auto give_up = [&](int code) {

@@ -20,11 +20,14 @@ std::atomic<int>& threads() noexcept {
 
 }  // namespace
 
-int thread_count() noexcept { return threads().load(std::memory_order_relaxed); }
+int thread_count() noexcept {
+  return threads().load(std::memory_order_relaxed);
+}
 
 void set_thread_count(int count) {
   if (count < 1 || count > 1024) {
-    throw InvalidArgument("set_thread_count: threads must be in [1, 1024], got " + std::to_string(count));
+    throw InvalidArgument("set_thread_count: threads must be in [1, 1024], got " +
+                          std::to_string(count));
   }
   threads().store(count, std::memory_order_relaxed);
 }
@@ -39,7 +42,8 @@ void run_loop(std::int64_t count, std::int64_t grain, LoopBody body, void* conte
     body(context, 0, count);
     return;
   }
-  // Four ranges a worker even out their speeds; what a range computes does not depend on who runs it.
+  // Four ranges a worker even out their speeds; what a range computes does not depend on who runs
+  // it.
   const std::int64_t pieces = std::min<std::int64_t>(ranges, std::int64_t{4} * workers);
 #pragma omp parallel for num_threads(workers) schedule(dynamic, 1)
   for (std::int64_t piece = 0; piece < pieces; ++piece) {

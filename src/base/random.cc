@@ -13,7 +13,9 @@ std::uint64_t Random::bits() noexcept {
   return z ^ (z >> 31);
 }
 
-double Random::uniform() noexcept { return static_cast<double>(bits() >> 11) * 0x1.0p-53; }
+double Random::uniform() noexcept {
+  return static_cast<double>(bits() >> 11) * 0x1.0p-53;
+}
 
 std::uint64_t Random::below(std::uint64_t bound) noexcept {
   // Values under `reject` would make the first residues more likely than the rest.

@@ -27,7 +27,8 @@ Cost cost(const Graph& graph, const Shape& extents) {
       // Blocks of the weight that no path reads do not count.
       cost.params -= parameters(graph, id)[0].shape.elements() - weight_elements(conv);
     } else if (const auto* linear = std::get_if<Linear>(&node.op)) {
-      cost.paths.push_back({"linear", linear->out_channels * graph.node(node.inputs[0]).channels.total()});
+      cost.paths.push_back(
+          {"linear", linear->out_channels * graph.node(node.inputs[0]).channels.total()});
     }
     for (const PathCost& path : cost.paths) cost.macs += path.macs;
 

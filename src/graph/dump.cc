@@ -22,7 +22,8 @@ std::string describe(const Graph& graph, NodeId id) {
                             text << " by " << to_string(conv.stride_mode);
                           }
                           if (conv.groups > 1) text << " groups " << conv.groups;
-                          if (conv.exchange != Exchange::kBoth) text << " exchange " << to_string(conv.exchange);
+                          if (conv.exchange != Exchange::kBoth)
+                            text << " exchange " << to_string(conv.exchange);
                         },
                         [&](const BatchNorm&) { text << "batch norm"; },
                         [&](const Activation& activation) { text << to_string(activation.kind); },
@@ -38,7 +39,8 @@ std::string describe(const Graph& graph, NodeId id) {
 }
 
 std::string channels_text(const ChannelSplit& split) {
-  return split.octave() ? std::to_string(split.high) + "+" + std::to_string(split.low) : std::to_string(split.total());
+  return split.octave() ? std::to_string(split.high) + "+" + std::to_string(split.low)
+                        : std::to_string(split.total());
 }
 
 std::string dump_with(const Graph& graph, const std::vector<ValueShape>* shapes) {
@@ -73,7 +75,9 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-std::string dump(const Graph& graph) { return dump_with(graph, nullptr); }
+std::string dump(const Graph& graph) {
+  return dump_with(graph, nullptr);
+}
 
 std::string dump(const Graph& graph, const Shape& extents) {
   const std::vector<ValueShape> shapes = infer_shapes(graph, 1, extents);
@@ -82,10 +86,12 @@ std::string dump(const Graph& graph, const Shape& extents) {
 
 std::string to_dot(const Graph& graph) {
   std::ostringstream text;
-  text << "digraph " << quoted(graph.name()) << " {\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  text << "digraph " << quoted(graph.name())
+       << " {\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
-    text << "  n" << i << " [label=" << quoted(node.name + "\n" + describe(graph, static_cast<NodeId>(i)))
+    text << "  n" << i
+         << " [label=" << quoted(node.name + "\n" + describe(graph, static_cast<NodeId>(i)))
          << (node.channels.octave() ? ", style=filled, fillcolor=\"#dbe9f6\"" : "") << "];\n";
     for (const NodeId input : node.inputs) {
       const ChannelSplit& split = graph.node(input).channels;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Building a graph: every node is checked as it is added, so that a finished graph needs no second look.
+// Building a graph: every node is checked as it is added, so that a finished graph needs no second
+// look.
 #include "octconv/graph/graph.h"
 
 #include <algorithm>
@@ -22,8 +23,10 @@ std::size_t arity(const Op& op) {
   return std::holds_alternative<Add>(op) ? 2 : 1;
 }
 
-void check_window(const std::string& name, std::size_t rank, const char* what, const Shape& shape, std::int64_t least) {
-  if (shape.rank() != rank || std::any_of(shape.begin(), shape.end(), [&](auto extent) { return extent < least; })) {
+void check_window(const std::string& name, std::size_t rank, const char* what, const Shape& shape,
+                  std::int64_t least) {
+  if (shape.rank() != rank ||
+      std::any_of(shape.begin(), shape.end(), [&](auto extent) { return extent < least; })) {
     fail(name, std::string(what) + " " + shape.to_string() + " must have " + std::to_string(rank) +
                    " extents of at least " + std::to_string(least));
   }
@@ -33,10 +36,13 @@ void check_window(const std::string& name, std::size_t rank, const char* what, c
 
 Graph::Graph(std::string name, Shape octave) : name_(std::move(name)), octave_(octave) {
   if (octave.rank() < 1 || octave.rank() > 3) {
-    throw InvalidArgument("graph '" + name_ + "': rank must be 1, 2 or 3, got " + std::to_string(octave.rank()));
+    throw InvalidArgument("graph '" + name_ + "': rank must be 1, 2 or 3, got " +
+                          std::to_string(octave.rank()));
   }
-  if (std::any_of(octave.begin(), octave.end(), [](auto factor) { return factor != 1 && factor != 2; })) {
-    throw InvalidArgument("graph '" + name_ + "': octave factors must be 1 or 2, got " + octave.to_string());
+  if (std::any_of(octave.begin(), octave.end(),
+                  [](auto factor) { return factor != 1 && factor != 2; })) {
+    throw InvalidArgument("graph '" + name_ + "': octave factors must be 1 or 2, got " +
+                          octave.to_string());
   }
 }
 
@@ -55,50 +61,53 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
   const auto in = [&](std::size_t i) -> const Node& { return node(inputs[i]); };
   const auto need_spatial = [&](bool wanted) {
     if (in(0).spatial != wanted) {
-      fail(name, std::string(op_name(op)) + " needs a value " + (wanted ? "with" : "without") + " extents, and '" +
-                     in(0).name + "' is not one");
+      fail(name, std::string(op_name(op)) + " needs a value " + (wanted ? "with" : "without") +
+                     " extents, and '" + in(0).name + "' is not one");
     }
   };
   std::int64_t channels = inputs.empty() ? 0 : in(0).channels.total();
   bool spatial = inputs.empty() || in(0).spatial;
-  std::visit(Overloaded{[&](const Input& o) { channels = o.channels; },
-                        [&](const Conv& o) {
-                          need_spatial(true);
-                          channels = o.out_channels;
-                        },
-                        [&](const BatchNorm& o) {
-                          need_spatial(true);
-                          if (!(o.epsilon > 0)) fail(name, "epsilon must be positive");
-                          if (!(o.momentum >= 0 && o.momentum <= 1)) fail(name, "momentum must be in [0, 1]");
-                        },
-                        [](const Activation&) {},
-                        [&](const Add&) {
-                          if (in(1).channels.total() != channels || in(1).spatial != spatial) {
-                            fail(name, "cannot add '" + in(0).name + "' (" + show(in(0).channels) + ") and '" +
-                                           in(1).name + "' (" + show(in(1).channels) + ")");
-                          }
-                        },
-                        [&](const Pool& o) {
-                          need_spatial(true);
-                          check_window(name, rank(), "kernel", o.kernel, 1);
-                          check_window(name, rank(), "stride", o.stride, 1);
-                          check_window(name, rank(), "padding", o.padding_begin, 0);
-                          check_window(name, rank(), "padding", o.padding_end, 0);
-                          for (std::size_t axis = 0; axis < rank(); ++axis) {
-                            if (std::max(o.padding_begin[axis], o.padding_end[axis]) >= o.kernel[axis]) {
-                              fail(name, "padding must be smaller than the kernel " + o.kernel.to_string());
-                            }
-                          }
-                        },
-                        [&](const GlobalPool&) {
-                          need_spatial(true);
-                          spatial = false;
-                        },
-                        [&](const Linear& o) {
-                          need_spatial(false);
-                          channels = o.out_channels;
-                        }},
-             op);
+  std::visit(
+      Overloaded{[&](const Input& o) { channels = o.channels; },
+                 [&](const Conv& o) {
+                   need_spatial(true);
+                   channels = o.out_channels;
+                 },
+                 [&](const BatchNorm& o) {
+                   need_spatial(true);
+                   if (!(o.epsilon > 0)) fail(name, "epsilon must be positive");
+                   if (!(o.momentum >= 0 && o.momentum <= 1))
+                     fail(name, "momentum must be in [0, 1]");
+                 },
+                 [](const Activation&) {},
+                 [&](const Add&) {
+                   if (in(1).channels.total() != channels || in(1).spatial != spatial) {
+                     fail(name, "cannot add '" + in(0).name + "' (" + show(in(0).channels) +
+                                    ") and '" + in(1).name + "' (" + show(in(1).channels) + ")");
+                   }
+                 },
+                 [&](const Pool& o) {
+                   need_spatial(true);
+                   check_window(name, rank(), "kernel", o.kernel, 1);
+                   check_window(name, rank(), "stride", o.stride, 1);
+                   check_window(name, rank(), "padding", o.padding_begin, 0);
+                   check_window(name, rank(), "padding", o.padding_end, 0);
+                   for (std::size_t axis = 0; axis < rank(); ++axis) {
+                     if (std::max(o.padding_begin[axis], o.padding_end[axis]) >= o.kernel[axis]) {
+                       fail(name,
+                            "padding must be smaller than the kernel " + o.kernel.to_string());
+                     }
+                   }
+                 },
+                 [&](const GlobalPool&) {
+                   need_spatial(true);
+                   spatial = false;
+                 },
+                 [&](const Linear& o) {
+                   need_spatial(false);
+                   channels = o.out_channels;
+                 }},
+      op);
   if (channels < 1) fail(name, "channels must be at least 1, got " + std::to_string(channels));
 
   const bool is_input = std::holds_alternative<Input>(op);
@@ -124,13 +133,15 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
 
 void Graph::add_output(NodeId id) {
   if (id < 0 || static_cast<std::size_t>(id) >= nodes_.size()) {
-    throw InvalidArgument("graph '" + name_ + "': output " + std::to_string(id) + " does not exist");
+    throw InvalidArgument("graph '" + name_ + "': output " + std::to_string(id) +
+                          " does not exist");
   }
   outputs_.push_back(id);
 }
 
 NodeId Graph::find(std::string_view name) const noexcept {
-  const auto at = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& node) { return node.name == name; });
+  const auto at = std::find_if(nodes_.begin(), nodes_.end(),
+                               [&](const Node& node) { return node.name == name; });
   return at == nodes_.end() ? -1 : static_cast<NodeId>(at - nodes_.begin());
 }
 
@@ -163,32 +174,37 @@ void Graph::check() const {
     const auto keeps_split = [&] {
       for (const NodeId input : node.inputs) {
         if (this->node(input).channels != node.channels) {
-          fail(node.name, std::string(op_name(node.op)) + " keeps frequencies, but '" + this->node(input).name +
-                              "' has " + show(this->node(input).channels) + " and the result " + show(node.channels));
+          fail(node.name, std::string(op_name(node.op)) + " keeps frequencies, but '" +
+                              this->node(input).name + "' has " + show(this->node(input).channels) +
+                              " and the result " + show(node.channels));
         }
       }
     };
     const auto is_ordinary = [&] {
       if (node.channels.octave()) fail(node.name, "cannot have low channels");
     };
-    if (node.channels.low < 0 || node.channels.high < 0) fail(node.name, "has " + show(node.channels));
-    std::visit(Overloaded{[&](const Input&) { is_ordinary(); },
-                          [&](const Conv&) {
-                            try {
-                              octconv::check(conv_options(static_cast<NodeId>(i)));
-                            } catch (const Unsupported& error) {
-                              throw Unsupported("node '" + node.name + "': " + error.what());
-                            } catch (const Error& error) {
-                              fail(node.name, error.what());
-                            }
-                          },
-                          [&](const BatchNorm&) { keeps_split(); }, [&](const Activation&) { keeps_split(); },
-                          [&](const Add&) { keeps_split(); }, [&](const Pool&) { keeps_split(); },
-                          [&](const GlobalPool&) { is_ordinary(); }, [&](const Linear&) { is_ordinary(); }},
-               node.op);
+    if (node.channels.low < 0 || node.channels.high < 0)
+      fail(node.name, "has " + show(node.channels));
+    std::visit(
+        Overloaded{[&](const Input&) { is_ordinary(); },
+                   [&](const Conv&) {
+                     try {
+                       octconv::check(conv_options(static_cast<NodeId>(i)));
+                     } catch (const Unsupported& error) {
+                       throw Unsupported("node '" + node.name + "': " + error.what());
+                     } catch (const Error& error) {
+                       fail(node.name, error.what());
+                     }
+                   },
+                   [&](const BatchNorm&) { keeps_split(); },
+                   [&](const Activation&) { keeps_split(); }, [&](const Add&) { keeps_split(); },
+                   [&](const Pool&) { keeps_split(); }, [&](const GlobalPool&) { is_ordinary(); },
+                   [&](const Linear&) { is_ordinary(); }},
+        node.op);
   }
   for (const NodeId output : outputs_) {
-    if (node(output).channels.octave()) fail(node(output).name, "an output cannot have low channels");
+    if (node(output).channels.octave())
+      fail(node(output).name, "an output cannot have low channels");
   }
 }
 

@@ -16,35 +16,38 @@ std::vector<Parameter> parameters(const Graph& graph, NodeId id) {
   using Kind = Parameter::Kind;
   using List = std::vector<Parameter>;
   return std::visit(
-      Overloaded{[](const Input&) { return List{}; },
-                 [&](const Conv& conv) {
-                   Shape weight{conv.out_channels, in_channels() / conv.groups};
-                   for (const std::int64_t extent : conv.kernel) weight.push_back(extent);
-                   List list{{name("weight"), weight, Kind::kWeight}};
-                   if (conv.bias) list.push_back({name("bias"), Shape{conv.out_channels}, Kind::kBias});
-                   return list;
-                 },
-                 [&](const BatchNorm&) {
-                   const Shape channels{node.channels.total()};
-                   return List{{name("weight"), channels, Kind::kScale},
-                               {name("bias"), channels, Kind::kShift},
-                               {name("running_mean"), channels, Kind::kMean},
-                               {name("running_var"), channels, Kind::kVariance}};
-                 },
-                 [](const Activation&) { return List{}; }, [](const Add&) { return List{}; },
-                 [](const Pool&) { return List{}; }, [](const GlobalPool&) { return List{}; },
-                 [&](const Linear& linear) {
-                   List list{{name("weight"), Shape{linear.out_channels, in_channels()}, Kind::kWeight}};
-                   if (linear.bias) list.push_back({name("bias"), Shape{linear.out_channels}, Kind::kBias});
-                   return list;
-                 }},
+      Overloaded{
+          [](const Input&) { return List{}; },
+          [&](const Conv& conv) {
+            Shape weight{conv.out_channels, in_channels() / conv.groups};
+            for (const std::int64_t extent : conv.kernel) weight.push_back(extent);
+            List list{{name("weight"), weight, Kind::kWeight}};
+            if (conv.bias) list.push_back({name("bias"), Shape{conv.out_channels}, Kind::kBias});
+            return list;
+          },
+          [&](const BatchNorm&) {
+            const Shape channels{node.channels.total()};
+            return List{{name("weight"), channels, Kind::kScale},
+                        {name("bias"), channels, Kind::kShift},
+                        {name("running_mean"), channels, Kind::kMean},
+                        {name("running_var"), channels, Kind::kVariance}};
+          },
+          [](const Activation&) { return List{}; }, [](const Add&) { return List{}; },
+          [](const Pool&) { return List{}; }, [](const GlobalPool&) { return List{}; },
+          [&](const Linear& linear) {
+            List list{{name("weight"), Shape{linear.out_channels, in_channels()}, Kind::kWeight}};
+            if (linear.bias)
+              list.push_back({name("bias"), Shape{linear.out_channels}, Kind::kBias});
+            return list;
+          }},
       node.op);
 }
 
 std::vector<Parameter> parameters(const Graph& graph) {
   std::vector<Parameter> all;
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    for (Parameter& parameter : parameters(graph, static_cast<NodeId>(i))) all.push_back(std::move(parameter));
+    for (Parameter& parameter : parameters(graph, static_cast<NodeId>(i)))
+      all.push_back(std::move(parameter));
   }
   return all;
 }
@@ -58,7 +61,8 @@ Weights initial_weights(const Graph& graph, std::uint64_t seed) {
       const std::int64_t fan_in = parameter.shape.elements() / parameter.shape[0];
       const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
       for (float& value : tensor.values()) value = static_cast<float>(deviation * random.normal());
-    } else if (parameter.kind == Parameter::Kind::kScale || parameter.kind == Parameter::Kind::kVariance) {
+    } else if (parameter.kind == Parameter::Kind::kScale ||
+               parameter.kind == Parameter::Kind::kVariance) {
       for (float& value : tensor.values()) value = 1.0F;
     }
     weights.emplace(parameter.name, std::move(tensor));
@@ -75,8 +79,8 @@ void check_weights(const Graph& graph, const Weights& weights) {
     if (found == weights.end()) {
       problems.push_back("'" + parameter.name + "' is missing");
     } else if (found->second.shape() != parameter.shape) {
-      problems.push_back("'" + parameter.name + "' has shape " + found->second.shape().to_string() + " instead of " +
-                         parameter.shape.to_string());
+      problems.push_back("'" + parameter.name + "' has shape " + found->second.shape().to_string() +
+                         " instead of " + parameter.shape.to_string());
     }
   }
   for (const auto& [name, tensor] : weights) {

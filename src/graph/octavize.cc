@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Octavize is constraint solving: values that an operation ties together form one group, and a group is
-// octave or ordinary as a whole.
+// Octavize is constraint solving: values that an operation ties together form one group, and a
+// group is octave or ordinary as a whole.
 #include "octconv/graph/octavize.h"
 
 #include <algorithm>
@@ -30,7 +30,8 @@ class Groups {
     const NodeId other = find(b);
     if (root == other) return;
     parent_[static_cast<std::size_t>(other)] = root;
-    if (!pinned(root)) reason_[static_cast<std::size_t>(root)] = reason_[static_cast<std::size_t>(other)];
+    if (!pinned(root))
+      reason_[static_cast<std::size_t>(root)] = reason_[static_cast<std::size_t>(other)];
   }
 
   void pin(NodeId id, std::string reason) {
@@ -45,15 +46,16 @@ class Groups {
   std::vector<std::string> reason_;
 };
 
-// Do the windows of the low grid fall where those of the high grid do? Odd centred windows with stride 1 or 2
-// and unpadded 2-wide ones with stride 2.
+// Do the windows of the low grid fall where those of the high grid do? Odd centred windows with
+// stride 1 or 2 and unpadded 2-wide ones with stride 2.
 bool keeps_grids_aligned(const Pool& pool) {
   for (std::size_t axis = 0; axis < pool.kernel.rank(); ++axis) {
     const std::int64_t kernel = pool.kernel[axis];
     const std::int64_t stride = pool.stride[axis];
     const bool centred = kernel % 2 == 1 && pool.padding_begin[axis] == kernel / 2 &&
                          pool.padding_end[axis] == kernel / 2 && stride <= 2;
-    const bool halving = kernel == 2 && stride == 2 && pool.padding_begin[axis] == 0 && pool.padding_end[axis] == 0;
+    const bool halving =
+        kernel == 2 && stride == 2 && pool.padding_begin[axis] == 0 && pool.padding_end[axis] == 0;
     if (!centred && !halving) return false;
   }
   return true;
@@ -67,12 +69,17 @@ bool takes_alpha(const OctavePolicy& policy, int stage) {
 class Solver {
  public:
   Solver(const Graph& graph, double alpha)
-      : graph_(graph), alpha_(alpha), groups_(graph.nodes().size()), low_(graph.nodes().size(), std::nullopt) {}
+      : graph_(graph),
+        alpha_(alpha),
+        groups_(graph.nodes().size()),
+        low_(graph.nodes().size(), std::nullopt) {}
 
   Octavized solve() {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) constrain(static_cast<NodeId>(i));
-    for (const NodeId output : graph_.outputs()) groups_.pin(output, "it is an output of the network");
+    for (const NodeId output : graph_.outputs())
+      groups_.pin(output, "it is an output of the network");
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) choose(static_cast<NodeId>(i));
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) check_groups(static_cast<NodeId>(i));
     return apply();
   }
 
@@ -82,19 +89,20 @@ class Solver {
     const auto join_inputs = [&] {
       for (const NodeId input : node.inputs) groups_.join(id, input);
     };
-    std::visit(Overloaded{[&](const Input&) { groups_.pin(id, "it is an input of the network"); },
-                          [&](const Conv&) { constrain_conv(id); },
-                          [&](const BatchNorm&) { join_inputs(); }, [&](const Activation&) { join_inputs(); },
-                          [&](const Add&) { join_inputs(); },
-                          [&](const Pool& pool) {
-                            join_inputs();
-                            if (!keeps_grids_aligned(pool)) {
-                              groups_.pin(id, "pool '" + node.name + "' moves the low grid against the high one");
-                            }
-                          },
-                          [&](const GlobalPool&) { groups_.pin(id, "it has no extents"); },
-                          [&](const Linear&) { groups_.pin(id, "it has no extents"); }},
-               node.op);
+    std::visit(
+        Overloaded{
+            [&](const Input&) { groups_.pin(id, "it is an input of the network"); },
+            [&](const Conv&) { constrain_conv(id); }, [&](const BatchNorm&) { join_inputs(); },
+            [&](const Activation&) { join_inputs(); }, [&](const Add&) { join_inputs(); },
+            [&](const Pool& pool) {
+              join_inputs();
+              if (!keeps_grids_aligned(pool)) {
+                groups_.pin(id, "pool '" + node.name + "' moves the low grid against the high one");
+              }
+            },
+            [&](const GlobalPool&) { groups_.pin(id, "it has no extents"); },
+            [&](const Linear&) { groups_.pin(id, "it has no extents"); }},
+        node.op);
   }
 
   void constrain_conv(NodeId id) {
@@ -120,9 +128,20 @@ class Solver {
       groups_.pin(id, "'" + node.name + "' joins it to a stage of another alpha");
     }
     chosen = low;
-    if (low > 0 && !graph_.conv_options(id).depthwise() && low % std::get<Conv>(node.op).groups != 0) {
-      groups_.pin(id, std::to_string(std::get<Conv>(node.op).groups) + " groups of '" + node.name +
-                          "' do not divide " + std::to_string(low) + " low channels");
+  }
+
+  // A grouped convolution has all its groups in every path. Pinning leaves 0 low channels, which
+  // any number of groups divides, so one pass over the chosen counts is enough.
+  void check_groups(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!std::holds_alternative<Conv>(node.op) || graph_.conv_options(id).depthwise()) return;
+    const std::int64_t groups = std::get<Conv>(node.op).groups;
+    for (const NodeId value : {node.inputs[0], id}) {
+      if (low_of(value) % groups != 0) {
+        groups_.pin(value, std::to_string(groups) + " groups of '" + node.name +
+                               "' do not divide " + std::to_string(low_of(value)) +
+                               " low channels");
+      }
     }
   }
 
@@ -131,7 +150,7 @@ class Solver {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
       const auto id = static_cast<NodeId>(i);
       const Node& node = graph_.node(id);
-      const std::int64_t low = low_[static_cast<std::size_t>(groups_.find(id))].value_or(0);
+      const std::int64_t low = low_of(id);
       if (!groups_.pinned(id)) {
         result.graph.set_channels(id, {.high = node.channels.total() - low, .low = low});
       } else if (low > 0) {
@@ -139,6 +158,10 @@ class Solver {
       }
     }
     return result;
+  }
+
+  std::int64_t low_of(NodeId id) {
+    return low_[static_cast<std::size_t>(groups_.find(id))].value_or(0);
   }
 
   const Graph& graph_;

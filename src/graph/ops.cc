@@ -17,13 +17,18 @@ std::string_view op_name(const Op& op) noexcept {
 
 std::string_view to_string(ActivationKind kind) noexcept {
   switch (kind) {
-    case ActivationKind::kRelu: return "relu";
-    case ActivationKind::kRelu6: return "relu6";
-    case ActivationKind::kSigmoid: return "sigmoid";
+    case ActivationKind::kRelu:
+      return "relu";
+    case ActivationKind::kRelu6:
+      return "relu6";
+    case ActivationKind::kSigmoid:
+      return "sigmoid";
   }
   return "?";
 }
 
-std::string_view to_string(PoolKind kind) noexcept { return kind == PoolKind::kMax ? "max" : "average"; }
+std::string_view to_string(PoolKind kind) noexcept {
+  return kind == PoolKind::kMax ? "max" : "average";
+}
 
 }  // namespace octconv

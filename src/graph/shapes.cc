@@ -21,20 +21,28 @@ Shape pool_extents(const Pool& pool, const Shape& in) {
 
 Shape ValueShape::tensor_shape(Frequency frequency) const {
   Shape shape{batch, frequency == Frequency::kHigh ? channels.high : channels.low};
-  for (const std::int64_t extent : frequency == Frequency::kHigh ? high : low) shape.push_back(extent);
+  for (const std::int64_t extent : frequency == Frequency::kHigh ? high : low)
+    shape.push_back(extent);
   return shape;
 }
 
-std::int64_t ValueShape::high_elements() const { return channels.high * high.elements(); }
-std::int64_t ValueShape::low_elements() const { return channels.low * low.elements(); }
+std::int64_t ValueShape::high_elements() const {
+  return channels.high * high.elements();
+}
+std::int64_t ValueShape::low_elements() const {
+  return channels.low * low.elements();
+}
 
 std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents) {
   if (extents.rank() != graph.rank() ||
       std::any_of(extents.begin(), extents.end(), [](auto extent) { return extent < 1; })) {
-    throw InvalidArgument("network '" + graph.name() + "': an input needs " + std::to_string(graph.rank()) +
-                          " extents of at least 1, got " + extents.to_string());
+    throw InvalidArgument("network '" + graph.name() + "': an input needs " +
+                          std::to_string(graph.rank()) + " extents of at least 1, got " +
+                          extents.to_string());
   }
-  if (batch < 0) throw InvalidArgument("network '" + graph.name() + "': batch " + std::to_string(batch) + " is negative");
+  if (batch < 0)
+    throw InvalidArgument("network '" + graph.name() + "': batch " + std::to_string(batch) +
+                          " is negative");
 
   std::vector<ValueShape> shapes;
   shapes.reserve(graph.nodes().size());
@@ -46,23 +54,25 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, con
     Shape high;
     try {
       high = std::visit(
-          Overloaded{[&](const Input&) { return extents; },
-                     [&](const Conv&) { return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0)); },
-                     [&](const BatchNorm&) { return in(0); },
-                     [&](const Activation&) { return in(0); },
-                     [&](const Add&) {
-                       if (in(0) != in(1)) {
-                         throw InvalidArgument("cannot add extents " + in(0).to_string() + " and " +
-                                               in(1).to_string());
-                       }
-                       return in(0);
-                     },
-                     [&](const Pool& pool) { return pool_extents(pool, in(0)); },
-                     [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
+          Overloaded{
+              [&](const Input&) { return extents; },
+              [&](const Conv&) {
+                return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0));
+              },
+              [&](const BatchNorm&) { return in(0); }, [&](const Activation&) { return in(0); },
+              [&](const Add&) {
+                if (in(0) != in(1)) {
+                  throw InvalidArgument("cannot add extents " + in(0).to_string() + " and " +
+                                        in(1).to_string());
+                }
+                return in(0);
+              },
+              [&](const Pool& pool) { return pool_extents(pool, in(0)); },
+              [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
           node.op);
     } catch (const InvalidArgument& error) {
-      throw InvalidArgument("network '" + graph.name() + "' with an input of " + extents.to_string() + ", node '" +
-                            node.name + "': " + error.what());
+      throw InvalidArgument("network '" + graph.name() + "' with an input of " +
+                            extents.to_string() + ", node '" + node.name + "': " + error.what());
     }
     const Shape low = node.spatial ? low_extents(high, graph.octave()) : Shape();
     shapes.push_back({.batch = batch, .channels = node.channels, .high = high, .low = low});

@@ -18,7 +18,8 @@ void check_alpha(double alpha, const std::string& who) {
 
 ChannelSplit split_channels(std::int64_t channels, double alpha) {
   if (channels < 1) {
-    throw InvalidArgument("split_channels: channels must be at least 1, got " + std::to_string(channels));
+    throw InvalidArgument("split_channels: channels must be at least 1, got " +
+                          std::to_string(channels));
   }
   check_alpha(alpha, "split_channels");
   const auto low = static_cast<std::int64_t>(std::floor(alpha * static_cast<double>(channels)));

@@ -9,10 +9,13 @@ namespace octconv {
 namespace {
 
 bool all_of(const Shape& shape, std::int64_t value) {
-  return std::all_of(shape.begin(), shape.end(), [&](std::int64_t extent) { return extent == value; });
+  return std::all_of(shape.begin(), shape.end(),
+                     [&](std::int64_t extent) { return extent == value; });
 }
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 
 Shape product(const Shape& a, const Shape& b) {
   Shape shape = a;
@@ -26,12 +29,14 @@ std::string show(const ChannelSplit& split) {
 
 void check_axes(const ConvOptions& o, const char* name, const Shape& shape, std::int64_t least) {
   if (shape.rank() != o.rank()) {
-    throw InvalidArgument("convolution: " + std::string(name) + " " + shape.to_string() + " does not have the " +
-                          std::to_string(o.rank()) + " axes of kernel " + o.kernel.to_string());
+    throw InvalidArgument("convolution: " + std::string(name) + " " + shape.to_string() +
+                          " does not have the " + std::to_string(o.rank()) + " axes of kernel " +
+                          o.kernel.to_string());
   }
-  if (std::any_of(shape.begin(), shape.end(), [&](std::int64_t extent) { return extent < least; })) {
-    throw InvalidArgument("convolution: " + std::string(name) + " must be at least " + std::to_string(least) +
-                          " along each axis, got " + shape.to_string());
+  if (std::any_of(shape.begin(), shape.end(),
+                  [&](std::int64_t extent) { return extent < least; })) {
+    throw InvalidArgument("convolution: " + std::string(name) + " must be at least " +
+                          std::to_string(least) + " along each axis, got " + shape.to_string());
   }
 }
 
@@ -87,7 +92,9 @@ ConvPath low_to_high(const ConvOptions& o) {
 
 }  // namespace
 
-bool ConvOptions::strided() const noexcept { return !all_of(stride, 1); }
+bool ConvOptions::strided() const noexcept {
+  return !all_of(stride, 1);
+}
 
 bool ConvOptions::depthwise() const noexcept {
   return groups > 1 && groups == in.total() && groups == out.total();
@@ -98,14 +105,16 @@ std::string_view ConvPath::name() const noexcept {
   return dst == Frequency::kHigh ? "low_to_high" : "low_to_low";
 }
 
-bool ConvPath::upsampled() const noexcept { return !all_of(upsample, 1); }
+bool ConvPath::upsampled() const noexcept {
+  return !all_of(upsample, 1);
+}
 
 std::string octave_obstacle(const ConvOptions& o) {
   for (std::size_t axis = 0; axis < o.rank(); ++axis) {
     const std::int64_t needed = o.dilation[axis] * (o.kernel[axis] - 1);
     if (o.padding_begin[axis] != o.padding_end[axis] || o.padding_begin[axis] * 2 != needed) {
-      return "kernel " + o.kernel.to_string() + " with padding " + o.padding_begin.to_string() + " and " +
-             o.padding_end.to_string() + " moves the low grid against the high one";
+      return "kernel " + o.kernel.to_string() + " with padding " + o.padding_begin.to_string() +
+             " and " + o.padding_end.to_string() + " moves the low grid against the high one";
     }
     if (o.stride[axis] > 2) return "stride " + o.stride.to_string() + " is larger than 2";
   }
@@ -122,7 +131,8 @@ std::string octave_obstacle(const ConvOptions& o) {
 
 void check(const ConvOptions& o) {
   if (o.rank() < 1 || o.rank() > 3) {
-    throw InvalidArgument("convolution: rank must be 1, 2 or 3, got kernel " + o.kernel.to_string());
+    throw InvalidArgument("convolution: rank must be 1, 2 or 3, got kernel " +
+                          o.kernel.to_string());
   }
   check_axes(o, "kernel", o.kernel, 1);
   check_axes(o, "stride", o.stride, 1);
@@ -137,12 +147,12 @@ void check(const ConvOptions& o) {
   }
   if (o.groups < 1 || o.in.total() % o.groups != 0 || o.out.total() % o.groups != 0) {
     throw InvalidArgument("convolution: " + std::to_string(o.groups) + " groups do not divide " +
-                          std::to_string(o.in.total()) + " input and " + std::to_string(o.out.total()) +
-                          " output channels");
+                          std::to_string(o.in.total()) + " input and " +
+                          std::to_string(o.out.total()) + " output channels");
   }
   if (o.depthwise() && o.in != o.out) {
-    throw InvalidArgument("convolution: a depthwise layer keeps its frequencies, got " + show(o.in) + " in and " +
-                          show(o.out) + " out");
+    throw InvalidArgument("convolution: a depthwise layer keeps its frequencies, got " +
+                          show(o.in) + " in and " + show(o.out) + " out");
   }
   if (!o.octave_valued() && (o.stride_mode == StrideMode::kStrided || !o.strided())) return;
   // Pooling instead of a stride needs the same geometry as octave values do.
@@ -177,8 +187,8 @@ std::vector<ConvPath> conv_paths(const ConvOptions& o) {
     if (path.upsample.empty()) path.upsample = Shape::filled(o.rank(), 1);
     paths.push_back(std::move(path));
   };
-  // An exchange is switched off only where both frequencies also have a path of their own: without it the
-  // other frequency would not exist (authors' code, utils/symbol/symbol_octconv.py).
+  // An exchange is switched off only where both frequencies also have a path of their own: without
+  // it the other frequency would not exist (authors' code, utils/symbol/symbol_octconv.py).
   add(high_to_high(o));
   if (!o.depthwise() && (up || !both_stay)) add(low_to_high(o));
   add(low_to_low(o));
@@ -186,19 +196,21 @@ std::vector<ConvPath> conv_paths(const ConvOptions& o) {
   return paths;
 }
 
-std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation,
-                         std::int64_t padding) {
+std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                         std::int64_t dilation, std::int64_t padding) {
   const std::int64_t span = dilation * (kernel - 1) + 1;
   if (in + padding < span) {
-    throw InvalidArgument("an extent of " + std::to_string(in) + " with padding " + std::to_string(padding) +
-                          " is smaller than a kernel that spans " + std::to_string(span));
+    throw InvalidArgument("an extent of " + std::to_string(in) + " with padding " +
+                          std::to_string(padding) + " is smaller than a kernel that spans " +
+                          std::to_string(span));
   }
   return (in + padding - span) / stride + 1;
 }
 
 Shape low_extents(const Shape& extents, const Shape& octave) {
   Shape low = extents;
-  for (std::size_t axis = 0; axis < low.rank(); ++axis) low[axis] = ceil_div(low[axis], octave[axis]);
+  for (std::size_t axis = 0; axis < low.rank(); ++axis)
+    low[axis] = ceil_div(low[axis], octave[axis]);
   return low;
 }
 
@@ -206,8 +218,8 @@ Shape output_extents(const ConvOptions& o, const Shape& extents) {
   const bool pooled = pools_for_stride(o);
   Shape out = extents;
   for (std::size_t axis = 0; axis < o.rank(); ++axis) {
-    out[axis] = conv_extent(pooled ? ceil_div(extents[axis], o.stride[axis]) : extents[axis], o.kernel[axis],
-                            pooled ? 1 : o.stride[axis], o.dilation[axis],
+    out[axis] = conv_extent(pooled ? ceil_div(extents[axis], o.stride[axis]) : extents[axis],
+                            o.kernel[axis], pooled ? 1 : o.stride[axis], o.dilation[axis],
                             o.padding_begin[axis] + o.padding_end[axis]);
   }
   return out;
@@ -229,7 +241,8 @@ std::int64_t path_macs(const ConvOptions& o, const ConvPath& path, const Shape& 
 
 std::int64_t weight_elements(const ConvOptions& o) {
   std::int64_t elements = 0;
-  for (const ConvPath& path : conv_paths(o)) elements += path.rows * path.columns * o.kernel.elements();
+  for (const ConvPath& path : conv_paths(o))
+    elements += path.rows * path.columns * o.kernel.elements();
   return elements;
 }
 

@@ -37,14 +37,23 @@ Enum value_of(const Names<Enum, kCount>& names, std::string_view what, std::stri
     if (name == text) return known;
     choices += (choices.empty() ? "" : ", ") + std::string(name);
   }
-  throw InvalidArgument(std::string(what) + " '" + std::string(text) + "' is unknown; choose from " + choices);
+  throw InvalidArgument(std::string(what) + " '" + std::string(text) +
+                        "' is unknown; choose from " + choices);
 }
 
 }  // namespace
 
-std::string_view to_string(StrideMode mode) noexcept { return name_of(kStrideModes, mode); }
-std::string_view to_string(Exchange exchange) noexcept { return name_of(kExchanges, exchange); }
-StrideMode parse_stride_mode(std::string_view text) { return value_of(kStrideModes, "stride mode", text); }
-Exchange parse_exchange(std::string_view text) { return value_of(kExchanges, "exchange", text); }
+std::string_view to_string(StrideMode mode) noexcept {
+  return name_of(kStrideModes, mode);
+}
+std::string_view to_string(Exchange exchange) noexcept {
+  return name_of(kExchanges, exchange);
+}
+StrideMode parse_stride_mode(std::string_view text) {
+  return value_of(kStrideModes, "stride mode", text);
+}
+Exchange parse_exchange(std::string_view text) {
+  return value_of(kExchanges, "exchange", text);
+}
 
 }  // namespace octconv

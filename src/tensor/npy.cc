@@ -30,7 +30,8 @@ struct Header {
 std::string_view field(std::string_view header, std::string_view key, std::string_view name) {
   const std::string quoted = "'" + std::string(key) + "'";
   const std::size_t at = header.find(quoted);
-  const std::size_t colon = at == std::string_view::npos ? at : header.find(':', at + quoted.size());
+  const std::size_t colon =
+      at == std::string_view::npos ? at : header.find(':', at + quoted.size());
   if (colon == std::string_view::npos) fail(name, "its header has no " + quoted);
   std::string_view rest = header.substr(colon + 1);
   rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
@@ -39,14 +40,16 @@ std::string_view field(std::string_view header, std::string_view key, std::strin
 
 Shape parse_shape(std::string_view text, std::string_view name) {
   const std::size_t close = text.find(')');
-  if (!text.starts_with('(') || close == std::string_view::npos) fail(name, "its shape is not a tuple");
+  if (!text.starts_with('(') || close == std::string_view::npos)
+    fail(name, "its shape is not a tuple");
   text = text.substr(1, close - 1);
   Shape shape;
   while (text.find_first_not_of(" ,") != std::string_view::npos) {
     text.remove_prefix(text.find_first_not_of(" ,"));
     std::int64_t extent = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), extent);
-    if (error != std::errc{} || extent < 0) fail(name, "its shape holds something that is not a size");
+    if (error != std::errc{} || extent < 0)
+      fail(name, "its shape holds something that is not a size");
     if (shape.rank() == Shape::kMaxRank) fail(name, "it has more than 8 axes");
     shape.push_back(extent);
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
@@ -104,7 +107,10 @@ struct ElementType {
 constexpr ElementType kTypes[] = {
     {"f4", 4, load_as_float<float>},
     {"f8", 8, load_as_float<double>},
-    {"f2", 2, [](const char* b, bool swap) { return static_cast<float>(half_to_double(load<std::uint16_t>(b, swap))); }},
+    {"f2", 2,
+     [](const char* b, bool swap) {
+       return static_cast<float>(half_to_double(load<std::uint16_t>(b, swap)));
+     }},
     {"i1", 1, load_as_float<std::int8_t>},
     {"i2", 2, load_as_float<std::int16_t>},
     {"i4", 4, load_as_float<std::int32_t>},
@@ -129,9 +135,11 @@ const ElementType& element_type(const std::string& type, std::string_view name) 
 }  // namespace
 
 Tensor parse_npy(std::string_view bytes, std::string_view name) {
-  if (!bytes.starts_with(kMagic) || bytes.size() < 10) fail(name, "it does not start with NumPy's mark");
+  if (!bytes.starts_with(kMagic) || bytes.size() < 10)
+    fail(name, "it does not start with NumPy's mark");
   const int version = bytes[6];
-  if (version < 1 || version > 3) fail(name, "format version " + std::to_string(version) + " is not 1, 2 or 3");
+  if (version < 1 || version > 3)
+    fail(name, "format version " + std::to_string(version) + " is not 1, 2 or 3");
   const std::size_t length_bytes = version == 1 ? 2 : 4;
   if (bytes.size() < 8 + length_bytes) fail(name, "it is truncated");
   const bool host_is_big = std::endian::native == std::endian::big;
@@ -150,13 +158,15 @@ Tensor parse_npy(std::string_view bytes, std::string_view name) {
     fail(name, "its shape " + header.shape.to_string() + " is too large");
   }
   // Compare by division: count * bytes may overflow.
-  if (rest.size() % type.bytes != 0 || rest.size() / type.bytes != static_cast<std::size_t>(count)) {
+  if (rest.size() % type.bytes != 0 ||
+      rest.size() / type.bytes != static_cast<std::size_t>(count)) {
     fail(name, "shape " + header.shape.to_string() + " of '" + header.type + "' does not fit its " +
                    std::to_string(rest.size()) + " bytes of data");
   }
 
   Tensor tensor(header.shape);
-  const bool swap = type.bytes > 1 && (header.type[0] == '>') != host_is_big && header.type[0] != '=';
+  const bool swap =
+      type.bytes > 1 && (header.type[0] == '>') != host_is_big && header.type[0] != '=';
   const std::size_t rank = header.shape.rank();
   Shape index = Shape::filled(rank, 0);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -174,7 +184,9 @@ Tensor parse_npy(std::string_view bytes, std::string_view name) {
   return tensor;
 }
 
-Tensor read_npy(const std::filesystem::path& path) { return parse_npy(read_file(path), path.string()); }
+Tensor read_npy(const std::filesystem::path& path) {
+  return parse_npy(read_file(path), path.string());
+}
 
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   static_assert(std::endian::native == std::endian::little, "write_npy says '<f4'");
@@ -191,7 +203,8 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   bytes += static_cast<char>(header.size() & 255);
   bytes += static_cast<char>(header.size() >> 8);
   bytes += header;
-  bytes.append(reinterpret_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.elements()) * sizeof(float));
+  bytes.append(reinterpret_cast<const char*>(tensor.data()),
+               static_cast<std::size_t>(tensor.elements()) * sizeof(float));
   write_file(path, bytes);
 }
 

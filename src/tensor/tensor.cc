@@ -16,7 +16,9 @@ constexpr std::align_val_t kAlignment{64};  // one cache line, one AVX-512 vecto
 
 }  // namespace
 
-void Tensor::Free::operator()(float* data) const noexcept { ::operator delete[](data, kAlignment); }
+void Tensor::Free::operator()(float* data) const noexcept {
+  ::operator delete[](data, kAlignment);
+}
 
 Tensor::Tensor(Shape shape) : shape_(shape), elements_(shape.elements()) {
   if (elements_ > std::numeric_limits<std::int64_t>::max() / 8) {
@@ -35,7 +37,8 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::reshaped(Shape shape) && {
   if (shape.elements() != elements_) {
-    throw InvalidArgument("tensor: shape " + shape_.to_string() + " cannot become " + shape.to_string());
+    throw InvalidArgument("tensor: shape " + shape_.to_string() + " cannot become " +
+                          shape.to_string());
   }
   shape_ = shape;
   return std::move(*this);

@@ -55,7 +55,8 @@ TEST(Cost, ExchangeOffEqualsTheCountsOfTheArticlesTableThree) {
   for (const ExchangeRow& row : {ExchangeRow{Exchange::kNone, 1898299392, 21311784},
                                  ExchangeRow{Exchange::kLowToHigh, 2173665280, 23432488},
                                  ExchangeRow{Exchange::kHighToLow, 2091778048, 23432488}}) {
-    const Octavized octave = octavize(make_network("resnet50v2"), {.alpha = 0.5, .exchange = row.exchange});
+    const Octavized octave =
+        octavize(make_network("resnet50v2"), {.alpha = 0.5, .exchange = row.exchange});
     const Cost counted = cost(octave.graph, {224, 224});
     EXPECT_EQ(counted.macs, row.macs) << to_string(row.exchange);
     EXPECT_EQ(counted.params, row.params) << to_string(row.exchange);

@@ -20,8 +20,10 @@ int fail(const char* what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Octave convolution: count, train, convert and run networks that keep a part of their channels "
-               "at half resolution."};
+  CLI::App app{
+      "Octave convolution: count, train, convert and run networks that keep a part of their "
+      "channels "
+      "at half resolution."};
   app.name("octconv");
   app.set_version_flag("--version", "octconv " OCTCONV_VERSION);
   app.require_subcommand(1);

@@ -9,7 +9,8 @@
 
 namespace octconv {
 
-/// Threads that a parallel loop may use, >= 1. Starts as the number of processors the process may run on.
+/// Threads that a parallel loop may use, >= 1. Starts as the number of processors the process may
+/// run on.
 [[nodiscard]] OCTCONV_API int thread_count() noexcept;
 
 /// Sets the threads for loops started by any thread from now on.
@@ -23,14 +24,17 @@ OCTCONV_API void run_loop(std::int64_t count, std::int64_t grain, LoopBody body,
 
 /// Calls `body(begin, end)` on disjoint ranges that cover [0, count), from several threads.
 ///
-/// Ranges hold at least `grain` indices (but the last). With one thread, or one range, the caller's thread
-/// does it all and no threading library is touched. Allocates nothing. `body` must not throw.
+/// Ranges hold at least `grain` indices (but the last). With one thread, or one range, the caller's
+/// thread does it all and no threading library is touched. Allocates nothing. `body` must not
+/// throw.
 template <class Body>
 void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
   using Type = std::remove_reference_t<Body>;
   detail::run_loop(
       count, grain,
-      [](void* context, std::int64_t begin, std::int64_t end) { (*static_cast<Type*>(context))(begin, end); },
+      [](void* context, std::int64_t begin, std::int64_t end) {
+        (*static_cast<Type*>(context))(begin, end);
+      },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

@@ -29,6 +29,7 @@ class OCTCONV_API Random {
 };
 
 /// A seed for a sub-stream: different `stream` values give unrelated sequences.
-[[nodiscard]] OCTCONV_API std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t stream) noexcept;
+[[nodiscard]] OCTCONV_API std::uint64_t derive_seed(std::uint64_t seed,
+                                                    std::uint64_t stream) noexcept;
 
 }  // namespace octconv

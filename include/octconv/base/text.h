@@ -11,9 +11,11 @@
 namespace octconv {
 
 /// "a, b, c".
-[[nodiscard]] OCTCONV_API std::string join(const std::vector<std::string>& parts, std::string_view separator);
+[[nodiscard]] OCTCONV_API std::string join(const std::vector<std::string>& parts,
+                                           std::string_view separator);
 
-/// The candidate with the smallest edit distance to `name`, or "" if none is within half its length.
+/// The candidate with the smallest edit distance to `name`, or "" if none is within half its
+/// length.
 [[nodiscard]] OCTCONV_API std::string nearest_name(std::string_view name,
                                                    const std::vector<std::string>& candidates);
 

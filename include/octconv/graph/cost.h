@@ -33,8 +33,8 @@ struct Cost {
   std::vector<NodeCost> nodes;           ///< one per node, in order
 };
 
-/// Counts for one image of these extents. Agrees with the article's counts (a multiply-add is one operation;
-/// pooling, upsampling, additions and batch norm are not counted).
+/// Counts for one image of these extents. Agrees with the article's counts (a multiply-add is one
+/// operation; pooling, upsampling, additions and batch norm are not counted).
 /// @throws InvalidArgument if the extents do not fit the network
 [[nodiscard]] OCTCONV_API Cost cost(const Graph& graph, const Shape& extents);
 

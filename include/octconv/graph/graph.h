@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A network as data. Every node makes one value; every value knows how many of its channels are low.
+// A network as data. Every node makes one value; every value knows how many of its channels are
+// low.
 #pragma once
 
 #include <cstdint>
@@ -39,16 +40,19 @@ struct OctavePolicy {
 
 /// A directed acyclic graph in topological order, immutable but for what octavize sets.
 ///
-/// It does not know its input's extents: `infer_shapes` takes them, so a network is the same at every size.
+/// It does not know its input's extents: `infer_shapes` takes them, so a network is the same at
+/// every size.
 class OCTCONV_API Graph {
  public:
   /// @param name    what reports call the network
-  /// @param octave  how much coarser the low grid is along each spatial axis; its rank is the network's (1 to 3)
+  /// @param octave  how much coarser the low grid is along each spatial axis; its rank is the
+  /// network's (1 to 3)
   /// @throws InvalidArgument for another rank or a factor other than 1 and 2
   Graph(std::string name, Shape octave);
 
   /// Appends a node and returns its id. Channels are checked and inferred here.
-  /// @throws InvalidArgument naming the node: a name twice, an unknown input, channels that do not fit
+  /// @throws InvalidArgument naming the node: a name twice, an unknown input, channels that do not
+  /// fit
   NodeId add(std::string name, Op op, std::vector<NodeId> inputs, int stage = Node::kNoStage);
   /// Marks the value as a result of the network.
   void add_output(NodeId id);
@@ -64,7 +68,8 @@ class OCTCONV_API Graph {
   /// Id of the node called `name`, or -1.
   [[nodiscard]] NodeId find(std::string_view name) const noexcept;
 
-  /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for tools.
+  /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for
+  /// tools.
   [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
   void set_default_extents(Shape extents) { default_extents_ = extents; }
   [[nodiscard]] const OctavePolicy& policy() const noexcept { return policy_; }
@@ -73,14 +78,16 @@ class OCTCONV_API Graph {
   /// The convolution of node `id` with the splits of its values. Requires a Conv.
   [[nodiscard]] ConvOptions conv_options(NodeId id) const;
 
-  /// Sets how a value's channels are divided, and a convolution's stride mode and exchange. For passes; the
-  /// caller restores consistency and calls `check`.
-  void set_channels(NodeId id, ChannelSplit channels) { nodes_[static_cast<std::size_t>(id)].channels = channels; }
+  /// Sets how a value's channels are divided, and a convolution's stride mode and exchange. For
+  /// passes; the caller restores consistency and calls `check`.
+  void set_channels(NodeId id, ChannelSplit channels) {
+    nodes_[static_cast<std::size_t>(id)].channels = channels;
+  }
   void set_stride_mode(NodeId id, StrideMode mode);
   void set_exchange(NodeId id, Exchange exchange);
 
-  /// Checks every node against its inputs: splits that an operation must keep, octave geometry, ordinary
-  /// inputs and outputs.
+  /// Checks every node against its inputs: splits that an operation must keep, octave geometry,
+  /// ordinary inputs and outputs.
   /// @throws InvalidArgument or Unsupported naming the node
   void check() const;
 
@@ -112,7 +119,9 @@ struct ValueShape {
 ///
 /// @param extents  of the input image: one per spatial axis, >= 1; every Input has the same
 /// @throws InvalidArgument naming the node at which the extents do not fit
-[[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents);
+[[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph,
+                                                               std::int64_t batch,
+                                                               const Shape& extents);
 
 /// One line per node: name, operation, channels (high + low), stage, inputs; with extents if given.
 [[nodiscard]] OCTCONV_API std::string dump(const Graph& graph);

@@ -13,15 +13,19 @@
 
 namespace octconv {
 
-/// A parameter of a node: its name, its shape, and what it is. The same for a network and its octave twin.
+/// A parameter of a node: its name, its shape, and what it is. The same for a network and its
+/// octave twin.
 struct Parameter {
   enum class Kind { kWeight, kBias, kScale, kShift, kMean, kVariance };
-  std::string name;  ///< "<node>.weight", "<node>.bias", "<node>.running_mean", "<node>.running_var"
+  std::string
+      name;  ///< "<node>.weight", "<node>.bias", "<node>.running_mean", "<node>.running_var"
   Shape shape;
   Kind kind = Kind::kWeight;
 
   /// Running statistics are not trained and do not count as parameters.
-  [[nodiscard]] bool trained() const noexcept { return kind != Kind::kMean && kind != Kind::kVariance; }
+  [[nodiscard]] bool trained() const noexcept {
+    return kind != Kind::kMean && kind != Kind::kVariance;
+  }
 };
 
 /// Parameters of one node, in a fixed order (weight, bias, running_mean, running_var).
@@ -32,8 +36,8 @@ struct Parameter {
 /// Tensors by parameter name.
 using Weights = std::map<std::string, Tensor>;
 
-/// Convolutions and linear weights: He normal, deviation sqrt(2 / fan_in) with fan_in = in / groups * taps
-/// (He et al., ICCV 2015); shifts and means 0, scales and variances 1.
+/// Convolutions and linear weights: He normal, deviation sqrt(2 / fan_in) with fan_in = in / groups
+/// * taps (He et al., ICCV 2015); shifts and means 0, scales and variances 1.
 [[nodiscard]] OCTCONV_API Weights initial_weights(const Graph& graph, std::uint64_t seed);
 
 /// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns a network into its octave twin: sets the low counts of values and what strides do, nothing else.
+// Turns a network into its octave twin: sets the low counts of values and what strides do, nothing
+// else.
 #pragma once
 
 #include <optional>
@@ -31,9 +32,10 @@ struct Octavized {
 
 /// The octave twin of an ordinary network.
 ///
-/// Element-wise operations join the splits of their values into one group (union-find). A group that holds a
-/// graph input or output, a convolution without stage, or one whose geometry excludes octave values is
-/// ordinary; the others take the alpha that the graph's policy gives to the stage of their convolutions.
+/// Element-wise operations join the splits of their values into one group (union-find). A group
+/// that holds a graph input or output, a convolution without stage, or one whose geometry excludes
+/// octave values is ordinary; the others take the alpha that the graph's policy gives to the stage
+/// of their convolutions.
 ///
 /// @throws InvalidArgument for alpha outside [0, 1] or a graph that is octave already
 [[nodiscard]] OCTCONV_API Octavized octavize(const Graph& graph, const OctavizeOptions& options);

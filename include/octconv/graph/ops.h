@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations a network is made of: one closed variant. Whoever handles an Op visits it exhaustively, so
-// that a new operation does not compile until every layer knows it.
+// The operations a network is made of: one closed variant. Whoever handles an Op visits it
+// exhaustively, so that a new operation does not compile until every layer knows it.
 #pragma once
 
 #include <cstdint>
@@ -34,11 +34,13 @@ struct Conv {
   friend bool operator==(const Conv&, const Conv&) = default;
 };
 
-/// Batch normalisation per channel; parameters `weight`, `bias`, `running_mean`, `running_var`, all [channels].
-/// An octave value has separate channels, so each frequency has its own parameters and statistics.
+/// Batch normalisation per channel; parameters `weight`, `bias`, `running_mean`, `running_var`, all
+/// [channels]. An octave value has separate channels, so each frequency has its own parameters and
+/// statistics.
 struct BatchNorm {
   double epsilon = 1e-5;
-  double momentum = 0.1;  ///< weight of the new batch in the running statistics (PyTorch's convention)
+  double momentum =
+      0.1;  ///< weight of the new batch in the running statistics (PyTorch's convention)
   friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 

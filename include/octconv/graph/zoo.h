@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Networks by name. Each is described once, as the ordinary network; octavize makes its octave twin.
+// Networks by name. Each is described once, as the ordinary network; octavize makes its octave
+// twin.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@ struct ZooEntry {
 [[nodiscard]] OCTCONV_API const std::vector<ZooEntry>& zoo_entries();
 
 /// @throws InvalidArgument for an unknown name, suggesting the nearest; for channels or classes < 1
-[[nodiscard]] OCTCONV_API Graph make_network(std::string_view name, const NetworkOptions& options = {});
+[[nodiscard]] OCTCONV_API Graph make_network(std::string_view name,
+                                             const NetworkOptions& options = {});
 
 }  // namespace octconv

@@ -20,7 +20,9 @@ struct LabelledImages {
   std::vector<std::uint8_t> pixels;  ///< count * height * width * channels, channels interleaved
   std::vector<std::int32_t> labels;  ///< count, each in [0, classes)
 
-  [[nodiscard]] std::int64_t count() const noexcept { return static_cast<std::int64_t>(labels.size()); }
+  [[nodiscard]] std::int64_t count() const noexcept {
+    return static_cast<std::int64_t>(labels.size());
+  }
 };
 
 /// A data set: what to train on and what to test on.
@@ -36,9 +38,10 @@ struct Dataset {
 
 /// Opens a data set by name or folder.
 ///
-/// "fashion-mnist" is looked for where Debian's package dataset-fashion-mnist puts it; a folder must hold the
-/// four idx files of the MNIST family (plain or .gz).
-/// @throws InvalidArgument for a name that is neither, suggesting the nearest; FileError if a file is missing
+/// "fashion-mnist" is looked for where Debian's package dataset-fashion-mnist puts it; a folder
+/// must hold the four idx files of the MNIST family (plain or .gz).
+/// @throws InvalidArgument for a name that is neither, suggesting the nearest; FileError if a file
+/// is missing
 ///         (saying which package or file); FormatError for a truncated or inconsistent file
 [[nodiscard]] OCTCONV_API Dataset open_dataset(std::string_view name_or_folder);
 

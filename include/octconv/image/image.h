@@ -22,7 +22,8 @@ struct Image {
 
 /// Decodes any format that OpenCV reads (JPEG, PNG, WebP, BMP, ...), to 1 or 3 channels.
 /// @throws FileError if the file cannot be read, FormatError if it is not an image, naming the path
-[[nodiscard]] OCTCONV_API Image read_image(const std::filesystem::path& path, std::int64_t channels);
+[[nodiscard]] OCTCONV_API Image read_image(const std::filesystem::path& path,
+                                           std::int64_t channels);
 
 /// The bytes of a PNG file.
 /// @throws InvalidArgument for an empty image or channels other than 1 and 3

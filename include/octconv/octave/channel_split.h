@@ -9,7 +9,8 @@
 
 namespace octconv {
 
-/// Channel counts of a value. Inside a value the low channels come first: [0, low), then [low, total).
+/// Channel counts of a value. Inside a value the low channels come first: [0, low), then [low,
+/// total).
 struct ChannelSplit {
   std::int64_t high = 0;  ///< channels on the full grid
   std::int64_t low = 0;   ///< channels on the grid half as large
@@ -21,8 +22,8 @@ struct ChannelSplit {
 
 /// Splits `channels` so that `low = floor(alpha * channels)`.
 ///
-/// Source: Chen et al., "Drop an Octave", ICCV 2019, section 3 (https://arxiv.org/abs/1904.05049); the floor
-/// as in the authors' code (facebookresearch/OctConv, utils/gluon/utils/densenet.py).
+/// Source: Chen et al., "Drop an Octave", ICCV 2019, section 3 (https://arxiv.org/abs/1904.05049);
+/// the floor as in the authors' code (facebookresearch/OctConv, utils/gluon/utils/densenet.py).
 ///
 /// @param channels  total channels of the feature map, >= 1
 /// @param alpha     fraction kept at half resolution, in [0, 1]

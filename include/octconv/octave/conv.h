@@ -4,8 +4,9 @@
 //   Y_high = conv(X_high; W_hh) + upsample( conv(X_low; W_lh) )
 //   Y_low  = conv(X_low;  W_ll) + conv( pool(X_high); W_hl )
 //
-// Source: Chen et al., "Drop an Octave", ICCV 2019, equation 4 (https://arxiv.org/abs/1904.05049). An
-// ordinary convolution is the one whose input and output have `low == 0`: it has the first path only.
+// Source: Chen et al., "Drop an Octave", ICCV 2019, equation 4 (https://arxiv.org/abs/1904.05049).
+// An ordinary convolution is the one whose input and output have `low == 0`: it has the first path
+// only.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,8 @@
 
 namespace octconv {
 
-/// Options of one convolution of any rank. PyTorch's conventions: dilation 1 is dense, the weight is
-/// [out, in / groups, kernel...].
+/// Options of one convolution of any rank. PyTorch's conventions: dilation 1 is dense, the weight
+/// is [out, in / groups, kernel...].
 struct ConvOptions {
   ChannelSplit in;
   ChannelSplit out;
@@ -31,7 +32,8 @@ struct ConvOptions {
   Shape padding_begin;  ///< zeros before the first pixel, >= 0
   Shape padding_end;    ///< zeros after the last pixel, >= 0
   std::int64_t groups = 1;
-  Shape octave;  ///< how much coarser the low grid is along each axis: 2, or 1 where it is not halved
+  Shape
+      octave;  ///< how much coarser the low grid is along each axis: 2, or 1 where it is not halved
   StrideMode stride_mode = StrideMode::kStrided;
   Exchange exchange = Exchange::kBoth;
 
@@ -44,14 +46,15 @@ struct ConvOptions {
 
 enum class Frequency { kHigh, kLow };
 
-/// One of the convolutions that an octave convolution is the sum of. Applied in the order of the members:
-/// average pools (ceil mode, real pixels only), convolution, nearest upsampling (cropped to the destination).
+/// One of the convolutions that an octave convolution is the sum of. Applied in the order of the
+/// members: average pools (ceil mode, real pixels only), convolution, nearest upsampling (cropped
+/// to the destination).
 struct ConvPath {
   Frequency src = Frequency::kHigh;
   Frequency dst = Frequency::kHigh;
   std::vector<Shape> pools;  ///< window and stride per axis of each pool
   Shape stride;              ///< of the convolution itself
-  Shape upsample;            ///< factor per axis; all 1 where the destination has the convolution's grid
+  Shape upsample;  ///< factor per axis; all 1 where the destination has the convolution's grid
   std::int64_t groups = 1;
   // The block of the weight [out, in / groups, kernel...].
   std::int64_t row = 0;      ///< first output channel
@@ -64,13 +67,15 @@ struct ConvPath {
   [[nodiscard]] OCTCONV_API bool upsampled() const noexcept;
 };
 
-/// Why these options cannot be an octave convolution, or "" if they can: a sentence part for messages.
+/// Why these options cannot be an octave convolution, or "" if they can: a sentence part for
+/// messages.
 ///
-/// The two grids keep corresponding only for stride 1 or 2 and symmetric padding of dilation * (kernel - 1)
-/// in total; groups must divide every frequency's channels.
+/// The two grids keep corresponding only for stride 1 or 2 and symmetric padding of dilation *
+/// (kernel - 1) in total; groups must divide every frequency's channels.
 [[nodiscard]] OCTCONV_API std::string octave_obstacle(const ConvOptions& options);
 
-/// @throws InvalidArgument if the options contradict each other; Unsupported if they are octave-valued and
+/// @throws InvalidArgument if the options contradict each other; Unsupported if they are
+/// octave-valued and
 ///         `octave_obstacle` names a reason
 OCTCONV_API void check(const ConvOptions& options);
 
@@ -78,23 +83,29 @@ OCTCONV_API void check(const ConvOptions& options);
 /// Requires checked options.
 [[nodiscard]] OCTCONV_API std::vector<ConvPath> conv_paths(const ConvOptions& options);
 
-/// Output extent of a convolution along one axis: floor((in + padding - dilation (k - 1) - 1) / stride) + 1.
+/// Output extent of a convolution along one axis: floor((in + padding - dilation (k - 1) - 1) /
+/// stride) + 1.
 /// @throws InvalidArgument if the padded input is smaller than the dilated kernel
-[[nodiscard]] OCTCONV_API std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride,
-                                                   std::int64_t dilation, std::int64_t padding);
+[[nodiscard]] OCTCONV_API std::int64_t conv_extent(std::int64_t in, std::int64_t kernel,
+                                                   std::int64_t stride, std::int64_t dilation,
+                                                   std::int64_t padding);
 
 /// Extents of the low grid: ceil(extent / octave) along each axis.
 [[nodiscard]] OCTCONV_API Shape low_extents(const Shape& extents, const Shape& octave);
 
-/// High-grid extents of the output for high-grid extents of the input. In the pool modes a stride s takes an
-/// extent to ceil(extent / s), like a strided convolution with the padding that octave convolution needs.
+/// High-grid extents of the output for high-grid extents of the input. In the pool modes a stride s
+/// takes an extent to ceil(extent / s), like a strided convolution with the padding that octave
+/// convolution needs.
 [[nodiscard]] OCTCONV_API Shape output_extents(const ConvOptions& options, const Shape& extents);
 
 /// Extents on which a path's convolution computes, for high-grid extents of the layer's input.
-[[nodiscard]] OCTCONV_API Shape path_extents(const ConvOptions& options, const ConvPath& path, const Shape& extents);
+[[nodiscard]] OCTCONV_API Shape path_extents(const ConvOptions& options, const ConvPath& path,
+                                             const Shape& extents);
 
-/// Multiply-adds of one path for one image: output pixels * rows * columns * taps. Bias is not counted.
-[[nodiscard]] OCTCONV_API std::int64_t path_macs(const ConvOptions& options, const ConvPath& path, const Shape& extents);
+/// Multiply-adds of one path for one image: output pixels * rows * columns * taps. Bias is not
+/// counted.
+[[nodiscard]] OCTCONV_API std::int64_t path_macs(const ConvOptions& options, const ConvPath& path,
+                                                 const Shape& extents);
 
 /// Weight elements that some path reads: all of them unless `exchange` switches a path off.
 [[nodiscard]] OCTCONV_API std::int64_t weight_elements(const ConvOptions& options);

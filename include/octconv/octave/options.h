@@ -10,8 +10,10 @@ namespace octconv {
 
 /// What a stride does in an octave network.
 enum class StrideMode {
-  kPool,       ///< average-pool, then convolve at stride 1; high_to_low by one pool (authors' Gluon code)
-  kPoolTwice,  ///< the same, but high_to_low by two pools (authors' Symbol code, d-li14, braincreators)
+  kPool,       ///< average-pool, then convolve at stride 1; high_to_low by one pool (authors' Gluon
+               ///< code)
+  kPoolTwice,  ///< the same, but high_to_low by two pools (authors' Symbol code, d-li14,
+               ///< braincreators)
   kPoolLow,    ///< low pooled too, and low_to_high upsampled (lxtGH)
   kStrided,    ///< every path a strided convolution (the article's code, Keras ports)
 };

@@ -12,8 +12,8 @@ namespace octconv {
 
 /// Reads a .npy file, format versions 1 to 3, C or Fortran order, little or big endian.
 ///
-/// Floating point of 16, 32 and 64 bits and (un)signed integers and booleans of 8 to 64 bits become float32.
-/// Source: NumPy's format description (numpy/lib/format.py).
+/// Floating point of 16, 32 and 64 bits and (un)signed integers and booleans of 8 to 64 bits become
+/// float32. Source: NumPy's format description (numpy/lib/format.py).
 /// @throws FileError, FormatError (another type, a truncated or oversized file), naming the path
 [[nodiscard]] OCTCONV_API Tensor read_npy(const std::filesystem::path& path);
 

@@ -28,7 +28,9 @@ class OCTCONV_API Tensor {
   [[nodiscard]] std::int64_t elements() const noexcept { return elements_; }
   [[nodiscard]] float* data() noexcept { return data_.get(); }
   [[nodiscard]] const float* data() const noexcept { return data_.get(); }
-  [[nodiscard]] std::span<float> values() noexcept { return {data(), static_cast<std::size_t>(elements_)}; }
+  [[nodiscard]] std::span<float> values() noexcept {
+    return {data(), static_cast<std::size_t>(elements_)};
+  }
   [[nodiscard]] std::span<const float> values() const noexcept {
     return {data(), static_cast<std::size_t>(elements_)};
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // CIFAR-style residual networks: 6n + 2 layers in three stages of 16, 32 and 64 channels.
 //
-// Source: He et al., "Deep Residual Learning", CVPR 2016, section 4.2, with projection shortcuts (their option
-// B). The octave article has no CIFAR network: like its three-or-more-stage networks, the last stage is
-// ordinary, and the 3x3 stem is the first octave convolution (its input has no low part).
+// Source: He et al., "Deep Residual Learning", CVPR 2016, section 4.2, with projection shortcuts
+// (their option B). The octave article has no CIFAR network: like its three-or-more-stage networks,
+// the last stage is ordinary, and the 3x3 stem is the first octave convolution (its input has no
+// low part).
 #include "graph/zoo/families.h"
 #include "graph/zoo/layers.h"
 
@@ -22,13 +23,15 @@ Graph build(std::string_view name, const NetworkOptions& options, int blocks_per
   for (int stage = 0; stage < 3; ++stage) {
     const std::int64_t channels = std::int64_t{16} << stage;
     for (int block = 0; block < blocks_per_stage; ++block) {
-      layers.begin_block("layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".", stage);
+      layers.begin_block("layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".",
+                         stage);
       const bool first = stage > 0 && block == 0;
       const std::int64_t stride = first ? 2 : 1;
       NodeId y = layers.conv("conv1", x, channels, 3, stride);
       y = layers.relu("relu1", layers.batch_norm("bn1", y));
       y = layers.batch_norm("bn2", layers.conv("conv2", y, channels, 3));
-      if (first) x = layers.batch_norm("downsample.1", layers.conv("downsample.0", x, channels, 1, stride));
+      if (first)
+        x = layers.batch_norm("downsample.1", layers.conv("downsample.0", x, channels, 1, stride));
       x = layers.relu("relu2", layers.add("add", y, x));
     }
   }
@@ -43,11 +46,17 @@ Graph build(std::string_view name, const NetworkOptions& options, int blocks_per
 std::vector<ZooEntry> cifar_resnets() {
   return {
       {"resnet20", "CIFAR ResNet-20 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) { return build(name, options, 3); }},
+       [](std::string_view name, const NetworkOptions& options) {
+         return build(name, options, 3);
+       }},
       {"resnet32", "CIFAR ResNet-32 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) { return build(name, options, 5); }},
+       [](std::string_view name, const NetworkOptions& options) {
+         return build(name, options, 5);
+       }},
       {"resnet56", "CIFAR ResNet-56 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) { return build(name, options, 9); }},
+       [](std::string_view name, const NetworkOptions& options) {
+         return build(name, options, 9);
+       }},
   };
 }
 

@@ -9,7 +9,8 @@
 namespace octconv::zoo {
 
 /// Square convolution without bias, padded so that stride 1 keeps the extents (kernel odd).
-inline Conv square_conv(std::size_t rank, std::int64_t out_channels, std::int64_t kernel, std::int64_t stride = 1) {
+inline Conv square_conv(std::size_t rank, std::int64_t out_channels, std::int64_t kernel,
+                        std::int64_t stride = 1) {
   const Shape padding = Shape::filled(rank, kernel / 2);
   return {.out_channels = out_channels,
           .kernel = Shape::filled(rank, kernel),
@@ -19,7 +20,8 @@ inline Conv square_conv(std::size_t rank, std::int64_t out_channels, std::int64_
           .padding_end = padding};
 }
 
-inline Pool square_pool(PoolKind kind, std::size_t rank, std::int64_t kernel, std::int64_t stride, std::int64_t padding) {
+inline Pool square_pool(PoolKind kind, std::size_t rank, std::int64_t kernel, std::int64_t stride,
+                        std::int64_t padding) {
   return {.kind = kind,
           .kernel = Shape::filled(rank, kernel),
           .stride = Shape::filled(rank, stride),
@@ -40,11 +42,18 @@ class Builder {
 
   NodeId conv(const std::string& name, NodeId in, std::int64_t out_channels, std::int64_t kernel,
               std::int64_t stride = 1) {
-    return graph_.add(prefix_ + name, square_conv(graph_.rank(), out_channels, kernel, stride), {in}, stage_);
+    return graph_.add(prefix_ + name, square_conv(graph_.rank(), out_channels, kernel, stride),
+                      {in}, stage_);
   }
-  NodeId batch_norm(const std::string& name, NodeId in) { return graph_.add(prefix_ + name, norm_, {in}); }
-  NodeId relu(const std::string& name, NodeId in) { return graph_.add(prefix_ + name, Activation{}, {in}); }
-  NodeId add(const std::string& name, NodeId a, NodeId b) { return graph_.add(prefix_ + name, Add{}, {a, b}); }
+  NodeId batch_norm(const std::string& name, NodeId in) {
+    return graph_.add(prefix_ + name, norm_, {in});
+  }
+  NodeId relu(const std::string& name, NodeId in) {
+    return graph_.add(prefix_ + name, Activation{}, {in});
+  }
+  NodeId add(const std::string& name, NodeId a, NodeId b) {
+    return graph_.add(prefix_ + name, Add{}, {a, b});
+  }
 
  private:
   Graph& graph_;

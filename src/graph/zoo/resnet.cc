@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bottleneck residual networks for 224 x 224 images, as the authors of octave convolution built them.
+// Bottleneck residual networks for 224 x 224 images, as the authors of octave convolution built
+// them.
 //
-// Source: facebookresearch/OctConv. Pre-activation (v2): utils/symbol, the networks of the article's figure 4;
-// post-activation (v1b): utils/gluon. Both keep the last stage ordinary: "3x3 conv on 3.5x3.5 map does not
-// make sense".
+// Source: facebookresearch/OctConv. Pre-activation (v2): utils/symbol, the networks of the
+// article's figure 4; post-activation (v1b): utils/gluon. Both keep the last stage ordinary: "3x3
+// conv on 3.5x3.5 map does not make sense".
 #include <array>
 
 #include "graph/zoo/families.h"
@@ -37,9 +38,10 @@ std::string block_prefix(int stage, int block) {
   return "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".";
 }
 
-// y = conv1x1(relu(bn(conv3x3(relu(bn(conv1x1(relu(bn(x)))))))) + shortcut; the first block of every stage
-// projects its shortcut, with a batch norm of its own.
-Graph pre_activation(std::string_view name, const NetworkOptions& options, const std::array<int, 4>& blocks) {
+// y = conv1x1(relu(bn(conv3x3(relu(bn(conv1x1(relu(bn(x)))))))) + shortcut; the first block of
+// every stage projects its shortcut, with a batch norm of its own.
+Graph pre_activation(std::string_view name, const NetworkOptions& options,
+                     const std::array<int, 4>& blocks) {
   Graph graph = imagenet_graph(name, StrideMode::kPoolTwice);
   Builder layers(graph, BatchNorm{.epsilon = 1e-4, .momentum = 0.08});
   NodeId x = stem(graph, layers, options);
@@ -64,8 +66,10 @@ Graph pre_activation(std::string_view name, const NetworkOptions& options, const
   return graph;
 }
 
-// y = relu(bn(conv1x1(relu(bn(conv3x3(relu(bn(conv1x1(x)))))))) + shortcut); stride in the 3x3 convolution.
-Graph post_activation(std::string_view name, const NetworkOptions& options, const std::array<int, 4>& blocks) {
+// y = relu(bn(conv1x1(relu(bn(conv3x3(relu(bn(conv1x1(x)))))))) + shortcut); stride in the 3x3
+// convolution.
+Graph post_activation(std::string_view name, const NetworkOptions& options,
+                      const std::array<int, 4>& blocks) {
   Graph graph = imagenet_graph(name, StrideMode::kPool);
   Builder layers(graph, BatchNorm{.epsilon = 1e-5, .momentum = 0.1});
   NodeId x = stem(graph, layers, options);
@@ -77,7 +81,8 @@ Graph post_activation(std::string_view name, const NetworkOptions& options, cons
       NodeId y = layers.relu("relu1", layers.batch_norm("bn1", layers.conv("conv1", x, mid, 1)));
       y = layers.relu("relu2", layers.batch_norm("bn2", layers.conv("conv2", y, mid, 3, stride)));
       y = layers.batch_norm("bn3", layers.conv("conv3", y, mid * 4, 1));
-      if (block == 0) x = layers.batch_norm("downsample.1", layers.conv("downsample.0", x, mid * 4, 1, stride));
+      if (block == 0)
+        x = layers.batch_norm("downsample.1", layers.conv("downsample.0", x, mid * 4, 1, stride));
       x = layers.relu("relu3", layers.add("add", y, x));
     }
   }

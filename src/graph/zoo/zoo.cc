@@ -22,20 +22,22 @@ const std::vector<ZooEntry>& zoo_entries() {
 }
 
 Graph make_network(std::string_view name, const NetworkOptions& options) {
-  for (const auto& [what, value] : {std::pair{"input channels", options.in_channels},
-                                    std::pair{"classes", options.classes}}) {
+  for (const auto& [what, value] :
+       {std::pair{"input channels", options.in_channels}, std::pair{"classes", options.classes}}) {
     if (value && *value < 1) {
-      throw InvalidArgument("network '" + std::string(name) + "': " + what + " must be at least 1, got " +
-                            std::to_string(*value));
+      throw InvalidArgument("network '" + std::string(name) + "': " + what +
+                            " must be at least 1, got " + std::to_string(*value));
     }
   }
-  const auto entry = std::find_if(zoo_entries().begin(), zoo_entries().end(), [&](const ZooEntry& e) { return e.name == name; });
+  const auto entry = std::find_if(zoo_entries().begin(), zoo_entries().end(),
+                                  [&](const ZooEntry& e) { return e.name == name; });
   if (entry == zoo_entries().end()) {
     std::vector<std::string> names;
     for (const ZooEntry& known : zoo_entries()) names.emplace_back(known.name);
     const std::string nearest = nearest_name(name, names);
-    throw InvalidArgument("unknown network '" + std::string(name) + "'; " +
-                          (nearest.empty() ? "known are " + join(names, ", ") : "did you mean '" + nearest + "'?"));
+    throw InvalidArgument(
+        "unknown network '" + std::string(name) + "'; " +
+        (nearest.empty() ? "known are " + join(names, ", ") : "did you mean '" + nearest + "'?"));
   }
   return entry->build(entry->name, options);
 }
