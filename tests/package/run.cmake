@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# One step of a package test: cmake -D STEP=... -P run.cmake. Every step starts from an empty folder.
+cmake_minimum_required(VERSION 3.25)
+
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+# Runs the consumer's program and compares what it prints with what it should.
+function(check_output)
+  execute_process(COMMAND "${WORK}/consumer" OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT output STREQUAL "${EXPECTED}\n")
+    message(FATAL_ERROR "the consumer printed '${output}' instead of '${EXPECTED}'")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE "${WORK}")
+file(MAKE_DIRECTORY "${WORK}")
+string(REPLACE "|" ";" OPTIONS "${OPTIONS}")
+
+if(STEP STREQUAL "install")
+  # Installs the build tree BUILD to PREFIX. Component by component: together they must hold all that
+  # consumers need. Then moved, so that a file which remembers the first place shows.
+  run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/first" --component Runtime)
+  run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/first" --component Development)
+  file(REMOVE_RECURSE "${PREFIX}")
+  file(RENAME "${WORK}/first" "${PREFIX}")
+  if(EXISTS "${PREFIX}/bin/octconv")
+    run("${PREFIX}/bin/octconv" --version)
+  endif()
+elseif(STEP STREQUAL "build-and-install")
+  run("${CMAKE_COMMAND}" -S "${SOURCE}" -B "${WORK}" ${OPTIONS})
+  run("${CMAKE_COMMAND}" --build "${WORK}")
+  file(REMOVE_RECURSE "${PREFIX}")
+  run("${CMAKE_COMMAND}" --install "${WORK}" --prefix "${PREFIX}")
+elseif(STEP STREQUAL "consume")
+  run("${CMAKE_COMMAND}" -S "${SOURCE}" -B "${WORK}" ${OPTIONS})
+  run("${CMAKE_COMMAND}" --build "${WORK}")
+  check_output()
+elseif(STEP STREQUAL "pkg-config")
+  set(ENV{PKG_CONFIG_PATH} "${PREFIX}/${LIBDIR}/pkgconfig")
+  set(ENV{LD_LIBRARY_PATH} "${PREFIX}/${LIBDIR}")
+  foreach(mode "" --static)
+    execute_process(COMMAND "${PKG_CONFIG}" ${mode} --cflags --libs octconv
+      OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(flags UNIX_COMMAND "${flags}")
+    run("${CXX}" -std=c++20 "${SOURCE}/count.cc" -o "${WORK}/consumer" ${flags})
+    check_output()
+  endforeach()
+else()
+  message(FATAL_ERROR "unknown step '${STEP}'")
+endif()
