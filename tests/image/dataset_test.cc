@@ -7,6 +7,7 @@
 #include <functional>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <zlib.h>
 
 #include "image/scratch.h"
@@ -217,6 +218,10 @@ TEST_F(IdxFolder, ExtentsLargerThanTheFileCouldHoldAllocateNothing) {
     write("train-images-idx3-ubyte.gz", gzip(bytes));
     EXPECT_THROW(static_cast<void>(open()), FormatError);
   }
+  struct rusage usage {};
+  ASSERT_EQ(::getrusage(RUSAGE_SELF, &usage), 0);
+  EXPECT_LT(usage.ru_maxrss,
+            2 << 20);  // in units of 1024 bytes: half of what the first file claims
 }
 
 TEST_F(IdxFolder, FilesThatContradictEachOtherAreNamed) {
