@@ -38,8 +38,12 @@ struct Dataset {
 
 /// Opens a data set by name or folder.
 ///
-/// "fashion-mnist" is looked for where Debian's package dataset-fashion-mnist puts it; a folder
-/// must hold the four idx files of the MNIST family (plain or .gz).
+/// A name ("fashion-mnist", "mnist") is looked for as a folder in the one that the environment
+/// variable OCTCONV_DATA names, by default /usr/share/datasets, where Debian's package
+/// dataset-fashion-mnist puts it. A folder must hold the four idx files of the MNIST family
+/// (train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k, plain or .gz); unless
+/// it is called like a known data set, its classes are the numbers up to the largest training
+/// label.
 /// @throws InvalidArgument for a name that is neither, suggesting the nearest; FileError if a file
 /// is missing
 ///         (saying which package or file); FormatError for a truncated or inconsistent file
