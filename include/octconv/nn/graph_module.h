@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any network as one LibTorch module with gradients.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/model.h"
+
+namespace torch::nn {
+class Module;
+}  // namespace torch::nn
+
+namespace octconv::nn {
+
+/// A network, ordinary or octave, that LibTorch can train.
+///
+/// Parameters and buffers have the names and shapes of `parameters(graph)`, which are those of the
+/// ordinary network whatever alpha is. A copy shares them.
+class OCTCONV_API GraphModule {
+ public:
+  /// Starts with `initial_weights(graph, seed)`, in float on the CPU, in training mode.
+  /// @throws InvalidArgument unless the graph has one input and one output; for a node name with an
+  /// empty part
+  ///         ("a..b"), which no module can have
+  explicit GraphModule(Graph graph, std::uint64_t seed = 0);
+
+  [[nodiscard]] const Graph& graph() const noexcept;
+
+  /// Copies weights in.
+  /// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen
+  void load(const Weights& weights);
+  /// Copies weights out, as float.
+  [[nodiscard]] Weights weights() const;
+
+  /// The network's result for a batch of images.
+  ///
+  /// In training mode batch norm takes the statistics of the batch and updates the running ones.
+  /// @param images  [n, channels, extents...] of the parameters' type and device
+  /// @throws InvalidArgument if the shape or type does not fit
+  [[nodiscard]] at::Tensor forward(const at::Tensor& images);
+
+  /// Training mode (as after construction) or evaluation mode.
+  void train(bool on = true);
+  void eval() { train(false); }
+
+  /// The trained tensors, in node order.
+  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;
+  /// Running statistics, in node order.
+  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> named_buffers() const;
+
+  /// The same network as LibTorch sees it, for optimisers, `to(device)` and serialisation.
+  [[nodiscard]] std::shared_ptr<torch::nn::Module> module() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace octconv::nn

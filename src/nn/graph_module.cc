@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// A graph as a tree of LibTorch modules that hold its parameters, and a walk over its nodes.
+#include "octconv/nn/graph_module.h"
+
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include <torch/nn/module.h>
+
+#include "nn/spatial.h"
+#include "octconv/base/error.h"
+#include "octconv/nn/oct_conv.h"
+#include "octconv/nn/oct_tensor.h"
+
+namespace octconv::nn {
+namespace {
+
+Shape shape_of(const at::Tensor& tensor) {
+  return Shape(std::span<const std::int64_t>(tensor.sizes().data(), tensor.sizes().size()));
+}
+
+// Convolutions of channels-last inputs want channels-last weights.
+at::MemoryFormat memory_format(std::int64_t dim) {
+  if (dim == 4) return at::MemoryFormat::ChannelsLast;
+  if (dim == 5) return at::MemoryFormat::ChannelsLast3d;
+  return at::MemoryFormat::Contiguous;
+}
+
+at::Tensor to_torch(const Tensor& tensor) {
+  at::Tensor result = at::empty(as_ints(tensor.shape()), at::kFloat);
+  std::memcpy(result.data_ptr<float>(), tensor.data(),
+              static_cast<std::size_t>(tensor.elements()) * sizeof(float));
+  return result.contiguous(memory_format(result.dim()));
+}
+
+Tensor from_torch(const at::Tensor& tensor) {
+  const at::Tensor plain = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+  Tensor result(shape_of(plain));
+  std::memcpy(result.data(), plain.data_ptr<float>(),
+              static_cast<std::size_t>(result.elements()) * sizeof(float));
+  return result;
+}
+
+// A module without operations: LibTorch allows no dots in names, so "layer1.0.conv1" is three of
+// them.
+class Branch : public torch::nn::Module {
+ public:
+  explicit Branch(std::string name) : torch::nn::Module(std::move(name)) {}
+
+  Branch& child(const std::string& name) {
+    std::shared_ptr<Branch>& child = children_[name];
+    if (!child) child = register_module(name, std::make_shared<Branch>(name));
+    return *child;
+  }
+
+ private:
+  std::map<std::string, std::shared_ptr<Branch>> children_;
+};
+
+Branch& branch_of(Branch& root, const std::string& node) {
+  Branch* branch = &root;
+  std::size_t begin = 0;
+  for (;;) {
+    const std::size_t end = std::min(node.find('.', begin), node.size());
+    if (end == begin)
+      throw InvalidArgument("node '" + node +
+                            "': a part of its name is empty, which no module can have");
+    branch = &branch->child(node.substr(begin, end - begin));
+    if (end == node.size()) return *branch;
+    begin = end + 1;
+  }
+}
+
+}  // namespace
+
+class GraphModule::Impl {
+ public:
+  Impl(Graph graph, std::uint64_t seed)
+      : graph_(std::move(graph)), root_(std::make_shared<Branch>(graph_.name())) {
+    if (graph_.inputs().size() != 1 || graph_.outputs().size() != 1) {
+      throw InvalidArgument("network '" + graph_.name() +
+                            "': a module needs one input and one output, it has " +
+                            std::to_string(graph_.inputs().size()) + " and " +
+                            std::to_string(graph_.outputs().size()));
+    }
+    const Weights initial = initial_weights(graph_, seed);
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const std::string& node = graph_.nodes()[i].name;
+      std::vector<at::Tensor>& own = tensors_.emplace_back();
+      for (const Parameter& parameter : parameters(graph_, static_cast<NodeId>(i))) {
+        Branch& branch = branch_of(*root_, node);
+        const std::string last = parameter.name.substr(node.size() + 1);
+        const at::Tensor value = to_torch(initial.at(parameter.name));
+        own.push_back(parameter.trained() ? branch.register_parameter(last, value)
+                                          : branch.register_buffer(last, value));
+        by_name_.emplace(parameter.name, own.back());
+      }
+    }
+    find_last_uses();
+  }
+
+  const Graph& graph() const noexcept { return graph_; }
+  const std::shared_ptr<Branch>& root() const noexcept { return root_; }
+
+  void load(const Weights& weights) {
+    check_weights(graph_, weights);
+    const at::NoGradGuard guard;
+    for (const auto& [name, tensor] : weights) by_name_.at(name).copy_(to_torch(tensor));
+  }
+
+  Weights weights() const {
+    Weights weights;
+    for (const auto& [name, tensor] : by_name_) weights.emplace(name, from_torch(tensor));
+    return weights;
+  }
+
+  at::Tensor forward(const at::Tensor& images) {
+    check_input(images);
+    std::vector<OctTensor> values(graph_.nodes().size());
+    values[static_cast<std::size_t>(graph_.inputs()[0])].high =
+        images.contiguous(memory_format(images.dim()));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!std::holds_alternative<Input>(graph_.nodes()[i].op))
+        values[i] = run(static_cast<NodeId>(i), values);
+      // A value that autograd does not need is freed as soon as nobody reads it again.
+      for (const NodeId dead : dies_after_[i]) values[static_cast<std::size_t>(dead)] = {};
+    }
+    return values[static_cast<std::size_t>(graph_.outputs()[0])].high;
+  }
+
+ private:
+  void find_last_uses() {
+    const std::size_t count = graph_.nodes().size();
+    std::vector<std::size_t> last(count);
+    readers_.assign(count, 0);
+    for (std::size_t i = 0; i < count; ++i) {
+      last[i] = i;
+      for (const NodeId input : graph_.nodes()[i].inputs) {
+        last[static_cast<std::size_t>(input)] = i;
+        ++readers_[static_cast<std::size_t>(input)];
+      }
+    }
+    const auto output = static_cast<std::size_t>(graph_.outputs()[0]);
+    ++readers_[output];
+    dies_after_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i != output) dies_after_[last[i]].push_back(static_cast<NodeId>(i));
+    }
+  }
+
+  void check_input(const at::Tensor& images) const {
+    const std::int64_t channels = graph_.node(graph_.inputs()[0]).channels.total();
+    const auto fail = [&](const std::string& what) {
+      throw InvalidArgument("network '" + graph_.name() + "': " + what);
+    };
+    if (!images.defined() || images.dim() != static_cast<std::int64_t>(graph_.rank()) + 2 ||
+        images.size(1) != channels) {
+      fail("an input needs a batch axis, " + std::to_string(channels) + " channels and " +
+           std::to_string(graph_.rank()) + " extents, got shape " +
+           (images.defined() ? shape_of(images).to_string() : "none"));
+    }
+    if (!by_name_.empty() && images.scalar_type() != by_name_.begin()->second.scalar_type()) {
+      fail(std::string("the input is of type ") + c10::toString(images.scalar_type()) +
+           ", the weights are of type " + c10::toString(by_name_.begin()->second.scalar_type()));
+    }
+    static_cast<void>(infer_shapes(graph_, images.size(0), spatial_extents(images)));
+  }
+
+  OctTensor run(NodeId id, const std::vector<OctTensor>& values) {
+    const Node& node = graph_.node(id);
+    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+    const auto in = [&](std::size_t i) -> const OctTensor& {
+      return values[static_cast<std::size_t>(node.inputs[i])];
+    };
+    return std::visit(
+        Overloaded{
+            [&](const Input&) -> OctTensor { return values[static_cast<std::size_t>(id)]; },
+            [&](const Conv& conv) {
+              return oct_conv(in(0), own[0], conv.bias ? own[1] : at::Tensor(),
+                              graph_.conv_options(id));
+            },
+            [&](const BatchNorm& norm) {
+              return batch_norm(in(0), own[0], own[1], own[2], own[3], norm, root_->is_training());
+            },
+            [&](const Activation& activation) { return activate(in(0), activation.kind); },
+            [&](const Add&) { return add(in(0), in(1)); },
+            [&](const Pool& options) { return pool(in(0), options, graph_.octave()); },
+            [&](const GlobalPool&) -> OctTensor { return {.high = in(0).high.flatten(2).mean(2)}; },
+            [&](const Linear& linear) -> OctTensor {
+              return {.high = linear.bias ? at::linear(in(0).high, own[0], own[1])
+                                          : at::linear(in(0).high, own[0])};
+            }},
+        node.op);
+  }
+
+  Graph graph_;
+  std::shared_ptr<Branch> root_;
+  std::vector<std::vector<at::Tensor>>
+      tensors_;  // by node, in the order of parameters(graph, node)
+  std::map<std::string, at::Tensor> by_name_;
+  std::vector<int> readers_;                     // by node
+  std::vector<std::vector<NodeId>> dies_after_;  // by node: values that nobody reads later
+};
+
+GraphModule::GraphModule(Graph graph, std::uint64_t seed)
+    : impl_(std::make_shared<Impl>(std::move(graph), seed)) {}
+
+const Graph& GraphModule::graph() const noexcept {
+  return impl_->graph();
+}
+void GraphModule::load(const Weights& weights) {
+  impl_->load(weights);
+}
+Weights GraphModule::weights() const {
+  return impl_->weights();
+}
+at::Tensor GraphModule::forward(const at::Tensor& images) {
+  return impl_->forward(images);
+}
+void GraphModule::train(bool on) {
+  impl_->root()->train(on);
+}
+std::shared_ptr<torch::nn::Module> GraphModule::module() const {
+  return impl_->root();
+}
+
+std::vector<std::pair<std::string, at::Tensor>> GraphModule::named_parameters() const {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (const auto& item : impl_->root()->named_parameters())
+    all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> GraphModule::named_buffers() const {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (const auto& item : impl_->root()->named_buffers())
+    all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+}  // namespace octconv::nn

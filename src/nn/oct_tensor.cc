@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octconv/nn/oct_tensor.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <ATen/ATen.h>
+
+#include "nn/spatial.h"
+#include "octconv/base/error.h"
+#include "octconv/octave/conv.h"
+
+namespace octconv::nn {
+namespace {
+
+at::Tensor activate_tensor(const at::Tensor& x, ActivationKind kind) {
+  if (!x.defined()) return x;
+  switch (kind) {
+    case ActivationKind::kRelu:
+      return at::relu(x);
+    case ActivationKind::kRelu6:
+      return at::clamp(x, 0, 6);
+    case ActivationKind::kSigmoid:
+      return at::sigmoid(x);
+  }
+  throw InvalidArgument("activation of unknown kind " + std::to_string(static_cast<int>(kind)));
+}
+
+at::Tensor add_tensors(const at::Tensor& a, const at::Tensor& b) {
+  if (a.defined() != b.defined())
+    throw InvalidArgument("add: one value has a frequency that the other has not");
+  return a.defined() ? at::add(a, b) : a;
+}
+
+Shape pooled_extents(const Pool& pool, const Shape& in) {
+  Shape out = in;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
+                            pool.padding_begin[axis] + pool.padding_end[axis]);
+  }
+  return out;
+}
+
+// `out` windows along each axis, whatever padding that takes at the far edge.
+at::Tensor pool_tensor(const at::Tensor& x, const Pool& pool, const Shape& out) {
+  const Shape in = spatial_extents(x);
+  Shape end = out;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    end[axis] = std::max<std::int64_t>(0, (out[axis] - 1) * pool.stride[axis] + pool.kernel[axis] -
+                                              in[axis] - pool.padding_begin[axis]);
+  }
+  const bool padded = !(is_all(pool.padding_begin, 0) && is_all(end, 0));
+  if (pool.kind == PoolKind::kMax) {
+    const at::Tensor y =
+        padded ? pad(x, pool.padding_begin, end, -std::numeric_limits<double>::infinity()) : x;
+    return max_pool(y, pool.kernel, pool.stride);
+  }
+  if (!padded) return average_pool(x, pool.kernel, pool.stride);
+  // The share of each window that lies on the image, as an average over ones.
+  std::vector<std::int64_t> one_image(x.sizes().begin(), x.sizes().end());
+  one_image[0] = one_image[1] = 1;
+  const at::Tensor share = average_pool(
+      pad(at::ones(one_image, x.options()), pool.padding_begin, end, 0), pool.kernel, pool.stride);
+  return average_pool(pad(x, pool.padding_begin, end, 0), pool.kernel, pool.stride) / share;
+}
+
+}  // namespace
+
+Shape full_extents(const OctTensor& value, const Shape& octave) {
+  if (!value.high.defined() && !value.low.defined()) {
+    throw InvalidArgument("an octave value needs at least one frequency");
+  }
+  Shape extents = value.extents;
+  if (value.high.defined()) {
+    extents = spatial_extents(value.high);
+  } else if (extents.empty()) {
+    extents = spatial_extents(value.low);
+    if (extents.rank() == octave.rank()) {
+      for (std::size_t axis = 0; axis < octave.rank(); ++axis) extents[axis] *= octave[axis];
+    }
+  }
+  if (extents.rank() != octave.rank()) {
+    throw InvalidArgument("a value of extents " + extents.to_string() + " does not have " +
+                          std::to_string(octave.rank()) + " axes");
+  }
+  if (value.low.defined() && spatial_extents(value.low) != low_extents(extents, octave)) {
+    throw InvalidArgument("low extents " + spatial_extents(value.low).to_string() +
+                          " do not belong to high extents " + extents.to_string());
+  }
+  return extents;
+}
+
+OctTensor activate(const OctTensor& value, ActivationKind kind) {
+  return {activate_tensor(value.high, kind), activate_tensor(value.low, kind), value.extents};
+}
+
+OctTensor add(const OctTensor& a, const OctTensor& b) {
+  return {add_tensors(a.high, b.high), add_tensors(a.low, b.low), a.extents};
+}
+
+OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight, const at::Tensor& bias,
+                     const at::Tensor& running_mean, const at::Tensor& running_var,
+                     const BatchNorm& options, bool training) {
+  std::int64_t first = 0;
+  const auto norm = [&](const at::Tensor& x) {
+    if (!x.defined()) return x;
+    const std::int64_t channels = x.size(1);
+    const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, channels); };
+    const at::Tensor y =
+        at::batch_norm(x, part(weight), part(bias), part(running_mean), part(running_var), training,
+                       options.momentum, options.epsilon, /*cudnn_enabled=*/true);
+    first += channels;
+    return y;
+  };
+  OctTensor result{.extents = value.extents};
+  result.low = norm(value.low);
+  result.high = norm(value.high);
+  return result;
+}
+
+OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave) {
+  const Shape out = pooled_extents(options, full_extents(value, octave));
+  OctTensor result;
+  if (value.high.defined()) {
+    result.high = pool_tensor(value.high, options, out);
+  } else {
+    result.extents = out;
+  }
+  if (value.low.defined()) result.low = pool_tensor(value.low, options, low_extents(out, octave));
+  return result;
+}
+
+}  // namespace octconv::nn

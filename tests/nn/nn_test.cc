@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+// The octave convolution on LibTorch tensors against naive loops, its gradients against central
+// differences, and networks as modules.
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "nn/reference.h"
+#include "octconv/base/error.h"
+#include "octconv/graph/octavize.h"
+#include "octconv/graph/zoo.h"
+#include "octconv/nn/graph_module.h"
+#include "octconv/nn/oct_conv.h"
+
+namespace octconv::nn {
+namespace {
+
+constexpr std::int64_t kBatch = 2;
+
+struct Case {
+  const char* what;
+  ChannelSplit in;
+  ChannelSplit out;
+  Shape extents;
+  Shape octave;
+  std::int64_t kernel = 3;
+  std::int64_t stride = 1;
+  std::int64_t dilation = 1;
+  std::int64_t groups = 1;
+  StrideMode mode = StrideMode::kPool;
+  Exchange exchange = Exchange::kBoth;
+  bool bias = true;
+};
+
+ConvOptions options_of(const Case& c) {
+  const std::size_t rank = c.extents.rank();
+  const Shape padding = Shape::filled(rank, c.dilation * (c.kernel - 1) / 2);
+  return {.in = c.in,
+          .out = c.out,
+          .kernel = Shape::filled(rank, c.kernel),
+          .stride = Shape::filled(rank, c.stride),
+          .dilation = Shape::filled(rank, c.dilation),
+          .padding_begin = padding,
+          .padding_end = padding,
+          .groups = c.groups,
+          .octave = c.octave,
+          .stride_mode = c.mode,
+          .exchange = c.exchange};
+}
+
+std::vector<Case> cases() {
+  const Shape half{2, 2};
+  std::vector<Case> all{
+      {"stem", {3, 0}, {5, 3}, {8, 6}, half},
+      {"plain", {5, 3}, {4, 4}, {8, 6}, half},
+      {"last", {5, 3}, {4, 0}, {8, 6}, half},
+      {"low_only_in", {0, 3}, {4, 2}, {7, 5}, half},
+      {"low_only_out", {5, 3}, {0, 4}, {7, 5}, half},
+      {"low_only", {0, 3}, {0, 4}, {7, 6}, half},
+      {"odd_height", {2, 3}, {3, 2}, {7, 6}, half},
+      {"odd_both", {2, 3}, {3, 2}, {5, 9}, half},
+      {"one_pixel", {2, 3}, {3, 2}, {1, 1}, half},
+      {"kernel_1", {2, 3}, {3, 2}, {5, 6}, half, 1},
+      {"kernel_5", {2, 3}, {3, 2}, {6, 5}, half, 5},
+      {"dilated", {2, 3}, {3, 2}, {9, 8}, half, 3, 1, 2},
+      {"dilated_odd", {2, 3}, {3, 2}, {7, 9}, half, 3, 1, 3},
+      {"grouped", {4, 6}, {6, 2}, {6, 5}, half, 3, 1, 1, 2},
+      {"grouped_kernel_1", {4, 6}, {6, 2}, {6, 5}, half, 1, 1, 1, 2},
+      {"depthwise", {3, 5}, {3, 5}, {6, 7}, half, 3, 1, 1, 8},
+      {"depthwise_strided", {3, 5}, {3, 5}, {6, 7}, half, 3, 2, 1, 8},
+      {"no_bias",
+       {2, 3},
+       {3, 2},
+       {4, 6},
+       half,
+       3,
+       1,
+       1,
+       1,
+       StrideMode::kPool,
+       Exchange::kBoth,
+       false},
+      {"no_exchange", {2, 3}, {3, 2}, {4, 6}, half, 3, 1, 1, 1, StrideMode::kPool, Exchange::kNone},
+      {"down_only",
+       {2, 3},
+       {3, 2},
+       {4, 6},
+       half,
+       3,
+       1,
+       1,
+       1,
+       StrideMode::kPool,
+       Exchange::kHighToLow},
+      {"up_only",
+       {2, 3},
+       {3, 2},
+       {4, 6},
+       half,
+       3,
+       1,
+       1,
+       1,
+       StrideMode::kPool,
+       Exchange::kLowToHigh},
+      {"stem_without_exchange",
+       {3, 0},
+       {3, 2},
+       {4, 6},
+       half,
+       3,
+       1,
+       1,
+       1,
+       StrideMode::kPool,
+       Exchange::kNone},
+      {"rank_1", {2, 3}, {3, 2}, {9}, {2}},
+      {"rank_1_even", {2, 3}, {3, 2}, {8}, {2}, 5},
+      {"rank_3", {2, 3}, {3, 2}, {4, 3, 5}, {2, 2, 2}},
+      {"video", {2, 3}, {3, 2}, {3, 4, 5}, {1, 2, 2}},
+      {"one_axis", {2, 3}, {3, 2}, {5, 7}, {1, 2}},
+  };
+  static constexpr std::array kNames{"pool", "pool_twice", "pool_low", "strided"};
+  static constexpr std::array kModes{StrideMode::kPool, StrideMode::kPoolTwice,
+                                     StrideMode::kPoolLow, StrideMode::kStrided};
+  for (const StrideMode mode : kModes) {
+    const char* name = kNames[static_cast<std::size_t>(mode)];
+    for (const Shape& extents :
+         {Shape{8, 8}, Shape{7, 8}, Shape{5, 6}, Shape{9, 10}, Shape{11, 13}}) {
+      all.push_back({name, {2, 3}, {3, 2}, extents, half, 3, 2, 1, 1, mode});
+      all.push_back({name, {2, 3}, {3, 0}, extents, half, 1, 2, 1, 1, mode});
+    }
+    all.push_back({name, {0, 3}, {2, 2}, {7, 6}, half, 3, 2, 1, 1, mode});
+    all.push_back({name, {3, 0}, {2, 2}, {7, 6}, half, 3, 2, 1, 1, mode});
+    all.push_back({name, {4, 2}, {2, 4}, {7, 6}, half, 3, 2, 1, 2, mode});
+    all.push_back({name, {2, 3}, {3, 2}, {11}, {2}, 3, 2, 1, 1, mode});
+    all.push_back({name, {2, 3}, {3, 2}, {4, 5, 6}, {2, 2, 2}, 3, 2, 1, 1, mode});
+    all.push_back({name, {2, 3}, {3, 2}, {4, 5, 6}, {1, 2, 2}, 3, 2, 1, 1, mode});
+  }
+  return all;
+}
+
+struct Operands {
+  OctTensor input;
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+Operands random_operands(const Case& c, const ConvOptions& o, at::ScalarType type) {
+  torch::manual_seed(7);
+  const auto map = [&](std::int64_t channels, const Shape& extents) {
+    std::vector<std::int64_t> shape{kBatch, channels};
+    shape.insert(shape.end(), extents.begin(), extents.end());
+    return at::randn(shape, type);
+  };
+  Operands operands;
+  if (o.in.high > 0) operands.input.high = map(o.in.high, c.extents);
+  if (o.in.low > 0) operands.input.low = map(o.in.low, low_extents(c.extents, c.octave));
+  operands.input.extents = c.extents;
+  std::vector<std::int64_t> shape{o.out.total(), o.in.total() / o.groups};
+  shape.insert(shape.end(), o.kernel.begin(), o.kernel.end());
+  operands.weight = at::randn(shape, type);
+  if (c.bias) operands.bias = at::randn({o.out.total()}, type);
+  return operands;
+}
+
+std::vector<double> numbers(const at::Tensor& x) {
+  if (!x.defined()) return {};
+  const at::Tensor plain = x.detach().to(at::kDouble).contiguous();
+  return {plain.data_ptr<double>(), plain.data_ptr<double>() + plain.numel()};
+}
+
+reference::Map map_of(const at::Tensor& x) {
+  if (!x.defined()) return reference::Map();
+  std::array<std::int64_t, 5> shape{x.size(0), x.size(1), 1, 1, 1};
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) {
+    shape[static_cast<std::size_t>(5 - x.dim() + axis)] = x.size(axis);
+  }
+  reference::Map map(shape);
+  map.values = numbers(x);
+  return map;
+}
+
+// A sum of `terms` products of normal numbers, each rounded once per addition: the standard bound
+// is terms * epsilon * sum |a b|, and sum |a b| is under 4 * terms here but for a chance of 1e-9 or
+// less.
+double tolerance(const ConvOptions& o, at::ScalarType type) {
+  const auto terms = static_cast<double>(o.in.total() / o.groups * o.kernel.elements() + 1);
+  const double epsilon = type == at::kFloat ? std::numeric_limits<float>::epsilon()
+                                            : std::numeric_limits<double>::epsilon();
+  return 4 * terms * terms * epsilon;
+}
+
+void expect_close(const at::Tensor& y, const reference::Map& expected, double tolerance) {
+  ASSERT_EQ(y.defined(), !expected.empty());
+  if (!y.defined()) return;
+  const reference::Map map = map_of(y);
+  ASSERT_EQ(map.shape, expected.shape);
+  for (std::size_t i = 0; i < map.values.size(); ++i)
+    ASSERT_NEAR(map.values[i], expected.values[i], tolerance);
+}
+
+TEST(OctConv, EqualsTheArticlesEquationsInBothPrecisions) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.what + (" at " + c.extents.to_string()));
+    const ConvOptions o = options_of(c);
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      const Operands operands = random_operands(c, o, type);
+      const OctTensor y = oct_conv(operands.input, operands.weight, operands.bias, o);
+      const reference::Value expected = reference::oct_conv(
+          {map_of(operands.input.high), map_of(operands.input.low)}, numbers(operands.weight),
+          numbers(operands.bias), o, kBatch, c.extents);
+      expect_close(y.high, expected.high, tolerance(o, type));
+      expect_close(y.low, expected.low, tolerance(o, type));
+    }
+  }
+}
+
+// Along random directions. The function is linear in each argument, so the error of a central
+// difference is rounding alone: about epsilon * |f| / step, with |f| of a few thousand at most.
+void expect_gradients(const std::function<at::Tensor()>& loss,
+                      const std::vector<at::Tensor>& arguments) {
+  constexpr double kStep = 1e-2;
+  constexpr double kTolerance = 1e-9;
+  const std::vector<at::Tensor> gradients = torch::autograd::grad({loss()}, arguments);
+  const at::NoGradGuard guard;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    ASSERT_EQ(gradients[i].sizes(), arguments[i].sizes());
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      const at::Tensor direction = at::randn_like(arguments[i]);
+      arguments[i].add_(direction, kStep);
+      const auto above = loss().item<double>();
+      arguments[i].sub_(direction, 2 * kStep);
+      const auto below = loss().item<double>();
+      arguments[i].add_(direction, kStep);
+      ASSERT_NEAR((gradients[i] * direction).sum().item<double>(), (above - below) / (2 * kStep),
+                  kTolerance)
+          << "argument " << i;
+    }
+  }
+}
+
+TEST(OctConv, HasTheGradientsOfCentralDifferences) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.what + (" at " + c.extents.to_string()));
+    const ConvOptions o = options_of(c);
+    const Operands operands = random_operands(c, o, at::kDouble);
+    std::vector<at::Tensor> arguments;
+    for (const at::Tensor& x :
+         {operands.input.high, operands.input.low, operands.weight, operands.bias}) {
+      if (x.defined()) arguments.push_back(x.requires_grad_(true));
+    }
+    const OctTensor first = oct_conv(operands.input, operands.weight, operands.bias, o);
+    const at::Tensor high =
+        first.high.defined() ? at::randn_like(first.high).detach() : at::Tensor();
+    const at::Tensor low = first.low.defined() ? at::randn_like(first.low).detach() : at::Tensor();
+    expect_gradients(
+        [&] {
+          const OctTensor y = oct_conv(operands.input, operands.weight, operands.bias, o);
+          at::Tensor sum = at::zeros({}, at::kDouble);
+          if (y.high.defined()) sum = sum + (y.high * high).sum();
+          if (y.low.defined()) sum = sum + (y.low * low).sum();
+          return sum;
+        },
+        arguments);
+  }
+}
+
+TEST(OctConv, OfOrdinaryValuesIsLibTorchsConvolution) {
+  torch::manual_seed(3);
+  const at::Tensor x = at::randn({2, 6, 9, 8});
+  const at::Tensor weight = at::randn({4, 3, 3, 2});
+  const at::Tensor bias = at::randn({4});
+  const ConvOptions o{.in = {6, 0},
+                      .out = {4, 0},
+                      .kernel = {3, 2},
+                      .stride = {2, 3},
+                      .dilation = {1, 2},
+                      .padding_begin = {2, 1},
+                      .padding_end = {2, 1},
+                      .groups = 2,
+                      .octave = {2, 2}};
+  namespace F = torch::nn::functional;
+  const at::Tensor expected = F::conv2d(
+      x, weight,
+      F::Conv2dFuncOptions().bias(bias).stride({2, 3}).padding({2, 1}).dilation({1, 2}).groups(2));
+  const OctTensor y = oct_conv({.high = x}, weight, bias, o);
+  EXPECT_FALSE(y.low.defined());
+  EXPECT_TRUE(at::equal(y.high, expected));
+}
+
+TEST(OctConv, PadsEachSideByItsOwnAmount) {
+  const ConvOptions o{.in = {1, 0},
+                      .out = {1, 0},
+                      .kernel = {2},
+                      .stride = {1},
+                      .dilation = {1},
+                      .padding_begin = {0},
+                      .padding_end = {1},
+                      .octave = {2}};
+  const OctTensor y = oct_conv({.high = at::tensor({1.0, 2.0, 4.0}).view({1, 1, 3})},
+                               at::tensor({10.0, 1.0}).view({1, 1, 2}), {}, o);
+  EXPECT_TRUE(at::equal(y.high.flatten(), at::tensor({12.0, 24.0, 40.0})));
+}
+
+TEST(OctConv, NamesTheTensorThatDoesNotFit) {
+  const Case c{"", {5, 3}, {4, 4}, {8, 6}, {2, 2}};
+  const ConvOptions o = options_of(c);
+  const Operands good = random_operands(c, o, at::kFloat);
+  const auto message = [&](const OctTensor& x, const at::Tensor& weight,
+                           const at::Tensor& bias) -> std::string {
+    try {
+      static_cast<void>(oct_conv(x, weight, bias, o));
+    } catch (const InvalidArgument& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(message({.high = good.input.high}, good.weight, good.bias),
+              HasSubstr("low input is missing"));
+  EXPECT_THAT(message({good.input.low, good.input.low}, good.weight, good.bias),
+              HasSubstr("high input has shape"));
+  EXPECT_THAT(message({good.input.high, at::randn({2, 3, 5, 3})}, good.weight, good.bias),
+              HasSubstr("[5, 3]"));
+  EXPECT_THAT(message(good.input, good.weight.narrow(1, 0, 4), good.bias),
+              HasSubstr("weight has shape"));
+  EXPECT_THAT(message(good.input, good.weight, good.bias.narrow(0, 0, 4)),
+              HasSubstr("bias has shape"));
+}
+
+TEST(Pool, OfLowGridsCountsOnlyPixelsThatExist) {
+  // Extents 6 pool to 3, whose low grid has 2 pixels: the second low window has one real pixel of
+  // the grid of 3.
+  const Pool halving{.kind = PoolKind::kAverage,
+                     .kernel = {2},
+                     .stride = {2},
+                     .padding_begin = {0},
+                     .padding_end = {0}};
+  const OctTensor x{.high = at::arange(6, at::kFloat).view({1, 1, 6}),
+                    .low = at::tensor({1.F, 3.F, 8.F}).view({1, 1, 3})};
+  const OctTensor average = pool(x, halving, {2});
+  EXPECT_TRUE(at::equal(average.high.flatten(), at::tensor({0.5F, 2.5F, 4.5F})));
+  EXPECT_TRUE(at::equal(average.low.flatten(), at::tensor({2.F, 8.F})));
+  Pool largest = halving;
+  largest.kind = PoolKind::kMax;
+  const OctTensor most = pool({.high = -x.high, .low = -x.low}, largest, {2});
+  EXPECT_TRUE(at::equal(most.high.flatten(), at::tensor({0.F, -2.F, -4.F})));
+  EXPECT_TRUE(at::equal(most.low.flatten(), at::tensor({-1.F, -8.F})));
+}
+
+TEST(Pool, WithPaddingEqualsLibTorchs) {
+  torch::manual_seed(5);
+  const at::Tensor x = at::randn({2, 3, 7, 10});
+  for (const PoolKind kind : {PoolKind::kMax, PoolKind::kAverage}) {
+    const Pool options{.kind = kind,
+                       .kernel = {3, 3},
+                       .stride = {2, 2},
+                       .padding_begin = {1, 1},
+                       .padding_end = {1, 1}};
+    const at::Tensor y = pool({.high = x}, options, {2, 2}).high;
+    const at::Tensor expected =
+        kind == PoolKind::kMax
+            ? at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1})
+            : at::avg_pool2d(x, {3, 3}, {2, 2}, {1, 1}, false, /*count_include_pad=*/false);
+    EXPECT_TRUE(at::allclose(y, expected, 0, 4e-7))
+        << to_string(kind);  // two roundings of numbers below 4
+  }
+}
+
+Graph network(double alpha, StrideMode mode = StrideMode::kPool) {
+  return octavize(make_network("resnet20", {.in_channels = 1, .classes = 10}),
+                  {.alpha = alpha, .stride_mode = mode})
+      .graph;
+}
+
+TEST(GraphModule, HasTheOrdinaryNetworksParametersWhateverAlphaIs) {
+  const Graph ordinary = make_network("resnet20", {.in_channels = 1, .classes = 10});
+  std::vector<std::pair<std::string, std::string>> trained;
+  std::vector<std::pair<std::string, std::string>> running;
+  for (const Parameter& parameter : parameters(ordinary)) {
+    (parameter.trained() ? trained : running)
+        .emplace_back(parameter.name, parameter.shape.to_string());
+  }
+  EXPECT_EQ(trained[3].first, "layer1.0.conv1.weight");
+  const auto describe = [](const auto& tensors) {
+    std::vector<std::pair<std::string, std::string>> all;
+    for (const auto& [name, tensor] : tensors) {
+      all.emplace_back(name,
+                       Shape(std::span(tensor.sizes().data(), tensor.sizes().size())).to_string());
+    }
+    return all;
+  };
+  for (const double alpha : {0.0, 0.25, 0.5}) {
+    const GraphModule module(network(alpha));
+    EXPECT_EQ(describe(module.named_parameters()), trained) << alpha;
+    EXPECT_EQ(describe(module.named_buffers()), running) << alpha;
+  }
+}
+
+TEST(GraphModule, GivesBackTheWeightsThatItLoaded) {
+  GraphModule module(network(0.25), 1);
+  const Weights weights = initial_weights(module.graph(), 2);
+  module.load(weights);
+  const Weights back = module.weights();
+  ASSERT_EQ(back.size(), weights.size());
+  for (const auto& [name, tensor] : weights) {
+    ASSERT_EQ(back.at(name).shape(), tensor.shape()) << name;
+    EXPECT_TRUE(
+        std::equal(tensor.values().begin(), tensor.values().end(), back.at(name).values().begin()))
+        << name;
+  }
+  EXPECT_THROW(module.load({}), InvalidArgument);
+}
+
+TEST(GraphModule, WithoutLowChannelsIsTheNetworkWrittenWithLibTorch) {
+  GraphModule module(network(0, StrideMode::kStrided), 4);
+  module.eval();
+  std::map<std::string, at::Tensor> t;
+  for (const auto& [name, tensor] : module.named_parameters()) t[name] = tensor;
+  for (const auto& [name, tensor] : module.named_buffers()) {
+    t[name] = tensor;
+    tensor.uniform_(0.5, 1.5);
+  }
+  const auto conv = [&](const at::Tensor& x, const std::string& name, std::int64_t stride) {
+    const at::Tensor& weight = t.at(name + ".weight");
+    return at::conv2d(x, weight, {}, stride, weight.size(2) / 2);
+  };
+  const auto norm = [&](const at::Tensor& x, const std::string& name) {
+    return at::batch_norm(x, t.at(name + ".weight"), t.at(name + ".bias"),
+                          t.at(name + ".running_mean"), t.at(name + ".running_var"), false, 0.1,
+                          1e-5, true);
+  };
+  torch::manual_seed(6);
+  const at::Tensor images = at::randn({3, 1, 13, 16});
+  const at::NoGradGuard guard;
+  at::Tensor x =
+      at::relu(norm(conv(images.contiguous(at::MemoryFormat::ChannelsLast), "conv1", 1), "bn1"));
+  for (int stage = 1; stage <= 3; ++stage) {
+    for (int block = 0; block < 3; ++block) {
+      const std::string name = "layer" + std::to_string(stage) + "." + std::to_string(block);
+      const std::int64_t stride = stage > 1 && block == 0 ? 2 : 1;
+      at::Tensor y = at::relu(norm(conv(x, name + ".conv1", stride), name + ".bn1"));
+      y = norm(conv(y, name + ".conv2", 1), name + ".bn2");
+      if (stride == 2) x = norm(conv(x, name + ".downsample.0", 2), name + ".downsample.1");
+      x = at::relu(y + x);
+    }
+  }
+  x = at::linear(x.mean({2, 3}), t.at("fc.weight"), t.at("fc.bias"));
+  EXPECT_TRUE(at::allclose(module.forward(images), x, 1e-5, 1e-5));
+}
+
+TEST(GraphModule, TrainsEveryParameterOfAnOctaveNetwork) {
+  GraphModule module(network(0.25), 1);
+  torch::manual_seed(8);
+  const at::Tensor images = at::randn({8, 1, 14, 14});
+  const at::Tensor labels = at::arange(8) % 10;
+  const auto loss = [&] { return at::cross_entropy_loss(module.forward(images), labels); };
+  const at::Tensor before = loss();
+  before.backward();
+  {
+    const at::NoGradGuard guard;
+    for (const auto& [name, tensor] : module.named_parameters()) {
+      ASSERT_TRUE(tensor.grad().defined()) << name;
+      EXPECT_GT(tensor.grad().abs().max().item<float>(), 0) << name;
+      tensor.sub_(tensor.grad(), 0.01);
+    }
+  }
+  EXPECT_LT(loss().item<float>(), before.item<float>());
+}
+
+TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
+  GraphModule module(network(0.5), 1);
+  module.module()->to(torch::kDouble);
+  torch::manual_seed(9);
+  const at::Tensor images = at::randn({4, 1, 9, 9}, at::kDouble);
+  const at::Tensor labels = at::arange(4);
+  const auto loss = [&] { return at::cross_entropy_loss(module.forward(images), labels); };
+  loss().backward();
+  const at::NoGradGuard guard;
+  for (const auto& [name, tensor] : module.named_parameters()) {
+    // Along one random direction: curvature makes the error grow with the square of the step,
+    // rounding with its inverse; at 1e-6 both are below 1e-7 of the slope of a network of 20
+    // layers. A relu that changes side between the two points would spoil it: none does with these
+    // seeds.
+    const at::Tensor direction = at::randn_like(tensor);
+    constexpr double kStep = 1e-6;
+    tensor.add_(direction, kStep);
+    const auto above = loss().item<double>();
+    tensor.sub_(direction, 2 * kStep);
+    const auto below = loss().item<double>();
+    tensor.add_(direction, kStep);
+    const auto slope = (tensor.grad() * direction).sum().item<double>();
+    EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, std::abs(slope)))
+        << name;
+  }
+}
+
+TEST(GraphModule, KeepsRunningStatisticsInTrainingOnly) {
+  GraphModule module(network(0.25), 1);
+  torch::manual_seed(10);
+  const at::Tensor images = at::randn({4, 1, 14, 14});
+  const auto statistics = [&] { return module.weights(); };
+  const auto same = [](const Weights& a, const Weights& b) {
+    return std::all_of(a.begin(), a.end(), [&](const auto& item) {
+      return std::equal(item.second.values().begin(), item.second.values().end(),
+                        b.at(item.first).values().begin());
+    });
+  };
+  const at::NoGradGuard guard;
+  const Weights at_first = statistics();
+  module.eval();
+  const at::Tensor once = module.forward(images);
+  EXPECT_TRUE(same(statistics(), at_first));
+  EXPECT_TRUE(at::equal(once, module.forward(images)));
+  module.train();
+  static_cast<void>(module.forward(images));
+  EXPECT_FALSE(same(statistics(), at_first));
+}
+
+TEST(GraphModule, NamesWhatItCannotTake) {
+  GraphModule module(network(0.25), 1);
+  const auto message = [](const std::function<void()>& act) -> std::string {
+    try {
+      act();
+    } catch (const InvalidArgument& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(message([&] {
+                static_cast<void>(module.forward(at::randn({2, 3, 8, 8})));
+              }),
+              HasSubstr("[2, 3, 8, 8]"));
+  EXPECT_THAT(message([&] {
+                static_cast<void>(module.forward(at::randn({2, 1, 8})));
+              }),
+              HasSubstr("[2, 1, 8]"));
+  EXPECT_THAT(message([&] {
+                static_cast<void>(module.forward(at::randn({2, 1, 8, 8}, at::kDouble)));
+              }),
+              HasSubstr("Double"));
+  EXPECT_THAT(message([&] { static_cast<void>(module.forward({})); }), HasSubstr("none"));
+  Graph graph("odd", Shape{2, 2});
+  const NodeId input = graph.add("input", Input{1}, {});
+  graph.add_output(graph.add("a..b", BatchNorm{}, {input}));
+  EXPECT_THAT(message([&] { GraphModule{graph}; }), HasSubstr("'a..b'"));
+}
+
+}  // namespace
+}  // namespace octconv::nn
