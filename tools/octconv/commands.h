@@ -7,5 +7,6 @@
 namespace octconv::tool {
 
 void add_cost(CLI::App& app);
+void add_train(CLI::App& app);
 
 }  // namespace octconv::tool

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "octconv " OCTCONV_VERSION);
   app.require_subcommand(1);
   octconv::tool::add_cost(app);
+  octconv::tool::add_train(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
