@@ -81,7 +81,8 @@ class Problem {
         const float computed = out_[static_cast<std::size_t>(p * tiles_.stride + i)];
         const std::int64_t o = i - kFirstOutput;
         if (o < 0 || o >= outputs_) {
-          ASSERT_EQ(computed, kUntouched) << "pixel " << p << " channel " << i << " was overwritten";
+          ASSERT_EQ(computed, kUntouched)
+              << "pixel " << p << " channel " << i << " was overwritten";
         } else {
           check_one(p, o, static_cast<double>(computed));
         }
@@ -114,7 +115,8 @@ class Problem {
     weights_[i] = random_values(input.taps * input.channels * outputs_, random_);
   }
 
-  [[nodiscard]] float weight(std::size_t i, std::int64_t tap, std::int64_t c, std::int64_t o) const {
+  [[nodiscard]] float weight(std::size_t i, std::int64_t tap, std::int64_t c,
+                             std::int64_t o) const {
     return weights_[i][static_cast<std::size_t>((tap * inputs_[i].channels + c) * outputs_ + o)];
   }
 

@@ -69,7 +69,8 @@ TEST_P(PointwiseTest, ActivationsEqualTheirFormulas) {
   }
   apply(Activation::kSigmoid);
   for (std::size_t i = 0; i < src.size(); ++i) {
-    // Relative: exp to 1 ulp (Highway's bound), one sum, one quotient; absolute below the normal numbers.
+    // Relative: exp to 1 ulp (Highway's bound), one sum, one quotient; absolute below the normal
+    // numbers.
     const double expected = 1 / (1 + std::exp(-static_cast<double>(src[i])));
     ASSERT_NEAR(static_cast<double>(out[i]), expected, 4 * kEpsilon * expected + 2e-38) << src[i];
   }

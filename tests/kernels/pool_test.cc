@@ -25,7 +25,8 @@ struct Geometry {
   Extents3 padding;
 };
 
-// Several ranks, padding, edges that windows reach over, and a window of more pixels than are combined at once.
+// Several ranks, padding, edges that windows reach over, and a window of more pixels than are
+// combined at once.
 const std::vector<Geometry> kGeometries{
     {{1, 6, 8}, {1, 3, 4}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
     {{1, 5, 7}, {1, 3, 4}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The octave convolution straight from the article's equations, in double and one number at a time. Shares no
-// code with the library: only the options' meaning.
+// The octave convolution straight from the article's equations, in double and one number at a time.
+// Shares no code with the library: only the options' meaning.
 //
 //   Y_high = conv(X_high; W_hh) + upsample( conv(X_low; W_lh) )
 //   Y_low  = conv(X_low;  W_ll) + conv( pool(X_high); W_hl )
@@ -19,9 +19,10 @@
 
 namespace octconv::reference {
 
-/// One frequency of one image, channels first, and how far a float32 computation may be from it: every
-/// element is a sum of products, `magnitudes` is the same sum of their absolute values, and no element has
-/// more than `terms` roundings. So |computed - value| <= terms * epsilon * magnitude.
+/// One frequency of one image, channels first, and how far a float32 computation may be from it:
+/// every element is a sum of products, `magnitudes` is the same sum of their absolute values, and
+/// no element has more than `terms` roundings. So |computed - value| <= terms * epsilon *
+/// magnitude.
 struct Map {
   std::int64_t channels = 0;
   Shape extents;
@@ -205,7 +206,8 @@ class Layer {
   static constexpr bool kLow = false;
 
   // A plain grouped convolution of one block of the weight.
-  [[nodiscard]] Map convolve(const Map& in, bool from_high, bool to_high, const Shape& stride) const {
+  [[nodiscard]] Map convolve(const Map& in, bool from_high, bool to_high,
+                             const Shape& stride) const {
     const ConvOptions& o = options_;
     const bool depthwise = o.groups > 1 && o.groups == o.in.total() && o.groups == o.out.total();
     const std::int64_t rows = to_high ? o.out.high : o.out.low;
@@ -219,7 +221,8 @@ class Layer {
     for (std::size_t axis = 0; axis < o.rank(); ++axis) {
       const std::int64_t span = o.dilation[axis] * (o.kernel[axis] - 1) + 1;
       extents[axis] =
-          (in.extents[axis] + o.padding_begin[axis] + o.padding_end[axis] - span) / stride[axis] + 1;
+          (in.extents[axis] + o.padding_begin[axis] + o.padding_end[axis] - span) / stride[axis] +
+          1;
     }
     Map out(rows, extents);
     out.terms = in.terms + columns * o.kernel.elements();
