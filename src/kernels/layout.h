@@ -6,7 +6,7 @@
 
 namespace octconv::kernels {
 
-/// out[column][row] = src[row][column], for rows [begin, end) of `rows`.
+/// out[column][row] = src[row][column], for columns [begin, end).
 void transpose(const float* src, std::int64_t rows, std::int64_t columns, std::int64_t begin,
                std::int64_t end, float* out) noexcept;
 

@@ -94,13 +94,18 @@ class Packer {
       const std::int64_t real = std::min(width, pass.outputs - first);
       for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
         const ConvPath& path = pass.inputs[i].path;
-        for (std::int64_t tap = slice.taps[i].begin; tap < slice.taps[i].end; ++tap) {
-          for (std::int64_t column = 0; column < path.columns; ++column, to += width) {
-            for (std::int64_t o = 0; o < real; ++o) {
-              to[o] = at(path, group * pass.outputs + first + o, column, tap);
+        const TapRange taps = slice.taps[i];
+        // Row by row: that is how the weight lies in memory.
+        for (std::int64_t o = 0; o < real; ++o) {
+          const std::int64_t row = group * pass.outputs + first + o;
+          for (std::int64_t column = 0; column < path.columns; ++column) {
+            for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
+              to[((tap - taps.begin) * path.columns + column) * width + o] =
+                  at(path, row, column, tap);
             }
           }
         }
+        to += taps.size() * path.columns * width;
       }
       first += width;
     }

@@ -94,8 +94,8 @@ TEST(Layout, TransposeMovesEveryElementOnce) {
   for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 50}, {50, 3}, {33, 47}, {16, 16}}) {
     const auto src = random_values(rows * columns, random);
     std::vector<float> out(src.size());
-    transpose(src.data(), rows, columns, 0, rows / 2, out.data());
-    transpose(src.data(), rows, columns, rows / 2, rows, out.data());
+    transpose(src.data(), rows, columns, 0, columns / 2, out.data());
+    transpose(src.data(), rows, columns, columns / 2, columns, out.data());
     for (int r = 0; r < rows; ++r) {
       for (int c = 0; c < columns; ++c) {
         ASSERT_EQ(out[static_cast<std::size_t>(c * rows + r)],
