@@ -23,6 +23,12 @@
 namespace octconv {
 namespace {
 
+// One thread unless a test asks for more: many threads are slow on a busy machine.
+class OneThread : public ::testing::Environment {
+  void SetUp() override { set_thread_count(1); }
+};
+const auto* const one_thread = ::testing::AddGlobalTestEnvironment(new OneThread);
+
 Tensor random_tensor(const Shape& shape, std::uint64_t seed) {
   Tensor tensor(shape);
   Random random(seed);

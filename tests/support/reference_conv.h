@@ -225,12 +225,13 @@ class Layer {
           1;
     }
     Map out(rows, extents);
-    out.terms = in.terms + columns * o.kernel.elements();
+    const std::int64_t taps = o.kernel.elements();
+    out.terms = in.terms + columns * taps;
     for (std::int64_t row = 0; row < rows; ++row) {
       const std::int64_t group = row / (rows / groups);
       for (std::int64_t pixel = 0; pixel < out.pixels(); ++pixel) {
         const std::size_t to = out.index(row, pixel);
-        for (std::int64_t tap = 0; tap < o.kernel.elements(); ++tap) {
+        for (std::int64_t tap = 0; tap < taps; ++tap) {
           Shape at = unravel(pixel, extents);
           const Shape k = unravel(tap, o.kernel);
           for (std::size_t axis = 0; axis < o.rank(); ++axis) {
@@ -240,8 +241,7 @@ class Layer {
           if (from < 0) continue;
           for (std::int64_t column = 0; column < columns; ++column) {
             const auto w = static_cast<double>(weight_[static_cast<std::size_t>(
-                ((row_begin + row) * row_length + column_begin + column) * o.kernel.elements() +
-                tap)]);
+                ((row_begin + row) * row_length + column_begin + column) * taps + tap)]);
             const std::size_t x = in.index(group * columns + column, from);
             out.values[to] += w * in.values[x];
             out.magnitudes[to] += std::abs(w) * in.magnitudes[x];

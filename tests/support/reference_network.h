@@ -20,16 +20,23 @@ namespace octconv::reference {
 
 /// Parameters like those of a trained network: no scale is 1 and no shift 0.
 inline Weights random_weights(const Graph& graph, std::uint64_t seed) {
-  Weights weights = initial_weights(graph, seed);
-  Random random(seed + 1);
+  Weights weights;
+  Random random(seed);
   for (const Parameter& parameter : parameters(graph)) {
-    Tensor& tensor = weights.at(parameter.name);
-    const bool positive =
-        parameter.kind == Parameter::Kind::kScale || parameter.kind == Parameter::Kind::kVariance;
-    if (parameter.kind == Parameter::Kind::kWeight) continue;
-    for (float& value : tensor.values()) {
-      value = static_cast<float>(random.uniform() - 0.5 + (positive ? 1.0 : 0.0));
+    Tensor tensor(parameter.shape);
+    double centre = 0;
+    double width = 0.5;
+    if (parameter.kind == Parameter::Kind::kWeight) {
+      const std::int64_t fan_in = tensor.elements() / parameter.shape[0];
+      width = std::sqrt(6.0 / static_cast<double>(fan_in));  // keeps the size of values
+    } else if (parameter.kind == Parameter::Kind::kScale ||
+               parameter.kind == Parameter::Kind::kVariance) {
+      centre = 1;
     }
+    for (float& value : tensor.values()) {
+      value = static_cast<float>(centre + width * (2 * random.uniform() - 1));
+    }
+    weights.emplace(parameter.name, std::move(tensor));
   }
   return weights;
 }
