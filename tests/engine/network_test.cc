@@ -122,10 +122,10 @@ std::vector<std::string> fused_ends(const Graph& graph) {
     const auto& all = readers[static_cast<std::size_t>(id)];
     return all.size() == 1 ? &graph.node(all[0]) : nullptr;
   };
-  // A convolution, or a batch norm that is folded into one.
+  // A convolution, or batch norms that are folded into one.
   const auto is_sum = [&](NodeId id) {
     const Node* node = &graph.node(id);
-    if (std::holds_alternative<BatchNorm>(node->op)) {
+    while (std::holds_alternative<BatchNorm>(node->op)) {
       if (readers[static_cast<std::size_t>(node->inputs[0])].size() != 1) return false;
       node = &graph.node(node->inputs[0]);
     }
@@ -142,7 +142,7 @@ std::vector<std::string> fused_ends(const Graph& graph) {
       const bool conv = std::holds_alternative<Conv>(node.op);
       const bool norm = std::holds_alternative<BatchNorm>(node.op);
       const bool add = std::holds_alternative<Add>(node.op);
-      if (std::holds_alternative<BatchNorm>(next)) inside = conv;
+      if (std::holds_alternative<BatchNorm>(next)) inside = is_sum(id);
       if (std::holds_alternative<Activation>(next)) inside = conv || norm || add;
       if (std::holds_alternative<Add>(next)) {
         // The first operand that can take the other in.
@@ -215,9 +215,9 @@ Model mixed_model(std::size_t rank) {
   };
   NodeId x = graph.add("input", Input{3}, {});
   x = graph.add("relu6", Activation{ActivationKind::kRelu6}, {conv("stem", x, 12, 3, 1, 1, true)});
-  const NodeId depthwise =
-      graph.add("norm", BatchNorm{}, {conv("depthwise", x, 12, 3, 1, 12, true)});
-  x = graph.add("sum", Add{}, {depthwise, x});
+  NodeId y = conv("depthwise", x, 12, 3, 1, 12, true);
+  y = graph.add("second_norm", BatchNorm{}, {graph.add("norm", BatchNorm{}, {y})});
+  x = graph.add("sum", Add{}, {y, x});
   x = graph.add("max", pool(PoolKind::kMax, 3, 1), {x});
   x = graph.add("average", pool(PoolKind::kAverage, 2, 0), {x});
   x = conv("grouped", x, 24, 3, 2, 2, false);
@@ -225,6 +225,8 @@ Model mixed_model(std::size_t rank) {
   x = graph.add("own_input", Add{}, {conv("keeps", x, 24, 1, 1, 1, true), x});
   x = graph.add("twice", Add{}, {x, x});
   x = graph.add("norm_of_sum", BatchNorm{}, {x});
+  x = conv("shared", x, 16, 1, 1, 1, true);
+  x = graph.add("gated", Add{}, {graph.add("gate", Activation{ActivationKind::kSigmoid}, {x}), x});
   x = graph.add("last_relu", Activation{}, {conv("last", x, 9, 3, 1, 1, false)});
   x = graph.add("mean", GlobalPool{}, {x});
   x = graph.add("hidden", Linear{.out_channels = 7}, {x});
