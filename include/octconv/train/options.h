@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a network is trained.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "octconv/base/api.h"
+
+namespace octconv::train {
+
+/// How the learning rate changes from step to step.
+enum class Schedule {
+  kCosine,  ///< half a cosine from the full rate to 0 (Loshchilov and Hutter, ICLR 2017), after the
+            ///< warm-up
+  kOneCycle,  ///< rate / 25 up to the full rate in 30 % of the steps, then down to rate / 250,000;
+              ///< both by half a cosine (Smith and Topin 2017, with the numbers of PyTorch's
+              ///< OneCycleLR)
+  kConstant,  ///< the full rate, after the warm-up
+};
+
+[[nodiscard]] OCTCONV_API std::string_view to_string(Schedule schedule) noexcept;
+/// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API Schedule parse_schedule(std::string_view text);
+
+/// Stochastic gradient descent with Nesterov momentum on the cross-entropy.
+struct TrainOptions {
+  std::int64_t epochs = 10;  ///< >= 1
+  std::int64_t batch_size =
+      128;  ///< >= 1; an epoch drops its last, incomplete batch unless it is the only one
+  double learning_rate = 0.1;           ///< > 0
+  double momentum = 0.9;                ///< in [0, 1)
+  double weight_decay = 5e-4;           ///< >= 0
+  bool no_weight_decay_on_norm = true;  ///< nor on biases
+  double label_smoothing = 0;           ///< in [0, 1)
+  Schedule schedule = Schedule::kCosine;
+  std::int64_t warmup_epochs =
+      0;  ///< >= 0, < epochs: the rate rises linearly; 0 with Schedule::kOneCycle
+  std::int64_t crop_padding =
+      2;             ///< >= 0: images are shifted by up to so many pixels each way, black comes in
+  bool flip = true;  ///< every second image is mirrored left to right
+  std::uint64_t seed = 0;    ///< of the initial weights, the order of images and their augmentation
+  std::int64_t threads = 0;  ///< >= 0; 0: octconv::thread_count()
+  std::int64_t train_images = 0;  ///< >= 0; the first so many of a seeded shuffle, 0: all
+  std::filesystem::path
+      folder;           ///< where checkpoint.pt is written after each epoch; empty: nowhere
+  bool resume = false;  ///< continue from the folder's checkpoint
+};
+
+/// @throws InvalidArgument naming the option and its value
+OCTCONV_API void check(const TrainOptions& options);
+
+/// The learning rate of a step.
+/// @param step  steps since the start of training, in [0, epochs * steps_per_epoch)
+[[nodiscard]] OCTCONV_API double learning_rate_at(const TrainOptions& options, std::int64_t step,
+                                                  std::int64_t steps_per_epoch);
+
+}  // namespace octconv::train

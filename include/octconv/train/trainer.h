@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trains a network on labelled images.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/model.h"
+#include "octconv/image/dataset.h"
+#include "octconv/train/options.h"
+
+namespace octconv::train {
+
+/// What an epoch came to.
+struct EpochRecord {
+  std::int64_t epoch = 0;        ///< 1 is the first
+  double train_loss = 0;         ///< mean over the epoch's steps, with label smoothing
+  double train_accuracy = 0;     ///< share of the epoch's images, augmented as they were, in [0, 1]
+  double test_loss = 0;          ///< after the epoch, on all test images, without label smoothing
+  double test_accuracy = 0;      ///< in [0, 1]
+  double learning_rate = 0;      ///< of the last step
+  double images_per_second = 0;  ///< while training
+  double seconds = 0;            ///< training and testing
+};
+
+/// Where training stands after a step.
+struct StepProgress {
+  std::int64_t epoch = 0;  ///< 1 is the first
+  std::int64_t epochs = 0;
+  std::int64_t step = 0;  ///< steps of this epoch that are done
+  std::int64_t steps = 0;
+  double loss = 0;      ///< mean over this epoch so far
+  double accuracy = 0;  ///< over this epoch so far
+  double learning_rate = 0;
+  double images_per_second = 0;  ///< in this epoch
+  double seconds_left = 0;       ///< until training ends, estimated
+};
+
+/// Told how training goes, on the thread that trains. What it throws ends the training; the
+/// checkpoint of the last complete epoch stands.
+class OCTCONV_API Observer {
+ public:
+  Observer() = default;
+  Observer(const Observer&) = delete;
+  Observer& operator=(const Observer&) = delete;
+  virtual ~Observer();
+  virtual void on_step(const StepProgress& progress);
+  /// After the epoch's checkpoint was written.
+  virtual void on_epoch(const EpochRecord& record);
+};
+
+struct TrainResult {
+  Model model;                       ///< trained, with the data set's preprocessing and class names
+  std::vector<EpochRecord> history;  ///< one per epoch, also of those before a resume
+  std::int64_t train_images = 0;     ///< how many were used
+};
+
+/// Trains from `initial_weights`, and tests after each epoch.
+///
+/// The result depends on the graph, the data and the options alone: with the same number of threads
+/// it is the same bit for bit, whether the training ran through or was stopped and resumed. With
+/// another number of threads sums may round differently. Uses `keep_freed_memory()`.
+///
+/// @throws InvalidArgument if options are out of range or do not fit the data, or if the checkpoint
+/// to resume
+///         from is of another network, other data or other options (`threads` may differ);
+///         FileError and FormatError if it cannot be read or is not whole; Error if the loss is no
+///         longer finite
+[[nodiscard]] OCTCONV_API TrainResult train(const Graph& graph, const Dataset& data,
+                                            const TrainOptions& options,
+                                            Observer* observer = nullptr);
+
+/// Makes the C library keep freed memory for the next allocation instead of giving it back to the
+/// system.
+///
+/// Every step allocates the same large tensors anew. Freshly mapped pages must be zeroed and
+/// faulted in one by one, which took a tenth of the time of a training step where it was measured.
+/// Holds for the process; its memory use then never falls below its peak. Does nothing where the C
+/// library is not glibc.
+OCTCONV_API void keep_freed_memory() noexcept;
+
+}  // namespace octconv::train

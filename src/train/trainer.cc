@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training loop.
+#include "octconv/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/base/parallel.h"
+#include "octconv/base/random.h"
+#include "octconv/nn/graph_module.h"
+#include "train/checkpoint.h"
+#include "train/loader.h"
+#include "train/sgd.h"
+
+namespace octconv::train {
+namespace {
+
+// Streams of the seed.
+constexpr std::uint64_t kSubset = 1;
+constexpr std::uint64_t kOrder = 2;
+constexpr std::uint64_t kAugment = 3;
+constexpr std::uint64_t kWeights = 4;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Sets the threads of both libraries while it lives.
+class Threads {
+ public:
+  explicit Threads(std::int64_t wanted)
+      : torch_before_(at::get_num_threads()), before_(thread_count()) {
+    const int count = wanted == 0 ? before_ : static_cast<int>(wanted);
+    at::set_num_threads(count);
+    set_thread_count(count);
+  }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() {
+    at::set_num_threads(torch_before_);
+    set_thread_count(before_);
+  }
+
+ private:
+  int torch_before_;
+  int before_;
+};
+
+struct Batch {
+  at::Tensor images;
+  at::Tensor labels;
+};
+
+Batch make_batch(const Loader& loader, std::span<const std::int64_t> indices,
+                 const Augmentation& augmentation) {
+  const LabelledImages& images = loader.images();
+  const auto count = static_cast<std::int64_t>(indices.size());
+  Batch batch{.images = at::empty(
+                  {count, images.channels, images.height, images.width},
+                  at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast)),
+              .labels = at::empty({count}, at::kLong)};
+  loader.fill(indices, augmentation, batch.images.data_ptr<float>(),
+              batch.labels.data_ptr<std::int64_t>());
+  return batch;
+}
+
+// Loss and accuracy over some images.
+class Tally {
+ public:
+  void add(double mean_loss, const at::Tensor& logits, const at::Tensor& labels) {
+    const std::int64_t count = labels.size(0);
+    loss_ += mean_loss * static_cast<double>(count);
+    correct_ += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
+    count_ += count;
+  }
+  double loss() const { return loss_ / static_cast<double>(count_); }
+  double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(count_); }
+  std::int64_t count() const { return count_; }
+
+ private:
+  double loss_ = 0;
+  std::int64_t correct_ = 0;
+  std::int64_t count_ = 0;
+};
+
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
+  constexpr std::int64_t kIgnoreNothing = -100;
+  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, kIgnoreNothing, smoothing);
+}
+
+std::set<std::string> without_decay(const Graph& graph, const TrainOptions& options) {
+  std::set<std::string> names;
+  for (const Parameter& parameter : parameters(graph)) {
+    if (options.no_weight_decay_on_norm && parameter.kind != Parameter::Kind::kWeight)
+      names.insert(parameter.name);
+  }
+  return names;
+}
+
+std::vector<Trained> trained_tensors(const nn::GraphModule& module, const TrainOptions& options) {
+  const std::set<std::string> spared = without_decay(module.graph(), options);
+  std::vector<Trained> all;
+  for (const auto& [name, value] : module.named_parameters()) {
+    all.push_back({name, value, spared.contains(name) ? 0.0 : options.weight_decay});
+  }
+  return all;
+}
+
+void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& options) {
+  const auto fail = [&](const std::string& why) {
+    throw InvalidArgument("train: network '" + graph.name() + "' and data set '" + data.name +
+                          "': " + why);
+  };
+  if (graph.rank() != 2)
+    fail("the network has rank " + std::to_string(graph.rank()) + ", images have 2");
+  if (graph.inputs().size() != 1 || graph.outputs().size() != 1)
+    fail("the network needs one input and one output");
+  if (graph.node(graph.outputs()[0]).spatial)
+    fail("the network's output has extents, classes have none");
+  const std::int64_t channels = graph.node(graph.inputs()[0]).channels.total();
+  if (channels != data.train.channels) {
+    fail("the network takes " + std::to_string(channels) + " channels, the images have " +
+         std::to_string(data.train.channels));
+  }
+  if (data.test.channels != data.train.channels || data.test.height != data.train.height ||
+      data.test.width != data.train.width) {
+    fail("training and test images differ in size");
+  }
+  if (options.train_images > data.train.count()) {
+    fail("train_images is " + std::to_string(options.train_images) + ", there are " +
+         std::to_string(data.train.count()));
+  }
+  // Names the node at which images of this size become too small.
+  static_cast<void>(infer_shapes(graph, 1, {data.train.height, data.train.width}));
+}
+
+class Trainer {
+ public:
+  Trainer(const Graph& graph, const Dataset& data, const TrainOptions& options, Observer& observer)
+      : data_(data),
+        options_(options),
+        observer_(observer),
+        module_(graph, derive_seed(options.seed, kWeights)),
+        sgd_(trained_tensors(module_, options), options.momentum),
+        train_(data.train, data.mean, data.deviation, classes(graph), "training"),
+        test_(data.test, data.mean, data.deviation, classes(graph), "test"),
+        identity_(identity_of(graph, data, options)) {
+    used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
+    if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
+    batch_ = std::min<std::int64_t>(options.batch_size, static_cast<std::int64_t>(used_.size()));
+    steps_ = static_cast<std::int64_t>(used_.size()) / batch_;
+    if (!options.folder.empty()) make_folder(options.folder);
+    if (options.resume) resume();
+  }
+
+  TrainResult run() {
+    while (static_cast<std::int64_t>(history_.size()) < options_.epochs) {
+      history_.push_back(run_epoch(static_cast<std::int64_t>(history_.size()) + 1));
+      if (!options_.folder.empty()) save();
+      observer_.on_epoch(history_.back());
+    }
+    const Preprocessing preprocessing{.mean = data_.mean,
+                                      .deviation = data_.deviation,
+                                      .extents = {data_.train.height, data_.train.width},
+                                      .classes = data_.classes};
+    return {.model = {module_.graph(), module_.weights(), preprocessing},
+            .history = history_,
+            .train_images = static_cast<std::int64_t>(used_.size())};
+  }
+
+ private:
+  static std::int64_t classes(const Graph& graph) {
+    return graph.node(graph.outputs()[0]).channels.total();
+  }
+
+  EpochRecord run_epoch(std::int64_t epoch) {
+    const auto epoch_start = Clock::now();
+    const auto stream = [&](std::uint64_t purpose) {
+      return derive_seed(derive_seed(options_.seed, purpose), static_cast<std::uint64_t>(epoch));
+    };
+    // Positions in used_ become indices of images, so that an image's augmentation is its own.
+    std::vector<std::int64_t> order =
+        shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
+    for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
+    const Augmentation augmentation{
+        .crop_padding = options_.crop_padding, .flip = options_.flip, .seed = stream(kAugment)};
+
+    EpochRecord record{.epoch = epoch};
+    Tally tally;
+    module_.train();
+    for (std::int64_t step = 0; step < steps_; ++step) {
+      record.learning_rate = learning_rate_at(options_, (epoch - 1) * steps_ + step, steps_);
+      const Batch batch =
+          make_batch(train_,
+                     std::span(order).subspan(static_cast<std::size_t>(step * batch_),
+                                              static_cast<std::size_t>(batch_)),
+                     augmentation);
+      take_step(batch, record.learning_rate, tally, epoch, step);
+      record.images_per_second = static_cast<double>(tally.count()) / seconds_since(epoch_start);
+      observer_.on_step({.epoch = epoch,
+                         .epochs = options_.epochs,
+                         .step = step + 1,
+                         .steps = steps_,
+                         .loss = tally.loss(),
+                         .accuracy = tally.accuracy(),
+                         .learning_rate = record.learning_rate,
+                         .images_per_second = record.images_per_second,
+                         .seconds_left = seconds_left(epoch, step + 1, record.images_per_second)});
+    }
+    record.train_loss = tally.loss();
+    record.train_accuracy = tally.accuracy();
+    test(record);
+    record.seconds = seconds_since(epoch_start);
+    return record;
+  }
+
+  void take_step(const Batch& batch, double learning_rate, Tally& tally, std::int64_t epoch,
+                 std::int64_t step) {
+    const at::Tensor logits = module_.forward(batch.images);
+    const at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
+    const auto value = loss.item<double>();
+    if (!std::isfinite(value)) {
+      throw Error("train: the loss is " + std::to_string(value) + " in epoch " +
+                  std::to_string(epoch) + ", step " + std::to_string(step + 1) +
+                  "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
+    }
+    loss.backward();
+    sgd_.step(learning_rate);
+    tally.add(value, logits.detach(), batch.labels);
+  }
+
+  void test(EpochRecord& record) {
+    const at::NoGradGuard guard;
+    const auto start = Clock::now();
+    module_.eval();
+    Tally tally;
+    std::vector<std::int64_t> indices;
+    for (std::int64_t first = 0; first < data_.test.count(); first += options_.batch_size) {
+      indices.clear();
+      const std::int64_t end = std::min(first + options_.batch_size, data_.test.count());
+      for (std::int64_t image = first; image < end; ++image) indices.push_back(image);
+      const Batch batch = make_batch(test_, indices, {});
+      const at::Tensor logits = module_.forward(batch.images);
+      tally.add(cross_entropy(logits, batch.labels, 0).item<double>(), logits, batch.labels);
+    }
+    record.test_loss = tally.loss();
+    record.test_accuracy = tally.accuracy();
+    test_seconds_ = seconds_since(start);
+  }
+
+  double seconds_left(std::int64_t epoch, std::int64_t step, double images_per_second) const {
+    const std::int64_t steps_left = (options_.epochs - epoch + 1) * steps_ - step;
+    const double training = static_cast<double>(steps_left * batch_) / images_per_second;
+    // Until the first test has been timed: a forward pass takes about a third of a step.
+    const double testing = test_seconds_ > 0
+                               ? test_seconds_
+                               : static_cast<double>(data_.test.count()) / images_per_second / 3;
+    return training + static_cast<double>(options_.epochs - epoch + 1) * testing;
+  }
+
+  void save() const {
+    Checkpoint checkpoint{.identity = identity_, .history = history_};
+    for (const auto& [name, value] : module_.named_parameters())
+      checkpoint.tensors.emplace(name, value);
+    for (const auto& [name, value] : module_.named_buffers())
+      checkpoint.tensors.emplace(name, value);
+    for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
+      checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
+    }
+    write_checkpoint(checkpoint_path(options_.folder), checkpoint);
+  }
+
+  void resume() {
+    const std::filesystem::path path = checkpoint_path(options_.folder);
+    const Checkpoint checkpoint = read_checkpoint(path);
+    check_same(checkpoint.identity, identity_, path);
+    const at::NoGradGuard guard;
+    const auto take = [&](const std::map<std::string, at::Tensor>& from, const std::string& name,
+                          const at::Tensor& like) {
+      const auto found = from.find(name);
+      if (found == from.end() || found->second.sizes() != like.sizes() ||
+          found->second.scalar_type() != like.scalar_type()) {
+        throw FormatError("'" + path.string() + "' is not a complete checkpoint: it lacks '" +
+                          name + "'");
+      }
+      return found->second;
+    };
+    for (const auto& [name, value] : module_.named_parameters())
+      value.copy_(take(checkpoint.tensors, name, value));
+    for (const auto& [name, value] : module_.named_buffers())
+      value.copy_(take(checkpoint.tensors, name, value));
+    for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
+      const Trained& trained = sgd_.trained()[i];
+      sgd_.set_velocity(i, at::empty_like(trained.value)
+                               .copy_(take(checkpoint.velocities, trained.name, trained.value)));
+    }
+    history_ = checkpoint.history;
+  }
+
+  const Dataset& data_;
+  const TrainOptions& options_;
+  Observer& observer_;
+  nn::GraphModule module_;
+  Sgd sgd_;
+  Loader train_;
+  Loader test_;
+  Identity identity_;
+  std::vector<std::int64_t> used_;  // indices of the training images
+  std::int64_t batch_ = 0;
+  std::int64_t steps_ = 0;  // of an epoch
+  std::vector<EpochRecord> history_;
+  double test_seconds_ = 0;
+};
+
+}  // namespace
+
+Observer::~Observer() = default;
+void Observer::on_step(const StepProgress&) {}
+void Observer::on_epoch(const EpochRecord&) {}
+
+TrainResult train(const Graph& graph, const Dataset& data, const TrainOptions& options,
+                  Observer* observer) {
+  check(options);
+  check_fits(graph, data, options);
+  keep_freed_memory();
+  const Threads threads(options.threads);
+  Observer silent;
+  return Trainer(graph, data, options, observer != nullptr ? *observer : silent).run();
+}
+
+}  // namespace octconv::train

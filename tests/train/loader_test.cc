@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/loader.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+#include "octconv/base/random.h"
+
+namespace octconv::train {
+namespace {
+
+constexpr std::int64_t kHeight = 5;
+constexpr std::int64_t kWidth = 7;
+constexpr std::int64_t kChannels = 2;
+constexpr std::int64_t kSize = kHeight * kWidth * kChannels;
+constexpr std::int64_t kClasses = 4;
+const std::vector<float> kNoMean{0.F, 0.F};
+const std::vector<float> kUnit{1.F, 1.F};
+
+LabelledImages random_images(std::int64_t count) {
+  Random random(11);
+  LabelledImages images{.height = kHeight, .width = kWidth, .channels = kChannels};
+  for (std::int64_t i = 0; i < count * kSize; ++i) {
+    images.pixels.push_back(static_cast<std::uint8_t>(1 + random.below(255)));
+  }
+  for (std::int64_t i = 0; i < count; ++i)
+    images.labels.push_back(static_cast<std::int32_t>(i % kClasses));
+  return images;
+}
+
+std::vector<float> filled(const Loader& loader, const std::vector<std::int64_t>& indices,
+                          const Augmentation& augmentation) {
+  std::vector<float> pixels(indices.size() * kSize);
+  std::vector<std::int64_t> labels(indices.size());
+  loader.fill(indices, augmentation, pixels.data(), labels.data());
+  return pixels;
+}
+
+TEST(Loader, WithoutAugmentationNormalisesEachChannel) {
+  const LabelledImages images = random_images(9);
+  const std::vector<float> mean{0.25F, 0.5F};
+  const std::vector<float> deviation{0.5F, 0.125F};
+  const Loader loader(images, mean, deviation, kClasses, "training");
+  std::vector<float> pixels(2 * kSize);
+  std::vector<std::int64_t> labels(2);
+  loader.fill(std::vector<std::int64_t>{6, 3}, {}, pixels.data(), labels.data());
+  EXPECT_THAT(labels, testing::ElementsAre(2, 3));
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const std::size_t image = i < kSize ? 6 : 3;
+    const float pixel = static_cast<float>(images.pixels[image * kSize + i % kSize]) / 255.0F;
+    EXPECT_EQ(pixels[i], (pixel - mean[i % 2]) / deviation[i % 2]);
+  }
+}
+
+// The image moved by (down, right), mirrored or not, black coming in.
+std::vector<float> moved(const LabelledImages& images, std::int64_t down, std::int64_t right,
+                         bool mirrored) {
+  std::vector<float> result(kSize, 0.F);
+  for (std::int64_t y = 0; y < kHeight; ++y) {
+    for (std::int64_t x = 0; x < kWidth; ++x) {
+      const std::int64_t to_y = y + down;
+      std::int64_t to_x = x + right;
+      if (to_y < 0 || to_y >= kHeight || to_x < 0 || to_x >= kWidth) continue;
+      if (mirrored) to_x = kWidth - 1 - to_x;
+      for (std::int64_t c = 0; c < kChannels; ++c) {
+        const std::uint8_t value =
+            images.pixels[static_cast<std::size_t>((y * kWidth + x) * kChannels + c)];
+        result[static_cast<std::size_t>((to_y * kWidth + to_x) * kChannels + c)] =
+            static_cast<float>(value) / 255.0F;
+      }
+    }
+  }
+  return result;
+}
+
+TEST(Loader, AugmentsByEveryShiftAndMirrorAndNothingElse) {
+  const LabelledImages images = random_images(1);
+  const Loader loader(images, kNoMean, kUnit, kClasses, "training");
+  std::vector<std::vector<float>> allowed;
+  for (std::int64_t down = -1; down <= 1; ++down) {
+    for (std::int64_t right = -1; right <= 1; ++right) {
+      for (const bool mirrored : {false, true})
+        allowed.push_back(moved(images, down, right, mirrored));
+    }
+  }
+  std::set<std::ptrdiff_t> seen;
+  for (std::uint64_t seed = 0; seed < 400;
+       ++seed) {  // a chance of 18 * (17 / 18)^400 = 2e-9 to miss one
+    const std::vector<float> image =
+        filled(loader, {0}, {.crop_padding = 1, .flip = true, .seed = seed});
+    const auto found = std::find(allowed.begin(), allowed.end(), image);
+    ASSERT_NE(found, allowed.end()) << "seed " << seed;
+    seen.insert(found - allowed.begin());
+  }
+  EXPECT_EQ(seen.size(), allowed.size());
+}
+
+TEST(Loader, AugmentationDependsOnTheSeedAndTheImageAlone) {
+  const LabelledImages images = random_images(64);
+  const Loader loader(images, kNoMean, kUnit, kClasses, "training");
+  const Augmentation augmentation{.crop_padding = 2, .flip = true, .seed = 5};
+  std::vector<std::int64_t> all(64);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
+  const std::vector<float> together = filled(loader, all, augmentation);
+  const int threads = thread_count();
+  set_thread_count(3);
+  EXPECT_EQ(filled(loader, all, augmentation), together);
+  set_thread_count(threads);
+  for (const std::int64_t image : all) {
+    const std::vector<float> alone = filled(loader, {image}, augmentation);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + image * kSize)) << image;
+  }
+  EXPECT_NE(filled(loader, all, {.crop_padding = 2, .flip = true, .seed = 6}), together);
+}
+
+TEST(Loader, RefusesImagesThatContradictThemselves) {
+  const auto message = [](const std::function<void(LabelledImages&)>& change,
+                          const std::vector<float>& mean,
+                          const std::vector<float>& deviation) -> std::string {
+    LabelledImages images = random_images(3);
+    change(images);
+    try {
+      const Loader loader(images, mean, deviation, kClasses, "test");
+    } catch (const InvalidArgument& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const auto with = [&](const std::function<void(LabelledImages&)>& change) {
+    return message(change, kNoMean, kUnit);
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(with([](LabelledImages& i) { i.labels.clear(); }), HasSubstr("test images are none"));
+  EXPECT_THAT(with([](LabelledImages& i) { i.pixels.pop_back(); }),
+              HasSubstr("209 values instead of 210"));
+  EXPECT_THAT(with([](LabelledImages& i) { i.labels[1] = 4; }), HasSubstr("label 4"));
+  EXPECT_THAT(with([](LabelledImages& i) { i.labels[1] = -1; }), HasSubstr("label -1"));
+  EXPECT_THAT(with([](LabelledImages& i) { i.width = 0; }), HasSubstr("5 x 0"));
+  EXPECT_THAT(message([](LabelledImages&) {}, {0.F}, kUnit), HasSubstr("have 1 and 2"));
+  EXPECT_THAT(message([](LabelledImages&) {}, kNoMean, {1.F, 0.F}), HasSubstr("deviation 0"));
+}
+
+TEST(Shuffled, IsAPermutationThatTheSeedDecides) {
+  const std::vector<std::int64_t> order = shuffled(100, 3);
+  EXPECT_EQ(order, shuffled(100, 3));
+  EXPECT_NE(order, shuffled(100, 4));
+  EXPECT_FALSE(std::is_sorted(order.begin(), order.end()));
+  std::vector<std::int64_t> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::int64_t i = 0; i < 100; ++i) EXPECT_EQ(sorted[static_cast<std::size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace octconv::train

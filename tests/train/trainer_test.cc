@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octconv/train/trainer.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/optim/sgd.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/base/parallel.h"
+#include "octconv/base/random.h"
+#include "octconv/graph/octavize.h"
+#include "train/sgd.h"
+
+namespace octconv::train {
+namespace {
+
+constexpr std::int64_t kSide = 8;
+constexpr std::int64_t kClasses = 2;
+
+// Noise, brighter in the left half (class 0) or in the right half (class 1).
+LabelledImages halves(std::int64_t count, std::uint64_t seed) {
+  Random random(seed);
+  LabelledImages images{.height = kSide, .width = kSide, .channels = 1};
+  for (std::int64_t i = 0; i < count; ++i) {
+    images.labels.push_back(static_cast<std::int32_t>(random.below(kClasses)));
+    for (std::int64_t pixel = 0; pixel < kSide * kSide; ++pixel) {
+      const bool bright = (pixel % kSide >= kSide / 2) == (images.labels.back() == 1);
+      images.pixels.push_back(static_cast<std::uint8_t>(random.below(128) + (bright ? 64 : 0)));
+    }
+  }
+  return images;
+}
+
+Dataset small_data() {
+  return {.name = "halves",
+          .train = halves(40, 1),
+          .test = halves(20, 2),
+          .classes = {"left", "right"},
+          .mean = {0.375F},
+          .deviation = {0.19F}};
+}
+
+// Two octave convolutions, an ordinary one, and all else that zoo networks are made of.
+Graph small_network(double alpha = 0.25) {
+  Graph graph("small", Shape{2, 2});
+  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true, false}});
+  const auto conv = [&](const std::string& name, NodeId from, std::int64_t stride, int stage) {
+    const Shape ones{1, 1};
+    const Conv options{.out_channels = 8,
+                       .kernel = {3, 3},
+                       .stride = {stride, stride},
+                       .dilation = ones,
+                       .padding_begin = ones,
+                       .padding_end = ones};
+    const NodeId y = graph.add(name, options, {from}, stage);
+    const NodeId normal = graph.add(name + "_norm", BatchNorm{}, {y});
+    return graph.add(name + "_relu", Activation{}, {normal});
+  };
+  const NodeId first = conv("conv1", graph.add("input", Input{1}, {}), 1, 0);
+  const NodeId sum = graph.add("add", Add{}, {conv("conv2", first, 1, 0), first});
+  const NodeId pooled = graph.add("pool", GlobalPool{}, {conv("conv3", sum, 2, 1)});
+  graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
+  return octavize(graph, {.alpha = alpha}).graph;
+}
+
+TrainOptions small_options() {
+  return {.epochs = 2,
+          .batch_size = 16,
+          .learning_rate = 0.05,
+          .weight_decay = 1e-3,
+          .label_smoothing = 0.1,
+          .crop_padding = 1,
+          .flip = false,
+          .seed = 3,
+          .threads = 1};
+}
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = testing::TempDir() + "octconv-train-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
+    path_ = name;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path checkpoint() const { return path_ / "checkpoint.pt"; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+bool same_bits(const Weights& a, const Weights& b) {
+  return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& item) {
+           const auto other = b.find(item.first);
+           return other != b.end() &&
+                  std::equal(item.second.values().begin(), item.second.values().end(),
+                             other->second.values().begin(), other->second.values().end());
+         });
+}
+
+// Everything but the times.
+void expect_same(const std::vector<EpochRecord>& a, const std::vector<EpochRecord>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].epoch, b[i].epoch);
+    EXPECT_EQ(a[i].train_loss, b[i].train_loss);
+    EXPECT_EQ(a[i].train_accuracy, b[i].train_accuracy);
+    EXPECT_EQ(a[i].test_loss, b[i].test_loss);
+    EXPECT_EQ(a[i].test_accuracy, b[i].test_accuracy);
+    EXPECT_EQ(a[i].learning_rate, b[i].learning_rate);
+  }
+}
+
+std::string message_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+struct Stop : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class StopsAfterAnEpoch : public Observer {
+ public:
+  void on_epoch(const EpochRecord&) override { throw Stop("stopped"); }
+};
+
+class StopsInTheSecondEpoch : public Observer {
+ public:
+  void on_step(const StepProgress& progress) override {
+    if (progress.epoch == 2) throw Stop("stopped");
+  }
+};
+
+TEST(Train, GivesTheSameBitsForTheSameSeedAndOthersForAnother) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.threads = 2;
+  options.epochs = 1;
+  const TrainResult once = train(small_network(), data, options);
+  const TrainResult again = train(small_network(), data, options);
+  EXPECT_TRUE(same_bits(once.model.weights, again.model.weights));
+  expect_same(once.history, again.history);
+  TrainOptions other = options;
+  other.seed = 4;
+  EXPECT_FALSE(same_bits(once.model.weights, train(small_network(), data, other).model.weights));
+}
+
+TEST(Train, StoppedAndResumedGivesTheBitsOfOneThatRanThrough) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  const TrainResult through = train(small_network(), data, options);
+  StopsAfterAnEpoch after;
+  StopsInTheSecondEpoch within;
+  for (Observer* stop : {static_cast<Observer*>(&after), static_cast<Observer*>(&within)}) {
+    const Folder folder;
+    options.folder = folder.path();
+    options.resume = false;
+    EXPECT_THROW(static_cast<void>(train(small_network(), data, options, stop)), Stop);
+    options.resume = true;
+    const TrainResult resumed = train(small_network(), data, options);
+    EXPECT_TRUE(same_bits(through.model.weights, resumed.model.weights));
+    expect_same(through.history, resumed.history);
+  }
+}
+
+TEST(Train, ResumingACompleteTrainingGivesItsResult) {
+  const Dataset data = small_data();
+  const Folder folder;
+  TrainOptions options = small_options();
+  options.folder = folder.path();
+  const TrainResult through = train(small_network(), data, options);
+  options.resume = true;
+  const TrainResult resumed = train(small_network(), data, options);
+  EXPECT_TRUE(same_bits(through.model.weights, resumed.model.weights));
+  expect_same(through.history, resumed.history);
+}
+
+TEST(Train, LearnsToTellTheClassesApart) {
+  TrainOptions options = small_options();
+  options.epochs = 8;
+  const TrainResult result = train(small_network(), small_data(), options);
+  ASSERT_EQ(result.history.size(), 8U);
+  EXPECT_LT(result.history.back().train_loss, result.history.front().train_loss);
+  EXPECT_EQ(result.history.back().test_accuracy, 1);
+  EXPECT_EQ(result.train_images, 40);
+  EXPECT_EQ(result.model.preprocessing.classes, (std::vector<std::string>{"left", "right"}));
+  EXPECT_EQ(result.model.preprocessing.extents, (Shape{kSide, kSide}));
+  check_weights(result.model.graph, result.model.weights);
+}
+
+TEST(Train, UsesOnlySoManyImagesAsItIsGiven) {
+  // Which images the first 17 of the shuffle are is not known here: the weights must depend on just
+  // so many.
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.batch_size = 17;
+  options.train_images = 17;
+  Dataset data = small_data();
+  const TrainResult result = train(small_network(), data, options);
+  EXPECT_EQ(result.train_images, 17);
+  int used = 0;
+  for (std::size_t image = 0; image < 40; ++image) {
+    Dataset changed = data;
+    std::fill_n(changed.train.pixels.begin() + static_cast<std::ptrdiff_t>(image * kSide * kSide),
+                kSide * kSide, std::uint8_t{200});
+    used += same_bits(train(small_network(), changed, options).model.weights, result.model.weights)
+                ? 0
+                : 1;
+  }
+  EXPECT_EQ(used, 17);
+}
+
+class Recorder : public Observer {
+ public:
+  void on_step(const StepProgress& progress) override { steps.push_back(progress); }
+  void on_epoch(const EpochRecord& record) override {
+    epochs.push_back(record);
+    steps_before.push_back(steps.size());
+  }
+  std::vector<StepProgress> steps;
+  std::vector<EpochRecord> epochs;
+  std::vector<std::size_t> steps_before;
+};
+
+TEST(Train, TellsItsObserverOfEveryStepAndEpoch) {
+  Recorder recorder;
+  const TrainResult result = train(small_network(), small_data(), small_options(), &recorder);
+  ASSERT_EQ(recorder.steps.size(), 4U);  // 40 images are two whole batches of 16
+  EXPECT_EQ(recorder.steps_before, (std::vector<std::size_t>{2, 4}));
+  expect_same(recorder.epochs, result.history);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const StepProgress& step = recorder.steps[i];
+    EXPECT_EQ(step.epoch, i < 2 ? 1 : 2);
+    EXPECT_EQ(step.epochs, 2);
+    EXPECT_EQ(step.step, i % 2 == 0 ? 1 : 2);
+    EXPECT_EQ(step.steps, 2);
+    EXPECT_EQ(step.learning_rate,
+              learning_rate_at(small_options(), static_cast<std::int64_t>(i), 2));
+    EXPECT_GT(step.images_per_second, 0);
+    EXPECT_GT(step.seconds_left, 0);
+  }
+  EXPECT_EQ(recorder.steps[1].loss, result.history[0].train_loss);
+  EXPECT_EQ(recorder.steps[3].accuracy, result.history[1].train_accuracy);
+}
+
+TEST(Train, LeavesTheNumberOfThreadsAsItWas) {
+  const int before = thread_count();
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.threads = before + 1;
+  static_cast<void>(train(small_network(), small_data(), options));
+  EXPECT_EQ(thread_count(), before);
+}
+
+TEST(Train, SaysWhenTheLossIsNoLongerFinite) {
+  TrainOptions options = small_options();
+  options.epochs = 30;
+  options.learning_rate = 1e30;
+  try {
+    static_cast<void>(train(small_network(), small_data(), options));
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("smaller learning rate"));
+  }
+}
+
+TEST(Train, RefusesDataThatDoesNotFitTheNetwork) {
+  const auto with = [](const std::function<void(Dataset&, TrainOptions&)>& change) {
+    Dataset data = small_data();
+    TrainOptions options = small_options();
+    change(data, options);
+    return message_of([&] { static_cast<void>(train(small_network(), data, options)); });
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(with([](Dataset& d, TrainOptions&) { d.train.channels = 3; }),
+              HasSubstr("the images have 3"));
+  EXPECT_THAT(with([](Dataset& d, TrainOptions&) { d.test.width = 9; }),
+              HasSubstr("differ in size"));
+  EXPECT_THAT(with([](Dataset& d, TrainOptions&) { d.train.labels[0] = 2; }), HasSubstr("label 2"));
+  EXPECT_THAT(with([](Dataset& d, TrainOptions&) { d.test.labels.clear(); }),
+              HasSubstr("test images are none"));
+  EXPECT_THAT(with([](Dataset&, TrainOptions& o) { o.train_images = 41; }),
+              HasSubstr("there are 40"));
+  EXPECT_THAT(with([](Dataset&, TrainOptions& o) { o.momentum = 2; }), HasSubstr("momentum"));
+}
+
+TEST(Resume, FromAnotherTrainingNamesWhatDiffers) {
+  const Dataset data = small_data();
+  const Folder folder;
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.folder = folder.path();
+  static_cast<void>(train(small_network(), data, options));
+  options.resume = true;
+  const auto resumed = [&](const Graph& graph, const Dataset& from, const TrainOptions& with) {
+    return message_of([&] { static_cast<void>(train(graph, from, with)); });
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(resumed(small_network(0.5), data, options), HasSubstr("another network, 'conv1 ="));
+  TrainOptions other = options;
+  other.learning_rate = 0.025;
+  EXPECT_THAT(resumed(small_network(), data, other), HasSubstr("learning_rate 0.05, not 0.025"));
+  other = options;
+  other.train_images = 20;
+  EXPECT_THAT(resumed(small_network(), data, other), HasSubstr("train_images 0, not 20"));
+  Dataset renamed = data;
+  renamed.name = "thirds";
+  EXPECT_THAT(resumed(small_network(), renamed, options), HasSubstr("\"halves\", not \"thirds\""));
+  other = options;
+  other.threads = 2;
+  EXPECT_EQ(resumed(small_network(), data, other), "no error");
+}
+
+TEST(Resume, FromADamagedCheckpointIsAFormatError) {
+  const Dataset data = small_data();
+  const Folder folder;
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.folder = folder.path();
+  static_cast<void>(train(small_network(), data, options));
+  options.resume = true;
+  const std::string whole = read_file(folder.checkpoint());
+  std::string flipped = whole;
+  flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 0x10);
+  for (const std::string& bytes :
+       {whole.substr(0, whole.size() / 2), whole.substr(0, whole.size() - 1), whole.substr(0, 10),
+        std::string(), std::string("not a checkpoint"), flipped}) {
+    write_file(folder.checkpoint(), bytes);
+    try {
+      static_cast<void>(train(small_network(), data, options));
+      ADD_FAILURE() << "took a damaged checkpoint of " << bytes.size() << " bytes";
+    } catch (const FormatError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("checkpoint.pt' is not a complete checkpoint"));
+    }
+  }
+}
+
+TEST(Resume, WithoutACheckpointIsAFileError) {
+  const Folder folder;
+  TrainOptions options = small_options();
+  options.folder = folder.path();
+  options.resume = true;
+  EXPECT_THROW(static_cast<void>(train(small_network(), small_data(), options)), FileError);
+}
+
+TEST(Sgd, StepsLikeLibTorchsWithNesterovMomentum) {
+  const auto make = [] {
+    torch::manual_seed(1);
+    return std::vector<at::Tensor>{at::randn({5, 3}, at::kDouble).requires_grad_(true),
+                                   at::randn({4}, at::kDouble).requires_grad_(true)};
+  };
+  std::vector<at::Tensor> ours = make();
+  std::vector<at::Tensor> theirs = make();
+  Sgd sgd({{"a", ours[0], 0.1}, {"b", ours[1], 0}}, 0.9);
+  torch::optim::SGD reference(
+      {torch::optim::OptimizerParamGroup(
+           {theirs[0]},
+           std::make_unique<torch::optim::SGDOptions>(
+               torch::optim::SGDOptions(0.05).momentum(0.9).nesterov(true).weight_decay(0.1))),
+       torch::optim::OptimizerParamGroup({theirs[1]})},
+      torch::optim::SGDOptions(0.05).momentum(0.9).nesterov(true));
+  for (int step = 0; step < 4; ++step) {
+    for (const std::vector<at::Tensor>& tensors : {ours, theirs}) {
+      (tensors[0].pow(3).sum() + tensors[1].sin().sum()).backward();
+    }
+    sgd.step(0.05);
+    reference.step();
+    reference.zero_grad();
+    // The same operations in another order: a few roundings of numbers near 1.
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::allclose(ours[i], theirs[i], 1e-13, 1e-13));
+  }
+}
+
+}  // namespace
+}  // namespace octconv::train
