@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 report=demo-report
-training=(--data fashion-mnist --model resnet20 --alpha 0,0.25)
+training=(--data fashion-mnist --model resnet20 --alpha "0,0.25")
 
 scripts/setup.sh
 cmake --preset release

@@ -53,5 +53,5 @@ apt_get() {
 }
 echo "setup: installing ${#missing[@]} Debian packages and what they need: ${missing[*]}"
 apt_get update
-apt_get install -y --no-install-recommends "${missing[@]}" </dev/null
+apt_get install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 echo "setup: done in ${SECONDS} s"

@@ -45,9 +45,13 @@ void run_loop(std::int64_t count, std::int64_t grain, LoopBody body, void* conte
   // Four ranges a worker even out their speeds; what a range computes does not depend on who runs
   // it.
   const std::int64_t pieces = std::min<std::int64_t>(ranges, std::int64_t{4} * workers);
+  // The first `longer` pieces hold one index more; no product overflows.
+  const std::int64_t length = count / pieces;
+  const std::int64_t longer = count % pieces;
 #pragma omp parallel for num_threads(workers) schedule(dynamic, 1)
   for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    body(context, count * piece / pieces, count * (piece + 1) / pieces);
+    const std::int64_t begin = piece * length + std::min(piece, longer);
+    body(context, begin, begin + length + (piece < longer ? 1 : 0));
   }
 }
 

@@ -26,8 +26,8 @@ constexpr int kColours = 6;
 // Colours that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design",
 // 2008), darkened for a light and lightened for a dark ground to keep a contrast of 3 : 1.
 constexpr const char* kStyle = R"(<style>
-.chart { font: 13px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; --ink: #1b1f24; --soft: #59636e;
-  --grid: #dfe3e8; --ground: #ffffff;
+.chart { font: 13px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  --ink: #1b1f24; --soft: #59636e; --grid: #dfe3e8; --ground: #ffffff;
   --c0: #0072b2; --c1: #d55e00; --c2: #00865f; --c3: #b5508c; --c4: #8a6d00; --c5: #5b5bd6; }
 @media screen and (prefers-color-scheme: dark) {
   .chart { --ink: #e6e8eb; --soft: #9aa4af; --grid: #343b43; --ground: #15181c;
@@ -41,7 +41,8 @@ constexpr const char* kStyle = R"(<style>
 .chart .base { stroke: var(--soft); stroke-width: 1; }
 .chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .chart .marker { stroke: var(--ground); stroke-width: 1.5; }
-.chart .halo { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; stroke-linejoin: round; }
+.chart .halo { paint-order: stroke; stroke: var(--ground); stroke-width: 3px;
+  stroke-linejoin: round; }
 </style>
 )";
 

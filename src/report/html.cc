@@ -7,22 +7,26 @@ namespace octconv::report {
 namespace {
 
 constexpr const char* kPageStyle = R"(<style>
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --rule: #dfe3e8; --ground: #ffffff; }
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --rule: #dfe3e8;
+  --ground: #ffffff; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --ink: #e6e8eb; --soft: #9aa4af; --rule: #343b43; --ground: #15181c; }
 }
-body { margin: 2.5rem auto; padding: 0 1.25rem; max-width: 47.5rem; color: var(--ink); background: var(--ground);
+body { margin: 2.5rem auto; padding: 0 1.25rem; max-width: 47.5rem;
+  color: var(--ink); background: var(--ground);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 0.75rem; break-after: avoid; }
 p { margin: 0.75rem 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.5rem; margin: 1rem 0; font-size: 0.95rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.5rem;
+  margin: 1rem 0; font-size: 0.95rem; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.95rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.35rem 0.9rem; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom-color: var(--soft); }
+th { color: var(--soft); font-weight: 600; vertical-align: bottom;
+  border-bottom-color: var(--soft); }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 .left { text-align: left; }
@@ -30,7 +34,8 @@ th:last-child, td:last-child { padding-right: 0; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
 figure > svg { display: block; max-width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: 0.9rem; margin-top: 0.6rem; max-width: 44rem; }
-.pictures { display: grid; grid-template-columns: max-content 1fr; gap: 0.6rem 1.25rem; align-items: center; }
+.pictures { display: grid; grid-template-columns: max-content 1fr; gap: 0.6rem 1.25rem;
+  align-items: center; }
 .pictures .name { color: var(--soft); font-size: 0.9rem; }
 .pictures .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: flex-end; }
 .pictures img { image-rendering: pixelated; display: block; }

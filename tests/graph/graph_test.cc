@@ -18,7 +18,8 @@ namespace {
 
 using testing::HasSubstr;
 
-Conv conv(std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t groups = 1) {
+Conv conv(std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+          std::int64_t groups = 1) {
   return {.out_channels = out,
           .kernel = {kernel, kernel},
           .stride = {stride, stride},
@@ -58,12 +59,17 @@ std::string error_of(Function&& function) {
 TEST(Graph, RefusesNodesThatDoNotFitAndNamesThem) {
   Graph graph("g", {2, 2});
   const NodeId input = graph.add("input", Input{3}, {});
-  EXPECT_THAT(error_of([&] { graph.add("input", Input{3}, {}); }), HasSubstr("'input': the name is taken"));
-  EXPECT_THAT(error_of([&] { graph.add("a", Add{}, {input}); }), HasSubstr("takes 2 inputs, got 1"));
-  EXPECT_THAT(error_of([&] { graph.add("a", Activation{}, {7}); }), HasSubstr("input 7 does not exist"));
-  EXPECT_THAT(error_of([&] { graph.add("c", conv(4, 3, 1, 1, 2), {input}); }), HasSubstr("2 groups do not divide"));
+  EXPECT_THAT(error_of([&] { graph.add("input", Input{3}, {}); }),
+              HasSubstr("'input': the name is taken"));
+  EXPECT_THAT(error_of([&] { graph.add("a", Add{}, {input}); }),
+              HasSubstr("takes 2 inputs, got 1"));
+  EXPECT_THAT(error_of([&] { graph.add("a", Activation{}, {7}); }),
+              HasSubstr("input 7 does not exist"));
+  EXPECT_THAT(error_of([&] { graph.add("c", conv(4, 3, 1, 1, 2), {input}); }),
+              HasSubstr("2 groups do not divide"));
   EXPECT_THAT(error_of([&] { graph.add("l", Linear{10}, {input}); }), HasSubstr("without extents"));
-  EXPECT_THAT(error_of([&] { graph.add("i", Input{0}, {}); }), HasSubstr("channels must be at least 1"));
+  EXPECT_THAT(error_of([&] { graph.add("i", Input{0}, {}); }),
+              HasSubstr("channels must be at least 1"));
   EXPECT_EQ(graph.nodes().size(), 1U) << "a refused node must leave the graph as it was";
   EXPECT_THROW(Graph("g", {2, 3}), InvalidArgument);
   EXPECT_THROW(Graph("g", {2, 2, 2, 2}), InvalidArgument);
@@ -72,7 +78,9 @@ TEST(Graph, RefusesNodesThatDoNotFitAndNamesThem) {
 TEST(InferShapes, FollowsPyTorchsFormulas) {
   const Graph graph = make_network("resnet50v2");
   const std::vector<ValueShape> shapes = infer_shapes(graph, 2, {225, 200});
-  const auto extents = [&](const char* name) { return shapes[static_cast<std::size_t>(graph.find(name))].high; };
+  const auto extents = [&](const char* name) {
+    return shapes[static_cast<std::size_t>(graph.find(name))].high;
+  };
   EXPECT_EQ(extents("conv1"), (Shape{113, 100}));
   EXPECT_EQ(extents("maxpool"), (Shape{57, 50}));
   EXPECT_EQ(extents("layer2.0.conv2"), (Shape{29, 25}));
@@ -95,7 +103,10 @@ TEST(InferShapes, NamesTheNodeAtWhichAnInputDoesNotFit) {
   Graph graph("g", {2, 2});
   const NodeId input = graph.add("input", Input{3}, {});
   graph.add_output(graph.add("valid", conv(4, 5, 1, 0), {input}));
-  EXPECT_THAT(error_of([&] { static_cast<void>(infer_shapes(graph, 1, {4, 9})); }), HasSubstr("node 'valid'"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(infer_shapes(graph, 1, {4, 9}));
+              }),
+              HasSubstr("node 'valid'"));
   EXPECT_THROW(static_cast<void>(infer_shapes(graph, 1, {4})), InvalidArgument);
   EXPECT_THROW(static_cast<void>(infer_shapes(graph, 1, {0, 5})), InvalidArgument);
 }
@@ -134,9 +145,12 @@ TEST(Octavize, AlphaZeroLeavesTheNetworkUntouched) {
 }
 
 TEST(Octavize, AStrideModeAtAlphaZeroChangesStridesOnly) {
-  const Graph graph = octavize(make_network("resnet50v2"), {.alpha = 0, .stride_mode = StrideMode::kPool}).graph;
-  EXPECT_EQ(std::get<Conv>(graph.node(graph.find("layer4.0.conv2")).op).stride_mode, StrideMode::kPool);
-  EXPECT_EQ(std::get<Conv>(graph.node(graph.find("conv1")).op).stride_mode, StrideMode::kStrided) << "the stem";
+  const Graph graph =
+      octavize(make_network("resnet50v2"), {.alpha = 0, .stride_mode = StrideMode::kPool}).graph;
+  EXPECT_EQ(std::get<Conv>(graph.node(graph.find("layer4.0.conv2")).op).stride_mode,
+            StrideMode::kPool);
+  EXPECT_EQ(std::get<Conv>(graph.node(graph.find("conv1")).op).stride_mode, StrideMode::kStrided)
+      << "the stem";
   EXPECT_TRUE(std::none_of(graph.nodes().begin(), graph.nodes().end(),
                            [](const Node& node) { return node.channels.octave(); }));
 }
@@ -168,8 +182,9 @@ TEST(Octavize, DepthwiseKeepsTheSplitOfItsInput) {
 
 TEST(Octavize, RefusesAlphaOutOfRangeAndOctaveNetworks) {
   const Graph ordinary = make_network("resnet20");
-  EXPECT_THROW(static_cast<void>(octavize(ordinary, {.alpha = std::numeric_limits<double>::quiet_NaN()})),
-               InvalidArgument);
+  EXPECT_THROW(
+      static_cast<void>(octavize(ordinary, {.alpha = std::numeric_limits<double>::quiet_NaN()})),
+      InvalidArgument);
   EXPECT_THROW(static_cast<void>(octavize(ordinary, {.alpha = -0.01})), InvalidArgument);
   const Graph octave = octavize(ordinary, {.alpha = 0.5}).graph;
   EXPECT_THROW(static_cast<void>(octavize(octave, {.alpha = 0.5})), InvalidArgument);
@@ -201,8 +216,10 @@ TEST(Model, InitialWeightsFitAndHaveHesDeviation) {
   for (const float value : weight.values()) sum_of_squares += double{value} * value;
   const double variance = sum_of_squares / static_cast<double>(weight.elements());
   const double expected = 2.0 / (64 * 9);
-  // The sample variance of n normals deviates by expected * sqrt(2 / n); five of those is a safe bound.
-  EXPECT_NEAR(variance, expected, 5 * expected * std::sqrt(2.0 / static_cast<double>(weight.elements())));
+  // The sample variance of n normals deviates by expected * sqrt(2 / n); five of those is a safe
+  // bound.
+  EXPECT_NEAR(variance, expected,
+              5 * expected * std::sqrt(2.0 / static_cast<double>(weight.elements())));
 }
 
 TEST(Model, CheckWeightsListsEveryProblem) {
@@ -218,8 +235,10 @@ TEST(Model, CheckWeightsListsEveryProblem) {
 }
 
 TEST(Zoo, SuggestsTheNearestName) {
-  EXPECT_THAT(error_of([] { static_cast<void>(make_network("resnet50v")); }), HasSubstr("did you mean 'resnet50v2'"));
-  EXPECT_THAT(error_of([] { static_cast<void>(make_network("qqqqqqqqqq")); }), HasSubstr("known are"));
+  EXPECT_THAT(error_of([] { static_cast<void>(make_network("resnet50v")); }),
+              HasSubstr("did you mean 'resnet50v2'"));
+  EXPECT_THAT(error_of([] { static_cast<void>(make_network("qqqqqqqqqq")); }),
+              HasSubstr("known are"));
   EXPECT_THROW(static_cast<void>(make_network("resnet20", {.classes = 0})), InvalidArgument);
 }
 
@@ -231,8 +250,9 @@ TEST(Zoo, TakesChannelsAndClasses) {
 
 TEST(Dump, ShowsSplitsAndExtents) {
   const Graph graph = octavize(make_network("resnet20"), {.alpha = 0.25}).graph;
-  EXPECT_THAT(dump(graph, {28, 28}), HasSubstr("layer2.0.conv1 = octave conv [3, 3] stride [2, 2] by pool"
-                                               "(layer1.2.relu2) channels 24+8 extents [14, 14] and [7, 7] stage 1"));
+  EXPECT_THAT(dump(graph, {28, 28}),
+              HasSubstr("layer2.0.conv1 = octave conv [3, 3] stride [2, 2] by pool"
+                        "(layer1.2.relu2) channels 24+8 extents [14, 14] and [7, 7] stage 1"));
   EXPECT_THAT(to_dot(graph), HasSubstr("digraph \"resnet20\" {"));
   EXPECT_THAT(to_dot(graph), HasSubstr("color=\"black:black\""));
 }

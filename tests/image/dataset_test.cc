@@ -10,9 +10,9 @@
 #include <sys/resource.h>
 #include <zlib.h>
 
-#include "image/scratch.h"
 #include "octconv/base/error.h"
 #include "octconv/base/random.h"
+#include "support/scratch.h"
 
 namespace octconv {
 namespace {

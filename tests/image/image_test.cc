@@ -8,9 +8,9 @@
 #include <gmock/gmock.h>
 #include <opencv2/imgcodecs.hpp>
 
-#include "image/scratch.h"
 #include "octconv/base/error.h"
 #include "octconv/base/random.h"
+#include "support/scratch.h"
 
 namespace octconv {
 namespace {

@@ -49,7 +49,8 @@ TEST(ConvPaths, OnePerPairOfFrequenciesThatExist) {
   EXPECT_EQ(names(conv3x3(high, both)), (Names{"high_to_high", "high_to_low"}));
   EXPECT_EQ(names(conv3x3(high, low)), Names{"high_to_low"});
   EXPECT_EQ(names(conv3x3(both, high)), (Names{"high_to_high", "low_to_high"}));
-  EXPECT_EQ(names(conv3x3(both, both)), (Names{"high_to_high", "high_to_low", "low_to_high", "low_to_low"}));
+  EXPECT_EQ(names(conv3x3(both, both)),
+            (Names{"high_to_high", "high_to_low", "low_to_high", "low_to_low"}));
   EXPECT_EQ(names(conv3x3(both, low)), (Names{"high_to_low", "low_to_low"}));
   EXPECT_EQ(names(conv3x3(low, high)), Names{"low_to_high"});
   EXPECT_EQ(names(conv3x3(low, both)), (Names{"low_to_high", "low_to_low"}));
@@ -133,7 +134,8 @@ TEST(ConvPaths, EveryPathLandsOnTheGridOfItsDestination) {
           const Shape computed = path_extents(options, path, in);
           const bool on_low_grid = path.dst == Frequency::kLow || path.upsampled();
           EXPECT_EQ(computed, on_low_grid ? low : high)
-              << to_string(mode) << " stride " << stride << " " << path.name() << " " << in.to_string();
+              << to_string(mode) << " stride " << stride << " " << path.name() << " "
+              << in.to_string();
         }
       }
     }
@@ -154,7 +156,8 @@ TEST(ConvPaths, AnAxisThatIsStridedButNotHalvedIsPooledOnTheWayUp) {
   const auto paths = paths_by_name(options);
   EXPECT_EQ(paths.at("low_to_high").pools, (std::vector<Shape>{{2, 1, 1}}));
   EXPECT_FALSE(paths.at("low_to_high").upsampled());
-  EXPECT_EQ(path_extents(options, paths.at("low_to_high"), {7, 9, 10}), output_extents(options, {7, 9, 10}));
+  EXPECT_EQ(path_extents(options, paths.at("low_to_high"), {7, 9, 10}),
+            output_extents(options, {7, 9, 10}));
 }
 
 TEST(ConvCost, FollowsTheArticlesTableOne) {

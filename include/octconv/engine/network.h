@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU engine: compile a network once, run it many times, from many threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/model.h"
+#include "octconv/octave/conv.h"
+#include "octconv/tensor/tensor.h"
+
+namespace octconv {
+
+struct CompileOptions {
+  /// Nodes whose values `Session::value` can give after a run. Each costs the fusions that would
+  /// skip it, and memory of its own.
+  std::vector<std::string> keep;
+};
+
+/// A compiled network: its steps and its packed weights. Immutable; a copy shares the memory, and
+/// any number of sessions may use it at once.
+class OCTCONV_API Network {
+ public:
+  [[nodiscard]] const std::string& name() const noexcept;
+  /// Channels of the input.
+  [[nodiscard]] std::int64_t channels() const noexcept;
+  /// Spatial axes of the input.
+  [[nodiscard]] std::size_t rank() const noexcept;
+  /// Steps that a run performs, after fusion.
+  [[nodiscard]] std::int64_t steps() const noexcept;
+
+  struct Program;
+  explicit Network(std::shared_ptr<const Program> program) noexcept;
+  [[nodiscard]] const Program& program() const noexcept { return *program_; }
+
+ private:
+  std::shared_ptr<const Program> program_;
+};
+
+/// Chooses the steps and packs the weights for this processor; the model is not needed afterwards.
+///
+/// Batch norm is folded into the convolution before it, activations and residual additions become
+/// part of it, wherever nothing else reads the value in between.
+///
+/// @throws InvalidArgument if the weights do not fit the graph, the graph contradicts itself, or a
+/// kept name
+///         is unknown; Unsupported unless the graph has one input and one output
+[[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});
+
+/// Runs a network. One thread at a time may use a session; several sessions of one network are
+/// independent.
+///
+/// Plans of the last sixteen input shapes are kept. Work inside a run is divided by `parallel_for`;
+/// results have the same bits for any number of threads, and for each image of a batch as for the
+/// image alone.
+class OCTCONV_API Session {
+ public:
+  explicit Session(Network network);
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  /// @param input  [batch, channels, extents...]; batch may be 0
+  /// @return [batch, channels] or [batch, channels, extents...]
+  /// @throws InvalidArgument if the rank, the channels or the extents do not fit the network
+  [[nodiscard]] Tensor run(const Tensor& input);
+  /// The same into `output`, which is replaced if it has another shape. Allocates nothing if it has
+  /// not and the input's shape is one of the last sixteen.
+  void run(const Tensor& input, Tensor& output);
+
+  /// A kept value of the last run: [batch, channels, extents...], or [batch, channels].
+  /// @throws InvalidArgument if `name` was not kept, or nothing has run yet
+  [[nodiscard]] Tensor value(std::string_view name, Frequency frequency = Frequency::kHigh) const;
+
+  /// Floats of working memory: activations and scratch, by lifetime in one block.
+  [[nodiscard]] std::int64_t arena_elements() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace octconv

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running an octave convolution: weights are packed once, a plan is made per input shape, and runs
+// allocate nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "octconv/base/api.h"
+#include "octconv/octave/conv.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv {
+
+/// The two grids of a value, channels last: [batch, extents..., channels]. A frequency without
+/// channels is never touched and may be null.
+template <class T>
+struct OctaveView {
+  T* high = nullptr;
+  T* low = nullptr;
+};
+
+/// What is applied to the sums before they are stored. NaN stays NaN.
+enum class ConvActivation { kNone, kRelu, kRelu6, kSigmoid };
+
+struct ConvEpilogue {
+  bool residual = false;  ///< adds a value of the output's shape, before the activation
+  ConvActivation activation = ConvActivation::kNone;
+};
+
+/// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.
+class OCTCONV_API OctConvWeights {
+ public:
+  /// @param weight  [out, in / groups, kernel...]; rows and columns of low channels first
+  /// @param bias    [out], or empty
+  /// @throws InvalidArgument or Unsupported as `check(options)` does; InvalidArgument if a size
+  /// does not fit
+  OctConvWeights(const ConvOptions& options, std::span<const float> weight,
+                 std::span<const float> bias);
+
+  [[nodiscard]] const ConvOptions& options() const noexcept;
+
+  struct Packed;
+  [[nodiscard]] const Packed& packed() const noexcept { return *packed_; }
+
+ private:
+  std::shared_ptr<const Packed> packed_;
+};
+
+/// An octave convolution (or an ordinary one: `low == 0`) for one input shape.
+///
+/// Every path is accumulated in registers: low_to_low and high_to_low in one pass over both inputs;
+/// the half-size low_to_high result is added while the high output is stored, so that no upsampled
+/// map exists.
+class OCTCONV_API OctConvPlan {
+ public:
+  /// @param batch    images, >= 0
+  /// @param extents  high-grid extents of the input, >= 1
+  /// @throws InvalidArgument if the extents do not fit the kernel
+  OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
+              ConvEpilogue epilogue = {});
+  ~OctConvPlan();
+  OctConvPlan(OctConvPlan&&) noexcept;
+  OctConvPlan& operator=(OctConvPlan&&) noexcept;
+
+  [[nodiscard]] const ConvOptions& options() const noexcept;
+  /// High-grid extents of the output; the low grid is `low_extents` of them.
+  [[nodiscard]] const Shape& extents() const noexcept;
+  /// Floats of working memory that a run needs.
+  [[nodiscard]] std::int64_t scratch_elements() const noexcept;
+
+  /// Convolves. Allocates nothing; runs of one plan may overlap in time if their memory does not.
+  /// The result has the same bits for any number of threads.
+  ///
+  /// @param residual  read if the epilogue says so; may be `dst` itself
+  /// @param dst       must not overlap `src` or `scratch`
+  /// @param scratch   `scratch_elements()` floats, for this run alone
+  void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
+           float* scratch) const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace octconv

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a graph to steps: what can be part of a convolution becomes part of it.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "engine/program.h"
+#include "octconv/base/error.h"
+
+namespace octconv {
+namespace {
+
+// y = scale * x + shift, per channel.
+struct Affine {
+  std::vector<double> scale;
+  std::vector<double> shift;
+};
+
+Affine batch_norm(const BatchNorm& norm, const std::string& name, const Weights& weights) {
+  const auto parameter = [&](const char* what) { return weights.at(name + "." + what).values(); };
+  const auto gamma = parameter("weight");
+  const auto beta = parameter("bias");
+  const auto mean = parameter("running_mean");
+  const auto variance = parameter("running_var");
+  Affine affine;
+  for (std::size_t c = 0; c < gamma.size(); ++c) {
+    const double scale =
+        static_cast<double>(gamma[c]) / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
+    affine.scale.push_back(scale);
+    affine.shift.push_back(static_cast<double>(beta[c]) - static_cast<double>(mean[c]) * scale);
+  }
+  return affine;
+}
+
+// A step in the making.
+struct Draft {
+  NodeId node = -1;            // whose operation it is
+  NodeId dst = -1;             // the last node that it stands for
+  std::optional<Affine> norm;  // of a convolution: follows it
+  NodeId residual = -1;
+  std::optional<ActivationKind> activation;
+};
+
+class Compiler {
+ public:
+  Compiler(const Model& model, const CompileOptions& options)
+      : model_(model),
+        graph_(model.graph),
+        readers_(graph_.nodes().size(), 0),
+        fixed_(graph_.nodes().size(), false),
+        live_(graph_.nodes().size(), false),
+        draft_of_(graph_.nodes().size(), 0) {
+    check_ends();
+    graph_.check();
+    check_weights(graph_, model.weights);
+    fix(graph_.outputs()[0]);
+    for (const std::string& name : options.keep) {
+      const NodeId id = graph_.find(name);
+      if (id < 0) {
+        throw InvalidArgument("compile: network '" + graph_.name() + "' has no node '" + name +
+                              "' to keep");
+      }
+      if (std::find(keep_.begin(), keep_.end(), id) == keep_.end()) keep_.push_back(id);
+      fix(id);
+    }
+    fix(graph_.inputs()[0]);
+    for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
+      if (!live_[i]) continue;
+      for (const NodeId input : graph_.nodes()[i].inputs) {
+        live_[index(input)] = true;
+        ++readers_[index(input)];
+      }
+    }
+  }
+
+  Network::Program compile() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      if (live_[i]) place(static_cast<NodeId>(i));
+    }
+    // A draft has grown past nodes that came after others; all that it reads comes before its last
+    // node.
+    std::sort(drafts_.begin(), drafts_.end(),
+              [](const Draft& a, const Draft& b) { return a.dst < b.dst; });
+    Network::Program program{.graph = graph_,
+                             .steps = {},
+                             .keep = std::move(keep_),
+                             .input = graph_.inputs()[0],
+                             .output = graph_.outputs()[0]};
+    for (const Draft& draft : drafts_) {
+      program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
+    }
+    return program;
+  }
+
+ private:
+  static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+
+  void check_ends() const {
+    for (const auto& [what, count] : {std::pair{"input", graph_.inputs().size()},
+                                      std::pair{"output", graph_.outputs().size()}}) {
+      if (count != 1) {
+        throw Unsupported("compile: a network must have one " + std::string(what) + ", '" +
+                          graph_.name() + "' has " + std::to_string(count));
+      }
+    }
+  }
+
+  // The value must exist after the run.
+  void fix(NodeId id) {
+    fixed_[index(id)] = true;
+    live_[index(id)] = true;
+  }
+
+  void start(NodeId id) {
+    draft_of_[index(id)] = drafts_.size();
+    drafts_.push_back({.node = id, .dst = id});
+  }
+
+  void extend(NodeId last, NodeId id) {
+    const std::size_t draft = draft_of_[index(last)];
+    drafts_[draft].dst = id;
+    draft_of_[index(id)] = draft;
+  }
+
+  // The draft of a value that nothing but the node at hand reads; null if others do.
+  Draft* private_draft(NodeId id) {
+    if (fixed_[index(id)] || readers_[index(id)] != 1) return nullptr;
+    return &drafts_[draft_of_[index(id)]];
+  }
+
+  // Can the epilogue of the draft's operation add a residual or apply an activation?
+  [[nodiscard]] bool is_conv(const Draft& draft) const {
+    const Op& op = graph_.node(draft.node).op;
+    return std::holds_alternative<Conv>(op) || std::holds_alternative<Linear>(op);
+  }
+
+  void place(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::visit(Overloaded{[&](const Input&) { start(id); }, [&](const Conv&) { start(id); },
+                          [&](const BatchNorm& norm) { place_norm(id, norm); },
+                          [&](const Activation& activation) { place_activation(id, activation); },
+                          [&](const Add&) { place_add(id); }, [&](const Pool&) { start(id); },
+                          [&](const GlobalPool&) { start(id); }, [&](const Linear&) { start(id); }},
+               node.op);
+  }
+
+  void place_norm(NodeId id, const BatchNorm& norm) {
+    const NodeId input = graph_.node(id).inputs[0];
+    Draft* draft = private_draft(input);
+    if (draft == nullptr || !is_conv(*draft) || draft->residual >= 0 || draft->activation) {
+      start(id);
+      return;
+    }
+    Affine affine = batch_norm(norm, graph_.node(id).name, model_.weights);
+    if (draft->norm) {
+      for (std::size_t c = 0; c < affine.scale.size(); ++c) {
+        affine.shift[c] += affine.scale[c] * draft->norm->shift[c];
+        affine.scale[c] *= draft->norm->scale[c];
+      }
+    }
+    draft->norm = std::move(affine);
+    extend(input, id);
+  }
+
+  void place_activation(NodeId id, const Activation& activation) {
+    const NodeId input = graph_.node(id).inputs[0];
+    Draft* draft = private_draft(input);
+    const bool takes_it =
+        draft != nullptr && !draft->activation &&
+        (is_conv(*draft) || std::holds_alternative<BatchNorm>(graph_.node(draft->node).op) ||
+         std::holds_alternative<Add>(graph_.node(draft->node).op));
+    if (!takes_it) {
+      start(id);
+      return;
+    }
+    draft->activation = activation.kind;
+    extend(input, id);
+  }
+
+  void place_add(NodeId id) {
+    const Node& node = graph_.node(id);
+    for (std::size_t operand = 0; operand < 2; ++operand) {
+      Draft* draft = private_draft(node.inputs[operand]);
+      if (draft == nullptr || !is_conv(*draft) || draft->residual >= 0 || draft->activation) {
+        continue;
+      }
+      draft->residual = node.inputs[1 - operand];
+      extend(node.inputs[operand], id);
+      return;
+    }
+    start(id);
+  }
+
+  StepKind finish(const Draft& draft) const {
+    const Node& node = graph_.node(draft.node);
+    const NodeId src = node.inputs.empty() ? -1 : node.inputs[0];
+    return std::visit(
+        Overloaded{[&](const Input&) -> StepKind { return LoadInput{}; },
+                   [&](const Conv& conv) -> StepKind {
+                     return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
+                   },
+                   [&](const BatchNorm& norm) -> StepKind {
+                     const Affine affine = batch_norm(norm, node.name, model_.weights);
+                     return RunScale{.scale = to_tensor(affine.scale),
+                                     .shift = to_tensor(affine.shift),
+                                     .src = src,
+                                     .activation = kernel_activation(draft)};
+                   },
+                   [&](const Activation& activation) -> StepKind {
+                     return RunActivation{.src = src, .activation = to_kernel(activation.kind)};
+                   },
+                   [&](const Add&) -> StepKind {
+                     return RunAdd{
+                         .a = src, .b = node.inputs[1], .activation = kernel_activation(draft)};
+                   },
+                   [&](const Pool& pool) -> StepKind { return RunPool{.src = src, .pool = pool}; },
+                   [&](const GlobalPool&) -> StepKind { return RunGlobalPool{.src = src}; },
+                   [&](const Linear& linear) -> StepKind {
+                     const ConvOptions options{.in = {.high = graph_.node(src).channels.total()},
+                                               .out = {.high = linear.out_channels},
+                                               .kernel = {1},
+                                               .stride = {1},
+                                               .dilation = {1},
+                                               .padding_begin = {0},
+                                               .padding_end = {0},
+                                               .octave = {1}};
+                     return finish_conv(draft, options, linear.bias);
+                   }},
+        node.op);
+  }
+
+  RunConv finish_conv(const Draft& draft, const ConvOptions& options, bool has_bias) const {
+    const Node& node = graph_.node(draft.node);
+    const Tensor& weight = model_.weights.at(node.name + ".weight");
+    std::span<const float> bias;
+    if (has_bias) bias = model_.weights.at(node.name + ".bias").values();
+    const ConvEpilogue epilogue{.residual = draft.residual >= 0,
+                                .activation = conv_activation(draft)};
+    const auto make = [&](std::span<const float> w, std::span<const float> b) {
+      return RunConv{.weights = OctConvWeights(options, w, b),
+                     .epilogue = epilogue,
+                     .src = node.inputs[0],
+                     .residual = draft.residual};
+    };
+    if (!draft.norm) return make(weight.values(), bias);
+
+    Tensor scaled = weight.clone();
+    const std::size_t rows = draft.norm->scale.size();
+    const std::size_t columns = scaled.values().size() / rows;
+    Tensor shift = to_tensor(draft.norm->shift);
+    for (std::size_t row = 0; row < rows; ++row) {
+      const double scale = draft.norm->scale[row];
+      for (float& value : scaled.values().subspan(row * columns, columns)) {
+        value = static_cast<float>(static_cast<double>(value) * scale);
+      }
+      if (has_bias) {
+        shift.values()[row] =
+            static_cast<float>(draft.norm->shift[row] + scale * static_cast<double>(bias[row]));
+      }
+    }
+    return make(scaled.values(), shift.values());
+  }
+
+  static Tensor to_tensor(const std::vector<double>& values) {
+    Tensor tensor(Shape{static_cast<std::int64_t>(values.size())});
+    std::transform(values.begin(), values.end(), tensor.data(),
+                   [](double value) { return static_cast<float>(value); });
+    return tensor;
+  }
+
+  static kernels::Activation to_kernel(ActivationKind kind) {
+    switch (kind) {
+      case ActivationKind::kRelu:
+        return kernels::Activation::kRelu;
+      case ActivationKind::kRelu6:
+        return kernels::Activation::kRelu6;
+      case ActivationKind::kSigmoid:
+        return kernels::Activation::kSigmoid;
+    }
+    return kernels::Activation::kNone;
+  }
+
+  static kernels::Activation kernel_activation(const Draft& draft) {
+    return draft.activation ? to_kernel(*draft.activation) : kernels::Activation::kNone;
+  }
+
+  static ConvActivation conv_activation(const Draft& draft) {
+    if (!draft.activation) return ConvActivation::kNone;
+    switch (*draft.activation) {
+      case ActivationKind::kRelu:
+        return ConvActivation::kRelu;
+      case ActivationKind::kRelu6:
+        return ConvActivation::kRelu6;
+      case ActivationKind::kSigmoid:
+        return ConvActivation::kSigmoid;
+    }
+    return ConvActivation::kNone;
+  }
+
+  const Model& model_;
+  const Graph& graph_;
+  std::vector<int> readers_;  // by node; a node that reads a value twice counts twice
+  std::vector<bool> fixed_;
+  std::vector<bool> live_;
+  std::vector<std::size_t> draft_of_;  // by node, once placed
+  std::vector<Draft> drafts_;
+  std::vector<NodeId> keep_;
+};
+
+}  // namespace
+
+std::vector<NodeId> reads(const Step& step) {
+  using List = std::vector<NodeId>;
+  return std::visit(Overloaded{[](const LoadInput&) { return List{}; },
+                               [](const RunConv& conv) {
+                                 List list{conv.src};
+                                 if (conv.residual >= 0) list.push_back(conv.residual);
+                                 return list;
+                               },
+                               [](const RunScale& scale) { return List{scale.src}; },
+                               [](const RunAdd& add) {
+                                 return List{add.a, add.b};
+                               },
+                               [](const RunActivation& activation) { return List{activation.src}; },
+                               [](const RunPool& pool) { return List{pool.src}; },
+                               [](const RunGlobalPool& pool) { return List{pool.src}; }},
+                    step.kind);
+}
+
+Network::Network(std::shared_ptr<const Program> program) noexcept : program_(std::move(program)) {}
+
+const std::string& Network::name() const noexcept {
+  return program_->graph.name();
+}
+std::int64_t Network::channels() const noexcept {
+  return program_->graph.node(program_->input).channels.total();
+}
+std::size_t Network::rank() const noexcept {
+  return program_->graph.rank();
+}
+std::int64_t Network::steps() const noexcept {
+  return static_cast<std::int64_t>(program_->steps.size());
+}
+
+Network compile(const Model& model, const CompileOptions& options) {
+  return Network(std::make_shared<const Network::Program>(Compiler(model, options).compile()));
+}
+
+}  // namespace octconv

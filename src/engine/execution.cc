@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/execution.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/memory.h"
+#include "kernels/layout.h"
+#include "kernels/pointwise.h"
+#include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+
+namespace octconv {
+namespace {
+
+// Floats to read for which waking another thread is worth its time.
+constexpr std::int64_t kGrain = 16'384;
+
+std::int64_t grain(std::int64_t floats_each) {
+  return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, floats_each));
+}
+
+kernels::Extents3 to_three(const Shape& shape, std::int64_t missing) {
+  kernels::Extents3 three;
+  three.fill(missing);
+  std::copy(shape.begin(), shape.end(), three.end() - static_cast<std::ptrdiff_t>(shape.rank()));
+  return three;
+}
+
+// src [image][rows][columns] to out [image][columns][rows].
+void transpose_images(const float* src, std::int64_t images, std::int64_t rows,
+                      std::int64_t columns, float* out) {
+  parallel_for(images * columns, grain(rows), [&](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const std::int64_t image = begin / columns;
+      const std::int64_t first = begin % columns;
+      const std::int64_t last = std::min(columns, first + end - begin);
+      kernels::transpose(src + image * rows * columns, rows, columns, first, last,
+                         out + image * rows * columns);
+      begin += last - first;
+    }
+  });
+}
+
+// Windows of one frequency of a pool, checked to hold a real pixel each.
+kernels::PoolRows pool_rows(const Pool& pool, const Shape& in, const Shape& out,
+                            std::int64_t channels, const std::string& node) {
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    const std::int64_t last = (out[axis] - 1) * pool.stride[axis] - pool.padding_begin[axis];
+    if (last >= in[axis]) {
+      throw Unsupported("node '" + node + "': a window of pool " + pool.kernel.to_string() +
+                        " with stride " + pool.stride.to_string() + " is outside of extents " +
+                        in.to_string());
+    }
+  }
+  return {
+      .channels = channels,
+      .in = to_three(in, 1),
+      .extents = to_three(out, 1),
+      .kernel = to_three(pool.kernel, 1),
+      .stride = to_three(pool.stride, 1),
+      .padding = to_three(pool.padding_begin, 0),
+      .kind = pool.kind == PoolKind::kMax ? kernels::PoolKind::kMax : kernels::PoolKind::kAverage};
+}
+
+// The operand that a step may overwrite if nothing reads it later; -1: none.
+NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read, std::size_t at) {
+  const auto dies = [&](NodeId id) { return last_read[static_cast<std::size_t>(id)] == at; };
+  const auto if_dies = [&](NodeId id) { return dies(id) ? id : -1; };
+  return std::visit(
+      Overloaded{[](const LoadInput&) -> NodeId { return -1; },
+                 [&](const RunConv& conv) -> NodeId {
+                   // A convolution reads its input's pixels again and again.
+                   if (conv.residual < 0 || conv.residual == conv.src) return -1;
+                   return if_dies(conv.residual);
+                 },
+                 [&](const RunScale& scale) -> NodeId { return if_dies(scale.src); },
+                 [&](const RunAdd& add) -> NodeId { return dies(add.a) ? add.a : if_dies(add.b); },
+                 [&](const RunActivation& activation) -> NodeId { return if_dies(activation.src); },
+                 [](const RunPool&) -> NodeId { return -1; },
+                 [](const RunGlobalPool&) -> NodeId { return -1; }},
+      step.kind);
+}
+
+}  // namespace
+
+Execution::Execution(const Network::Program& program, std::int64_t batch, const Shape& extents)
+    : batch_(batch),
+      extents_(extents),
+      output_(program.output),
+      shapes_(infer_shapes(program.graph, batch, extents)) {
+  output_shape_ = shapes_[static_cast<std::size_t>(output_)].tensor_shape(Frequency::kHigh);
+  for (const ValueShape& shape : shapes_) {
+    Places places;
+    places[0] = {.pixels = batch * shape.high.elements(), .channels = shape.channels.high};
+    places[1] = {.pixels = batch * shape.low.elements(), .channels = shape.channels.low};
+    places_.push_back(places);
+  }
+  prepare(program);
+  place(program);
+}
+
+void Execution::prepare(const Network::Program& program) {
+  const auto shape = [&](NodeId id) -> const ValueShape& {
+    return shapes_[static_cast<std::size_t>(id)];
+  };
+  for (const Step& step : program.steps) {
+    Prepared prepared{.dst = step.dst, .kind = static_cast<const LoadInput*>(nullptr)};
+    std::visit(
+        Overloaded{[&](const LoadInput& load) { prepared.kind = &load; },
+                   [&](const RunConv& conv) {
+                     const bool spatial = program.graph.node(conv.src).spatial;
+                     prepared.kind =
+                         Conv{.plan = OctConvPlan(conv.weights, batch_,
+                                                  spatial ? shape(conv.src).high : Shape{1},
+                                                  conv.epilogue),
+                              .step = &conv};
+                   },
+                   [&](const RunScale& scale) { prepared.kind = &scale; },
+                   [&](const RunAdd& add) { prepared.kind = &add; },
+                   [&](const RunActivation& activation) { prepared.kind = &activation; },
+                   [&](const RunPool& pool) {
+                     const ValueShape& in = shape(pool.src);
+                     const ValueShape& out = shape(step.dst);
+                     const std::string& name = program.graph.node(step.dst).name;
+                     Pool rows{.src = pool.src};
+                     rows.rows[0] = pool_rows(pool.pool, in.high, out.high, in.channels.high, name);
+                     if (in.channels.octave()) {
+                       rows.rows[1] = pool_rows(pool.pool, in.low, out.low, in.channels.low, name);
+                     }
+                     prepared.kind = rows;
+                   },
+                   [&](const RunGlobalPool& pool) { prepared.kind = &pool; }},
+        step.kind);
+    steps_.push_back(std::move(prepared));
+  }
+}
+
+void Execution::place(const Network::Program& program) {
+  const std::size_t end = program.steps.size();
+  std::vector<std::size_t> last_read(places_.size(), 0);
+  for (std::size_t i = 0; i < end; ++i) {
+    last_read[static_cast<std::size_t>(program.steps[i].dst)] = i;
+    for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
+  }
+  last_read[static_cast<std::size_t>(program.output)] = end;
+  for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
+
+  // Buffers of the values, by frequency; a step that overwrites an operand takes over its buffers.
+  std::vector<Lifetime> buffers;
+  std::vector<std::array<std::size_t, 2>> buffer_of(places_.size());
+  std::vector<std::pair<std::size_t, std::size_t>> scratch_of;  // step, buffer
+  for (std::size_t i = 0; i < end; ++i) {
+    const auto dst = static_cast<std::size_t>(program.steps[i].dst);
+    const NodeId victim = overwritable(program.steps[i], last_read, i);
+    for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+      if (victim >= 0) {
+        buffer_of[dst][frequency] = buffer_of[static_cast<std::size_t>(victim)][frequency];
+        buffers[buffer_of[dst][frequency]].last = last_read[dst];
+      } else {
+        buffer_of[dst][frequency] = buffers.size();
+        buffers.push_back(
+            {.elements = places_[dst][frequency].elements(), .first = i, .last = last_read[dst]});
+      }
+    }
+    if (const auto* conv = std::get_if<Conv>(&steps_[i].kind)) {
+      scratch_of.emplace_back(i, buffers.size());
+      buffers.push_back({.elements = conv->plan.scratch_elements(), .first = i, .last = i});
+    }
+  }
+  const MemoryPlan memory = plan_memory(buffers);
+  arena_elements_ = memory.elements;
+  for (const Step& step : program.steps) {
+    const auto dst = static_cast<std::size_t>(step.dst);
+    for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+      places_[dst][frequency].offset = memory.offsets[buffer_of[dst][frequency]];
+    }
+  }
+  for (const auto& [step, buffer] : scratch_of) {
+    std::get<Conv>(steps_[step].kind).scratch = memory.offsets[buffer];
+  }
+}
+
+void Execution::run(const float* input, float* output, float* arena) const noexcept {
+  for (const Prepared& step : steps_) run_step(step, input, arena);
+  store(output_, 0, arena, output);
+}
+
+void Execution::run_step(const Prepared& prepared, const float* input,
+                         float* arena) const noexcept {
+  const Places& dst = places(prepared.dst);
+  const auto at = [&](const Place& place) { return arena + place.offset; };
+  const auto view = [&](NodeId id) -> OctaveView<const float> {
+    return {at(places(id)[0]), at(places(id)[1])};
+  };
+  // Calls body(frequency, first element, end) on the elements of every frequency of the result.
+  const auto for_elements = [&](auto body) {
+    for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+      parallel_for(dst[frequency].elements(), kGrain,
+                   [&](std::int64_t begin, std::int64_t end) { body(frequency, begin, end); });
+    }
+  };
+  std::visit(
+      Overloaded{
+          [&](const LoadInput*) {
+            transpose_images(input, batch_, dst[0].channels, extents_.elements(), at(dst[0]));
+          },
+          [&](const Conv& conv) {
+            OctaveView<const float> residual;
+            if (conv.step->residual >= 0) residual = view(conv.step->residual);
+            conv.plan.run(view(conv.step->src), residual, {at(dst[0]), at(dst[1])},
+                          arena + conv.scratch);
+          },
+          [&](const RunScale* scale) {
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              const Place& to = dst[frequency];
+              const std::int64_t first = frequency == 0 ? dst[1].channels : 0;  // low come first
+              const float* src = at(places(scale->src)[frequency]);
+              parallel_for(to.channels == 0 ? 0 : to.pixels, grain(to.channels),
+                           [&](std::int64_t begin, std::int64_t end) {
+                             kernels::scale_shift(src + begin * to.channels, end - begin,
+                                                  to.channels, scale->scale.data() + first,
+                                                  scale->shift.data() + first, scale->activation,
+                                                  at(to) + begin * to.channels);
+                           });
+            }
+          },
+          [&](const RunAdd* add) {
+            for_elements([&](std::size_t frequency, std::int64_t begin, std::int64_t end) {
+              kernels::add(at(places(add->a)[frequency]) + begin,
+                           at(places(add->b)[frequency]) + begin, end - begin, add->activation,
+                           at(dst[frequency]) + begin);
+            });
+          },
+          [&](const RunActivation* activation) {
+            for_elements([&](std::size_t frequency, std::int64_t begin, std::int64_t end) {
+              kernels::activate(at(places(activation->src)[frequency]) + begin, end - begin,
+                                activation->activation, at(dst[frequency]) + begin);
+            });
+          },
+          [&](const Pool& pool) {
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              kernels::PoolRows rows = pool.rows[frequency];
+              if (dst[frequency].elements() == 0) continue;
+              rows.src = at(places(pool.src)[frequency]);
+              rows.out = at(dst[frequency]);
+              const std::int64_t all = dst[frequency].pixels / rows.extents[2];
+              parallel_for(
+                  all, grain(rows.kernel[0] * rows.kernel[1] * rows.in[2] * rows.channels),
+                  [&](std::int64_t begin, std::int64_t end) { kernels::pool(rows, begin, end); });
+            }
+          },
+          [&](const RunGlobalPool* pool) {
+            constexpr std::int64_t kChannels = 64;  // of one task: cache lines are not shared
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              const Place& from = places(pool->src)[frequency];
+              if (from.elements() == 0) continue;
+              const std::int64_t pixels = from.pixels / batch_;
+              const std::int64_t parts = (from.channels + kChannels - 1) / kChannels;
+              const std::int64_t first_out = frequency == 0 ? places(pool->src)[1].channels : 0;
+              parallel_for(batch_ * parts, grain(pixels * kChannels),
+                           [&](std::int64_t begin, std::int64_t end) {
+                             for (std::int64_t i = begin; i < end; ++i) {
+                               const std::int64_t image = i / parts;
+                               const std::int64_t first = i % parts * kChannels;
+                               kernels::global_average(
+                                   at(from) + image * pixels * from.channels + first, pixels,
+                                   from.channels, std::min(kChannels, from.channels - first),
+                                   at(dst[0]) + image * dst[0].channels + first_out + first);
+                             }
+                           });
+            }
+          }},
+      prepared.kind);
+}
+
+void Execution::store(NodeId id, std::size_t frequency, const float* arena,
+                      float* out) const noexcept {
+  const Place& place = places(id)[frequency];
+  if (place.elements() == 0) return;
+  transpose_images(arena + place.offset, batch_, place.pixels / batch_, place.channels, out);
+}
+
+Tensor Execution::read(NodeId id, Frequency frequency, const float* arena) const {
+  Tensor tensor(shapes_[static_cast<std::size_t>(id)].tensor_shape(frequency));
+  store(id, frequency == Frequency::kHigh ? 0 : 1, arena, tensor.data());
+  return tensor;
+}
+
+}  // namespace octconv

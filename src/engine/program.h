@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A compiled network, as far as it does not depend on the input's extents.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/activation.h"
+#include "octconv/engine/network.h"
+#include "octconv/graph/graph.h"
+#include "octconv/octave/conv_plan.h"
+
+namespace octconv {
+
+/// From the caller's channels-first tensor.
+struct LoadInput {};
+
+/// A convolution, or a fully connected layer as one of a single pixel.
+struct RunConv {
+  OctConvWeights weights;
+  ConvEpilogue epilogue;
+  NodeId src = -1;
+  NodeId residual = -1;  ///< -1: none
+};
+
+/// A batch norm that no convolution could take in.
+struct RunScale {
+  Tensor scale;  ///< [channels], low first
+  Tensor shift;
+  NodeId src = -1;
+  kernels::Activation activation = kernels::Activation::kNone;
+};
+
+struct RunAdd {
+  NodeId a = -1;
+  NodeId b = -1;
+  kernels::Activation activation = kernels::Activation::kNone;
+};
+
+struct RunActivation {
+  NodeId src = -1;
+  kernels::Activation activation = kernels::Activation::kNone;
+};
+
+struct RunPool {
+  NodeId src = -1;
+  Pool pool;
+};
+
+struct RunGlobalPool {
+  NodeId src = -1;
+};
+
+using StepKind =
+    std::variant<LoadInput, RunConv, RunScale, RunAdd, RunActivation, RunPool, RunGlobalPool>;
+
+/// Makes the value of node `dst`, the last of those that it stands for.
+struct Step {
+  NodeId dst = -1;
+  StepKind kind;
+};
+
+struct Network::Program {
+  Graph graph;
+  std::vector<Step> steps;  ///< in an order in which they can run
+  std::vector<NodeId> keep;
+  NodeId input = -1;
+  NodeId output = -1;
+};
+
+/// Nodes whose values the step reads.
+[[nodiscard]] std::vector<NodeId> reads(const Step& step);
+
+}  // namespace octconv

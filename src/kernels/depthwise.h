@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Depthwise convolution: one filter per channel, channels last.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.h"
+
+namespace octconv::kernels {
+
+/// out[p][c] = activation( bias[c] + sum over tap: rows[p][tap][c] * weights[tap][c] +
+/// residual[p][c] )
+struct DepthwisePixels {
+  const float* const* rows = nullptr;  ///< [tile][tap][kTilePixels], as for the dense convolution
+  std::int64_t taps = 0;
+  const float* weights = nullptr;  ///< [tap][channel]
+  const float* bias = nullptr;
+  std::int64_t channels = 0;
+  std::int64_t pixels = 0;
+  const float* residual = nullptr;  ///< as `out`, may be `out` itself; may be null
+  float* out = nullptr;             ///< pixels are `channels` apart
+  Activation activation = Activation::kNone;
+};
+
+void depthwise(const DepthwisePixels& pixels) noexcept;
+
+}  // namespace octconv::kernels

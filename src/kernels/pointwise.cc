@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/pointwise.h"
+
+#include "kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pointwise.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which chooses the target.
+#include "hwy/highway.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octconv::kernels {
+namespace HWY_NAMESPACE {
+
+// out[i] = function(i, load), where `load` reads the elements of an array that belong to i.
+template <class Function>
+HWY_INLINE void ForVectors(std::int64_t count, float* out, Function function) {
+  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+  const Tag d;
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(function([&](const float* from) HWY_ATTR { return hn::LoadU(d, from + i); }), d,
+               out + i);
+  }
+  if (i < count) {
+    const auto left = static_cast<std::size_t>(count - i);
+    StorePart(d, function([&](const float* from) HWY_ATTR { return LoadPart(d, from + i, left); }),
+              out + i, left);
+  }
+}
+
+void ScaleShift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
+                const float* shift, Activation activation, float* out) {
+  const Tag d;
+  for (std::int64_t p = 0; p < pixels; ++p, src += channels, out += channels) {
+    ForVectors(channels, out, [&](auto load) HWY_ATTR {
+      return Activate(d, hn::MulAdd(load(src), load(scale), load(shift)), activation);
+    });
+  }
+}
+
+void AddVectors(const float* a, const float* b, std::int64_t count, Activation activation,
+                float* out) {
+  const Tag d;
+  ForVectors(count, out, [&](auto load) HWY_ATTR {
+    return Activate(d, hn::Add(load(a), load(b)), activation);
+  });
+}
+
+void ActivateVectors(const float* src, std::int64_t count, Activation activation, float* out) {
+  const Tag d;
+  ForVectors(count, out, [&](auto load) HWY_ATTR { return Activate(d, load(src), activation); });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octconv::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octconv::kernels {
+
+HWY_EXPORT(ScaleShift);
+HWY_EXPORT(AddVectors);
+HWY_EXPORT(ActivateVectors);
+
+void scale_shift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
+                 const float* shift, Activation activation, float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(ScaleShift)(src, pixels, channels, scale, shift, activation, out);
+}
+
+void add(const float* a, const float* b, std::int64_t count, Activation activation,
+         float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(AddVectors)(a, b, count, activation, out);
+}
+
+void activate(const float* src, std::int64_t count, Activation activation, float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(ActivateVectors)(src, count, activation, out);
+}
+
+}  // namespace octconv::kernels
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/pool.h"
+
+#include <algorithm>
+
+#include "kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pool.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which chooses the target.
+#include "hwy/highway.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octconv::kernels {
+namespace HWY_NAMESPACE {
+
+// Window pixels that are combined at once. A larger window is combined in several steps through the
+// output.
+inline constexpr std::size_t kGroup = 16;
+
+struct Group {
+  std::array<const float*, kGroup> rows;
+  std::size_t count = 0;
+};
+
+template <PoolKind kKind>
+HWY_INLINE Vector Combine(Vector a, Vector b) {
+  if constexpr (kKind == PoolKind::kAverage) {
+    return hn::Add(a, b);
+  } else {
+    // The comparison with a NaN is false, also that of NaN with itself.
+    const auto b_wins = hn::Not(hn::Le(b, a));
+    const auto a_is_number = hn::Eq(a, a);
+    return hn::IfThenElse(hn::And(b_wins, a_is_number), b, a);
+  }
+}
+
+// out[c] = factor * combination of the group's rows, and of `out` unless it is the window's first
+// group. `kCount` is the number of rows, or 0 if it is only known at run time.
+template <PoolKind kKind, std::size_t kCount>
+HWY_INLINE void CombineRows(const Group& group, bool first, float factor, std::int64_t channels,
+                            float* out) {
+  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+  const Tag d;
+  const std::size_t count = kCount == 0 ? group.count : kCount;
+  const Vector scale = hn::Set(d, factor);
+  const auto combine = [&](auto load) HWY_ATTR {
+    Vector value = load(group.rows[0]);
+#pragma GCC unroll 4
+    for (std::size_t i = 1; i < count; ++i) value = Combine<kKind>(value, load(group.rows[i]));
+    if (!first) value = Combine<kKind>(load(out), value);
+    return kKind == PoolKind::kAverage ? hn::Mul(value, scale) : value;
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    hn::StoreU(combine([&](const float* row) HWY_ATTR { return hn::LoadU(d, row + c); }), d,
+               out + c);
+  }
+  if (c < channels) {
+    const auto left = static_cast<std::size_t>(channels - c);
+    StorePart(d, combine([&](const float* row) HWY_ATTR { return LoadPart(d, row + c, left); }),
+              out + c, left);
+  }
+}
+
+template <PoolKind kKind>
+HWY_INLINE void Flush(Group& group, bool first, float factor, std::int64_t channels, float* out) {
+  if (group.count == 4) {
+    CombineRows<kKind, 4>(group, first, factor, channels, out);
+  } else {
+    CombineRows<kKind, 0>(group, first, factor, channels, out);
+  }
+  group.count = 0;
+}
+
+struct Range {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+template <PoolKind kKind>
+void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
+  const auto window = [&](std::size_t axis, std::int64_t at) {
+    const std::int64_t from = at * all.stride[axis] - all.padding[axis];
+    return Range{std::max<std::int64_t>(from, 0), std::min(from + all.kernel[axis], all.in[axis])};
+  };
+  for (std::int64_t row = begin; row < end; ++row) {
+    const std::int64_t image = row / (all.extents[0] * all.extents[1]);
+    const Range z = window(0, row / all.extents[1] % all.extents[0]);
+    const Range y = window(1, row % all.extents[1]);
+    float* out = all.out + row * all.extents[2] * all.channels;
+    for (std::int64_t at = 0; at < all.extents[2]; ++at, out += all.channels) {
+      const Range x = window(2, at);
+      const std::int64_t size = (z.end - z.begin) * (y.end - y.begin) * (x.end - x.begin);
+      const float mean_factor = 1.0F / static_cast<float>(size);
+      Group group;
+      std::int64_t taken = 0;
+      for (std::int64_t iz = z.begin; iz < z.end; ++iz) {
+        for (std::int64_t iy = y.begin; iy < y.end; ++iy) {
+          const float* src =
+              all.src +
+              (((image * all.in[0] + iz) * all.in[1] + iy) * all.in[2] + x.begin) * all.channels;
+          for (std::int64_t ix = x.begin; ix < x.end; ++ix, src += all.channels) {
+            group.rows[group.count++] = src;
+            ++taken;
+            if (group.count == kGroup || taken == size) {
+              const bool first = taken <= static_cast<std::int64_t>(kGroup);
+              Flush<kKind>(group, first, taken == size ? mean_factor : 1.0F, all.channels, out);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void Pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) {
+  if (rows.kind == PoolKind::kMax) {
+    Rows<PoolKind::kMax>(rows, begin, end);
+  } else {
+    Rows<PoolKind::kAverage>(rows, begin, end);
+  }
+}
+
+void GlobalAverage(const float* src, std::int64_t pixels, std::int64_t stride,
+                   std::int64_t channels, float* out) {
+  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+  const Tag d;
+  const Vector factor = hn::Set(d, 1.0F / static_cast<float>(pixels));
+  // Four sums hide the latency of an addition, and lose less to rounding than one.
+  const auto mean = [&](auto load) HWY_ATTR {
+    Vector sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+    std::int64_t p = 0;
+    for (; p + 4 <= pixels; p += 4) {
+#pragma GCC unroll 4
+      for (std::int64_t i = 0; i < 4; ++i) {
+        sums[i] = hn::Add(sums[i], load(src + (p + i) * stride));
+      }
+    }
+    for (; p < pixels; ++p) sums[0] = hn::Add(sums[0], load(src + p * stride));
+    return hn::Mul(hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3])), factor);
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    hn::StoreU(mean([&](const float* row) HWY_ATTR { return hn::LoadU(d, row + c); }), d, out + c);
+  }
+  if (c < channels) {
+    const auto left = static_cast<std::size_t>(channels - c);
+    StorePart(d, mean([&](const float* row) HWY_ATTR { return LoadPart(d, row + c, left); }),
+              out + c, left);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octconv::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octconv::kernels {
+
+HWY_EXPORT(Pool);
+HWY_EXPORT(GlobalAverage);
+
+void pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) noexcept {
+  HWY_DYNAMIC_DISPATCH(Pool)(rows, begin, end);
+}
+
+void global_average(const float* src, std::int64_t pixels, std::int64_t stride,
+                    std::int64_t channels, float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(GlobalAverage)(src, pixels, stride, channels, out);
+}
+
+}  // namespace octconv::kernels
+#endif

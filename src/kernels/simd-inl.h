@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all kernels do with vectors: partial loads and stores, and activations. Included once per
+// target.
+#if defined(OCTCONV_KERNELS_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef OCTCONV_KERNELS_SIMD_INL_H
+#undef OCTCONV_KERNELS_SIMD_INL_H
+#else
+#define OCTCONV_KERNELS_SIMD_INL_H
+#endif
+
+#include <cstddef>
+#include <cstring>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+#include "kernels/activation.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octconv::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::ScalableTag<float>;
+using Vector = hn::Vec<Tag>;
+
+// x86 from AVX2 on has masked moves that touch no memory outside the mask; elsewhere Highway's
+// masked operations read and write whole vectors, which other threads may own.
+#define OCTCONV_MASKED_MOVES \
+  (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL)
+
+// The first `count` lanes from memory, the others zero. 0 < count <= lanes.
+HWY_INLINE Vector LoadPart(Tag d, const float* from, std::size_t count) {
+#if OCTCONV_MASKED_MOVES
+  return hn::MaskedLoad(hn::FirstN(d, count), d, from);
+#else
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::memcpy(lanes, from, count * sizeof(float));
+  return hn::Load(d, lanes);
+#endif
+}
+
+// Stores the first `count` lanes and touches no other memory. 0 < count <= lanes.
+HWY_INLINE void StorePart(Tag d, Vector value, float* to, std::size_t count) {
+#if OCTCONV_MASKED_MOVES
+  hn::BlendedStore(value, hn::FirstN(d, count), d, to);
+#else
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(value, d, lanes);
+  std::memcpy(to, lanes, count * sizeof(float));
+#endif
+}
+
+// NaN stays NaN in all of these: a comparison with it is false, and then the value itself is taken.
+HWY_INLINE Vector Relu(Tag d, Vector x) {
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+}
+
+HWY_INLINE Vector Relu6(Tag d, Vector x) {
+  const Vector six = hn::Set(d, 6.0F);
+  return hn::IfThenElse(hn::Gt(x, six), six, Relu(d, x));
+}
+
+HWY_INLINE Vector Sigmoid(Tag d, Vector x) {
+  // Beyond +-87 exp(-x) leaves the normal numbers; the result is then 0 or 1 to the last bit that
+  // matters.
+  const Vector limit = hn::Set(d, 87.0F);
+  const Vector one = hn::Set(d, 1.0F);
+  const Vector clamped = hn::Min(hn::Max(x, hn::Neg(limit)), limit);
+  const Vector result = hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(clamped))));
+  return hn::IfThenElse(hn::Eq(x, x), result, x);
+}
+
+HWY_INLINE Vector Activate(Tag d, Vector x, Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return Relu(d, x);
+    case Activation::kRelu6:
+      return Relu6(d, x);
+    case Activation::kSigmoid:
+      return Sigmoid(d, x);
+  }
+  return x;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octconv::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif  // OCTCONV_KERNELS_SIMD_INL_H

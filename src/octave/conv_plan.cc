@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans an octave convolution for one input shape and runs it.
+#include "octconv/octave/conv_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/conv_tile.h"
+#include "kernels/depthwise.h"
+#include "kernels/pool.h"
+#include "octave/packed_conv.h"
+#include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+
+namespace octconv {
+namespace {
+
+using kernels::Extents3;
+using kernels::kTilePixels;
+
+// Pixels of one task: few enough for the table of their addends to live on the stack.
+constexpr std::int64_t kTaskTiles = 42;
+// Floats of input that one task reads, so that they stay in the second-level cache from one block
+// of output channels to the next.
+constexpr std::int64_t kTaskFloats = 48 * 1024;
+// Multiply-adds and copied floats for which waking another thread is worth its time.
+constexpr std::int64_t kLeastMacs = 200'000;
+constexpr std::int64_t kLeastFloats = 16'384;
+
+// Axes that a shape does not have get `missing`, and come first.
+Extents3 to_three(const Shape& shape, std::int64_t missing) {
+  Extents3 three;
+  three.fill(missing);
+  std::copy(shape.begin(), shape.end(), three.end() - static_cast<std::ptrdiff_t>(shape.rank()));
+  return three;
+}
+
+std::int64_t product(const Extents3& extents) {
+  return extents[0] * extents[1] * extents[2];
+}
+
+kernels::Activation to_kernel(ConvActivation activation) noexcept {
+  switch (activation) {
+    case ConvActivation::kNone:
+      return kernels::Activation::kNone;
+    case ConvActivation::kRelu:
+      return kernels::Activation::kRelu;
+    case ConvActivation::kRelu6:
+      return kernels::Activation::kRelu6;
+    case ConvActivation::kSigmoid:
+      return kernels::Activation::kSigmoid;
+  }
+  return kernels::Activation::kNone;
+}
+
+// Walks the pixels of a batch of maps, last axis fastest.
+class PixelWalk {
+ public:
+  PixelWalk(const Extents3& extents, std::int64_t pixel) : extents_(extents) {
+    at_[2] = pixel % extents[2];
+    pixel /= extents[2];
+    at_[1] = pixel % extents[1];
+    pixel /= extents[1];
+    at_[0] = pixel % extents[0];
+    image_ = pixel / extents[0];
+  }
+
+  void next() {
+    for (std::size_t axis = 3; axis-- > 0;) {
+      if (++at_[axis] < extents_[axis]) return;
+      at_[axis] = 0;
+    }
+    ++image_;
+  }
+
+  [[nodiscard]] std::int64_t image() const { return image_; }
+  [[nodiscard]] const Extents3& at() const { return at_; }
+
+ private:
+  Extents3 extents_;
+  Extents3 at_{};
+  std::int64_t image_ = 0;
+};
+
+// Where the taps of one path fall on its map, separately for each axis.
+class TapTable {
+ public:
+  TapTable(const ConvOptions& options, const ConvPath& path, const Shape& map, const Shape& out,
+           std::int64_t channels)
+      : kernel_(to_three(options.kernel, 1)) {
+    const Extents3 in = to_three(map, 1);
+    const Extents3 extents = to_three(out, 1);
+    const Extents3 stride = to_three(path.stride, 1);
+    const Extents3 dilation = to_three(options.dilation, 1);
+    const Extents3 padding = to_three(options.padding_begin, 0);
+    std::int64_t step = channels;
+    for (std::size_t axis = 3; axis-- > 0;) {
+      for (std::int64_t o = 0; o < extents[axis]; ++o) {
+        for (std::int64_t k = 0; k < kernel_[axis]; ++k) {
+          const std::int64_t at = o * stride[axis] - padding[axis] + k * dilation[axis];
+          offsets_[axis].push_back(at >= 0 && at < in[axis] ? at * step : kOutside);
+        }
+      }
+      step *= in[axis];
+    }
+    image_step_ = step;
+  }
+
+  // Row pointers [tile][tap][kTilePixels] of `tiles` tiles from pixel `begin` on; pixels from `end`
+  // on repeat the last one.
+  void fill(const float* src, const float* zeros, const Extents3& extents, std::int64_t begin,
+            std::int64_t end, std::int64_t tiles, TapRange taps, const float** rows) const {
+    PixelWalk walk(extents, begin);
+    for (std::int64_t i = 0; i < tiles * kTilePixels; ++i) {
+      const float** row = rows + i / kTilePixels * taps.size() * kTilePixels + i % kTilePixels;
+      fill_pixel(src + walk.image() * image_step_, zeros, walk.at(), taps, row);
+      if (begin + i + 1 < end) walk.next();
+    }
+  }
+
+ private:
+  // So small that the sum of three is negative if one of them is this, and still fits.
+  static constexpr std::int64_t kOutside = -(std::int64_t{1} << 61);
+
+  void fill_pixel(const float* image, const float* zeros, const Extents3& at, TapRange taps,
+                  const float** row) const {
+    const std::int64_t* z = offsets_[0].data() + at[0] * kernel_[0];
+    const std::int64_t* y = offsets_[1].data() + at[1] * kernel_[1];
+    const std::int64_t* x = offsets_[2].data() + at[2] * kernel_[2];
+    std::int64_t ix = taps.begin % kernel_[2];
+    std::int64_t iy = taps.begin / kernel_[2] % kernel_[1];
+    std::int64_t iz = taps.begin / kernel_[2] / kernel_[1];
+    std::int64_t plane = z[iz] + y[iy];
+    for (std::int64_t tap = taps.begin; tap < taps.end; ++tap, row += kTilePixels) {
+      const std::int64_t offset = plane + x[ix];
+      *row = offset < 0 ? zeros : image + offset;
+      if (++ix < kernel_[2]) continue;
+      ix = 0;
+      if (++iy == kernel_[1]) {
+        iy = 0;
+        if (++iz == kernel_[0]) return;
+      }
+      plane = z[iz] + y[iy];
+    }
+  }
+
+  Extents3 kernel_;
+  std::array<std::vector<std::int64_t>, 3> offsets_;  // [output position][tap]
+  std::int64_t image_step_ = 0;
+};
+
+struct PlannedMap {
+  Shape extents;
+  std::int64_t scratch = 0;  // where a pooled map begins
+  kernels::PoolRows pool{};  // but its pointers
+  std::int64_t pool_rows = 0;
+};
+
+struct PlannedPass {
+  Extents3 extents{};           // of the output
+  std::int64_t pixels = 0;      // of all images
+  std::int64_t task_tiles = 0;  // tiles that one task computes
+  std::int64_t tasks = 0;
+  std::int64_t columns = 0;  // parts of the output channels, for more threads than tasks
+  std::int64_t grain = 0;    // columns of tasks for which waking a thread is worth its time
+  std::vector<TapTable> tables;
+  std::int64_t scratch = 0;  // where an upsampled path's result begins
+  Extents3 upsample{};       // how much coarser the addend's grid is
+  Extents3 addend_extents{};
+  std::int64_t addend = 0;  // where in the scratch it begins
+};
+
+// What one pass reads and writes in one run.
+struct PassMemory {
+  std::array<const float*, 2> inputs{};
+  const float* addend = nullptr;
+  const float* residual = nullptr;
+  float* out = nullptr;
+  kernels::Activation activation = kernels::Activation::kNone;
+};
+
+// A task's tables, on its stack. Left uninitialised on purpose.
+struct TaskRows {
+  std::array<const float*, kRowPointers> inputs;
+  std::array<const float*, kTaskTiles * kTilePixels> addends;
+};
+
+class PassRunner {
+ public:
+  PassRunner(const OctConvWeights::Packed& packed, const ConvPass& pass, const PlannedPass& planned,
+             const PassMemory& memory)
+      : packed_(packed), pass_(pass), planned_(planned), memory_(memory) {}
+
+  void run() const {
+    parallel_for(planned_.tasks * planned_.columns, planned_.grain,
+                 [this](std::int64_t begin, std::int64_t end) {
+                   while (begin < end) {
+                     const std::int64_t column = begin % planned_.columns;
+                     const std::int64_t count = std::min(end - begin, planned_.columns - column);
+                     run_task(begin / planned_.columns, column, column + count);
+                     begin += count;
+                   }
+                 });
+  }
+
+ private:
+  void run_task(std::int64_t task, std::int64_t column_begin, std::int64_t column_end) const {
+    const std::int64_t begin = task * planned_.task_tiles * kTilePixels;
+    const std::int64_t end = std::min(begin + planned_.task_tiles * kTilePixels, planned_.pixels);
+    TaskRows rows;
+    if (memory_.addend != nullptr) fill_addends(begin, end, rows);
+    for (std::size_t slice = 0; slice < pass_.slices.size(); ++slice) {
+      const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
+      if (pass_.depthwise) {
+        run_depthwise(tiles);
+      } else {
+        run_columns(pass_.slices[slice], tiles, column_begin, column_end);
+      }
+    }
+  }
+
+  // Of the first group; its pointers are those of the whole pass.
+  kernels::ConvTiles fill_slice(std::size_t index, std::int64_t begin, std::int64_t end,
+                                TaskRows& rows) const {
+    const Slice& slice = pass_.slices[index];
+    const std::int64_t stride = pass_.groups * pass_.outputs;
+    // A slice but the first adds to what the one before it has stored.
+    const bool first = index == 0;
+    float* out = memory_.out + begin * stride;
+    const float* residual =
+        memory_.residual == nullptr ? nullptr : memory_.residual + begin * stride;
+    kernels::ConvTiles tiles{
+        .weights = slice.weights.data(),
+        .bias = first ? pass_.bias.data() : packed_.zeros.data(),
+        .pixels = end - begin,
+        .outputs = pass_.outputs,
+        .addend = first && memory_.addend != nullptr ? rows.addends.data() : nullptr,
+        .residual = first ? residual : out,
+        .out = out,
+        .stride = stride,
+        .activation =
+            index + 1 == pass_.slices.size() ? memory_.activation : kernels::Activation::kNone};
+    const std::int64_t count = (end - begin + kTilePixels - 1) / kTilePixels;
+    const float** to = rows.inputs.data();
+    for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
+      const TapRange taps = slice.taps[i];
+      tiles.sources[i] = {
+          .rows = to, .taps = taps.size(), .channels = pass_.inputs[i].path.columns};
+      if (taps.size() == 0) continue;
+      planned_.tables[i].fill(memory_.inputs[i], packed_.zeros.data(), planned_.extents, begin, end,
+                              count, taps, to);
+      to += count * taps.size() * kTilePixels;
+    }
+    return tiles;
+  }
+
+  void run_columns(const Slice& slice, const kernels::ConvTiles& all, std::int64_t column,
+                   std::int64_t column_end) const {
+    const std::int64_t blocks = packed_.kernel->blocks(pass_.outputs);
+    const bool first = all.bias == pass_.bias.data();
+    while (column < column_end) {
+      const std::int64_t group = column / blocks;
+      const std::int64_t block = column % blocks;
+      const std::int64_t block_end = std::min(blocks, block + column_end - column);
+      kernels::ConvTiles tiles = all;
+      for (kernels::ConvSource& source : tiles.sources) {
+        source.first_channel = group * source.channels;
+      }
+      tiles.weights += group * slice.group_stride;
+      if (first) tiles.bias += group * pass_.bias_stride;
+      tiles.first_output = group * pass_.outputs;
+      packed_.kernel->run(tiles, block, block_end);
+      column += block_end - block;
+    }
+  }
+
+  void run_depthwise(const kernels::ConvTiles& tiles) const {
+    kernels::depthwise({.rows = tiles.sources[0].rows,
+                        .taps = tiles.sources[0].taps,
+                        .weights = tiles.weights,
+                        .bias = tiles.bias,
+                        .channels = pass_.groups,
+                        .pixels = tiles.pixels,
+                        .residual = tiles.residual,
+                        .out = tiles.out,
+                        .activation = tiles.activation});
+  }
+
+  void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
+    const Extents3& low = planned_.addend_extents;
+    const std::int64_t channels = pass_.groups * pass_.outputs;
+    PixelWalk walk(planned_.extents, begin);
+    for (std::int64_t pixel = begin; pixel < end; ++pixel, walk.next()) {
+      std::int64_t at = walk.image();
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        at = at * low[axis] + walk.at()[axis] / planned_.upsample[axis];
+      }
+      rows.addends[static_cast<std::size_t>(pixel - begin)] = memory_.addend + at * channels;
+    }
+  }
+
+  const OctConvWeights::Packed& packed_;
+  const ConvPass& pass_;
+  const PlannedPass& planned_;
+  const PassMemory& memory_;
+};
+
+// Divides a pass into tasks of whole tiles.
+void divide(const OctConvWeights::Packed& packed, const ConvPass& pass, PlannedPass& planned) {
+  std::int64_t taps = 1;  // of the largest slice
+  for (const Slice& slice : pass.slices) {
+    taps = std::max(taps, slice.taps[0].size() + slice.taps[1].size());
+  }
+  std::int64_t channels = 1;  // that a pixel reads, if its taps are other pixels' too
+  std::int64_t depth = 1;
+  for (const PassInput& input : pass.inputs) {
+    channels += input.path.columns * pass.groups;
+    depth += input.path.columns * packed.options.kernel.elements();
+  }
+  const std::int64_t tiles = (planned.pixels + kTilePixels - 1) / kTilePixels;
+  const std::int64_t most =
+      std::max<std::int64_t>(1, std::min({kTaskTiles, kRowPointers / (kTilePixels * taps),
+                                          kTaskFloats / (kTilePixels * channels)}));
+  // Of equal size, and enough of them for a few threads, as long as a task's tables are used more
+  // than once.
+  const std::int64_t tasks =
+      std::max((tiles + most - 1) / most, std::min<std::int64_t>(8, tiles / 4));
+  planned.task_tiles = tasks == 0 ? 1 : (tiles + tasks - 1) / tasks;
+  planned.tasks = (tiles + planned.task_tiles - 1) / planned.task_tiles;
+  planned.columns = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
+  const std::int64_t macs =
+      planned.task_tiles * kTilePixels * depth * pass.outputs * pass.groups / planned.columns;
+  planned.grain = (kLeastMacs + macs - 1) / std::max<std::int64_t>(1, macs);
+}
+
+}  // namespace
+
+struct OctConvPlan::Impl {
+  OctConvWeights weights;
+  ConvEpilogue epilogue;
+  Shape extents;
+  std::vector<PlannedMap> maps;
+  std::vector<PlannedPass> passes;
+  std::int64_t scratch = 0;
+
+  Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what)
+      : weights(std::move(packed)), epilogue(what) {
+    const ConvOptions& options = weights.options();
+    if (batch < 0) {
+      throw InvalidArgument("convolution: batch must be at least 0, got " + std::to_string(batch));
+    }
+    if (in.rank() != options.rank() ||
+        std::any_of(in.begin(), in.end(), [](std::int64_t extent) { return extent < 1; })) {
+      throw InvalidArgument("convolution: input extents must be " + std::to_string(options.rank()) +
+                            " numbers of at least 1, got " + in.to_string());
+    }
+    extents = output_extents(options, in);
+    for (const ConvMap& map : weights.packed().maps) plan_map(map, batch, in);
+    for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, batch, in);
+  }
+
+  void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
+           float* memory) const noexcept {
+    const OctConvWeights::Packed& packed = weights.packed();
+    const auto data = [&](std::size_t map) -> const float* {
+      if (map == 0) return src.high;
+      return map == 1 ? src.low : memory + maps[map].scratch;
+    };
+    for (std::size_t i = 2; i < maps.size(); ++i) {
+      kernels::PoolRows rows = maps[i].pool;
+      rows.src = data(packed.maps[i].from);
+      rows.out = memory + maps[i].scratch;
+      const std::int64_t row_floats = rows.kernel[0] * rows.kernel[1] * rows.in[2] * rows.channels;
+      parallel_for(maps[i].pool_rows, (kLeastFloats + row_floats - 1) / row_floats,
+                   [&](std::int64_t begin, std::int64_t end) { kernels::pool(rows, begin, end); });
+    }
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      const ConvPass& pass = packed.passes[i];
+      PassMemory pointers;
+      for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
+        pointers.inputs[input] = data(pass.inputs[input].map);
+      }
+      if (pass.upsampled) {
+        pointers.out = memory + passes[i].scratch;
+      } else {
+        const bool high = pass.dst == Frequency::kHigh;
+        if (pass.adds_upsampled) pointers.addend = memory + passes[i].addend;
+        if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
+        pointers.out = high ? dst.high : dst.low;
+        pointers.activation = to_kernel(epilogue.activation);
+      }
+      PassRunner(packed, pass, passes[i], pointers).run();
+    }
+  }
+
+ private:
+  std::int64_t take_scratch(std::int64_t elements) {
+    const std::int64_t begin = scratch;
+    scratch += (elements + 15) / 16 * 16;  // whole cache lines
+    return begin;
+  }
+
+  void plan_map(const ConvMap& map, std::int64_t batch, const Shape& in) {
+    if (map.window.empty()) {
+      const bool low = !maps.empty();
+      maps.push_back({.extents = low ? low_extents(in, weights.options().octave) : in});
+      return;
+    }
+    const Shape& from = maps[map.from].extents;
+    PlannedMap planned{.extents = low_extents(from, map.window)};
+    const Extents3 window = to_three(map.window, 1);
+    planned.pool = {.channels = map.channels,
+                    .in = to_three(from, 1),
+                    .extents = to_three(planned.extents, 1),
+                    .kernel = window,
+                    .stride = window,
+                    .kind = kernels::PoolKind::kAverage};
+    planned.pool_rows = batch * planned.pool.extents[0] * planned.pool.extents[1];
+    planned.scratch = take_scratch(batch * planned.extents.elements() * map.channels);
+    maps.push_back(std::move(planned));
+  }
+
+  void plan_pass(const ConvPass& pass, std::int64_t batch, const Shape& in) {
+    const OctConvWeights::Packed& packed = weights.packed();
+    PlannedPass planned;
+    const Shape grid = pass.upsampled ? path_extents(packed.options, pass.inputs[0].path, in)
+                       : pass.dst == Frequency::kHigh ? extents
+                                                      : low_extents(extents, packed.options.octave);
+    planned.extents = to_three(grid, 1);
+    planned.pixels = batch * product(planned.extents);
+    for (const PassInput& input : pass.inputs) {
+      planned.tables.emplace_back(packed.options, input.path, maps[input.map].extents, grid,
+                                  packed.maps[input.map].channels);
+    }
+    if (pass.upsampled) {
+      planned.scratch = take_scratch(planned.pixels * pass.groups * pass.outputs);
+    }
+    if (pass.adds_upsampled) {
+      planned.addend = passes.back().scratch;
+      planned.addend_extents = passes.back().extents;
+      planned.upsample = to_three(packed.passes[passes.size() - 1].inputs[0].path.upsample, 1);
+    }
+    divide(packed, pass, planned);
+    passes.push_back(std::move(planned));
+  }
+};
+
+OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float> weight,
+                               std::span<const float> bias)
+    : packed_(std::make_shared<const Packed>(pack_conv(options, weight, bias))) {}
+
+const ConvOptions& OctConvWeights::options() const noexcept {
+  return packed_->options;
+}
+
+OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
+                         ConvEpilogue epilogue)
+    : impl_(std::make_unique<const Impl>(std::move(weights), batch, extents, epilogue)) {}
+
+OctConvPlan::~OctConvPlan() = default;
+OctConvPlan::OctConvPlan(OctConvPlan&&) noexcept = default;
+OctConvPlan& OctConvPlan::operator=(OctConvPlan&&) noexcept = default;
+
+const ConvOptions& OctConvPlan::options() const noexcept {
+  return impl_->weights.options();
+}
+const Shape& OctConvPlan::extents() const noexcept {
+  return impl_->extents;
+}
+std::int64_t OctConvPlan::scratch_elements() const noexcept {
+  return impl_->scratch;
+}
+
+void OctConvPlan::run(OctaveView<const float> src, OctaveView<const float> residual,
+                      OctaveView<float> dst, float* scratch) const noexcept {
+  impl_->run(src, residual, dst, scratch);
+}
+
+}  // namespace octconv

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an octave convolution consists of at run time, as far as it does not depend on the input's
+// extents.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/conv_tile.h"
+#include "octconv/octave/conv.h"
+#include "octconv/octave/conv_plan.h"
+#include "octconv/tensor/tensor.h"
+
+namespace octconv {
+
+/// Row pointers that one task keeps on its stack; bounds the taps of a slice.
+inline constexpr std::int64_t kRowPointers = 2048;
+
+/// A map that convolutions read: an input (no window), or another map after average pooling.
+struct ConvMap {
+  std::size_t from = 0;  ///< index of the map that is pooled
+  Shape window;          ///< and stride; empty for an input
+  std::int64_t channels = 0;
+};
+
+/// One path within a pass.
+struct PassInput {
+  ConvPath path;
+  std::size_t map = 0;
+};
+
+struct TapRange {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  [[nodiscard]] std::int64_t size() const noexcept { return end - begin; }
+};
+
+/// Taps that are accumulated at once. All of them, but for kernels of more than a hundred taps.
+struct Slice {
+  std::array<TapRange, 2> taps;   ///< of each input
+  Tensor weights;                 ///< [group] times what the kernel wants
+  std::int64_t group_stride = 0;  ///< floats of one group's weights
+};
+
+/// Paths that are accumulated into the same registers: all those into one frequency whose
+/// convolutions have its grid, or the one that is to be upsampled.
+struct ConvPass {
+  Frequency dst = Frequency::kHigh;
+  std::vector<PassInput> inputs;  ///< 0 to 2, with the same groups
+  std::int64_t groups = 1;
+  std::int64_t outputs = 0;  ///< channels of one group
+  bool depthwise = false;
+  bool upsampled = false;        ///< result goes to the scratch, for the pass after this one
+  bool adds_upsampled = false;   ///< the pass before this one made an addend
+  std::vector<Slice> slices;     ///< at least one
+  Tensor bias;                   ///< [group][outputs, padded to whole vectors]
+  std::int64_t bias_stride = 0;  ///< floats of one group's bias
+};
+
+struct OctConvWeights::Packed {
+  ConvOptions options;
+  const kernels::ConvKernel* kernel = nullptr;
+  std::vector<ConvMap> maps;  ///< [0] the high input, [1] the low input, then pooled ones in order
+  std::vector<ConvPass> passes;
+  Tensor zeros;  ///< stands for pixels outside of the image, and for an absent bias
+};
+
+/// @throws as OctConvWeights
+[[nodiscard]] OctConvWeights::Packed pack_conv(const ConvOptions& options,
+                                               std::span<const float> weight,
+                                               std::span<const float> bias);
+
+}  // namespace octconv

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rules that every file, and every symbol of the installed libraries, must keep.
+
+usage: hygiene_test.py files SOURCE_FOLDER
+       hygiene_test.py symbols NM LIBRARY.a...      what the libraries must not call
+       hygiene_test.py exports NM LIBRARY.so        what a shared library may show
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+LICENCE = "SPDX-License-Identifier: Apache-2.0"
+CPP = {".h", ".cc"}
+# Formats without comments, or whose readers see the first lines.
+WITHOUT_LICENCE_LINE = {".json", ".md", ".csv", ".txt", ".svg", ".html"}
+BINARY = {".npy", ".npz", ".onnx", ".png", ".jpg", ".gz", ".pt"}
+MAX_COLUMNS = 100
+
+# A library does not end its user's process and does not write to its user's terminal.
+FORBIDDEN = {
+    "abort", "exit", "_exit", "_Exit", "quick_exit", "printf", "vprintf", "__printf_chk", "puts",
+    "putchar", "perror", "std::cout", "std::cerr", "std::clog",
+}
+
+
+def project_files(source):
+    """The files under version control or about to be; without git, all but build trees."""
+    try:
+        names = subprocess.run(
+            ["git", "-c", "safe.directory=*", "-C", source, "ls-files", "-z", "--cached",
+             "--others", "--exclude-standard"],
+            check=True, capture_output=True, text=True).stdout.split("\0")
+        files = [Path(name) for name in names if name]
+    except (OSError, subprocess.CalledProcessError):
+        files = [path.relative_to(source) for path in source.rglob("*")]
+    return sorted(file for file in files
+                  if (source / file).is_file() and file.suffix not in BINARY
+                  and file.parts[0] not in ("build", ".git", ".venv") and file.name != "LICENSE")
+
+
+def errors_in_text(file, data):
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError as error:
+        line = data[:error.start].count(b"\n") + 1
+        yield line, "is not ASCII"
+        return
+    if not text:
+        return
+    lines = text.split("\n")
+    if lines.pop() != "":
+        yield len(lines) + 1, "does not end its last line"
+    for number, line in enumerate(lines, start=1):
+        if "\t" in line or "\r" in line:
+            yield number, "has a tab or a carriage return"
+        if line != line.rstrip() and file.suffix != ".md":
+            yield number, "ends with blanks"
+        if file.suffix in CPP and len(line) > MAX_COLUMNS:
+            yield number, f"has {len(line)} columns, more than {MAX_COLUMNS}"
+    if file.name == "CMakeLists.txt" or file.suffix not in WITHOUT_LICENCE_LINE:
+        first = 1 if lines[0].startswith("#!") else 0
+        if len(lines) <= first or not lines[first].endswith(LICENCE):
+            yield first + 1, f"is not the licence line '{LICENCE}'"
+        elif file.suffix == ".h" and not re.match(r"// \w", lines[first + 1]):
+            yield first + 2, "is not a sentence that says what the header holds"
+
+
+def version_errors(source):
+    def first(pattern, name):
+        found = re.search(pattern, (source / name).read_text(), re.MULTILINE)
+        return found.group(1) if found else None
+
+    version = first(r"^project\(octconv VERSION (\d+\.\d+\.\d+)", "CMakeLists.txt")
+    minor = version.rpartition(".")[0]
+    newest = first(r"^## \[(\d+\.\d+\.\d+)\]", "CHANGELOG.md")
+    if newest != version:
+        yield f"CHANGELOG.md: newest version {newest} is not CMakeLists.txt's {version}"
+    for file in project_files(source):
+        if file.suffix not in (".md", ".cmake", ".txt") or file.parts[0] == "tests":
+            continue
+        text = (source / file).read_text(errors="replace")
+        for found in re.findall(r"find_package\(octconv (\d[\d.]*)", text):
+            if found != minor:
+                yield f"{file}: find_package(octconv {found}) is not version {minor}"
+
+
+def check_files(source):
+    count = 0
+    for file in project_files(source):
+        count += 1
+        for line, error in errors_in_text(file, (source / file).read_bytes()):
+            yield f"{file}:{line}: {error}"
+    if count < 50:
+        yield f"only {count} files found in {source}"
+    yield from version_errors(source)
+
+
+def symbols(nm, options, library):
+    """(type, demangled name) of each symbol."""
+    output = subprocess.run([nm, "--demangle", *options, library], check=True,
+                            capture_output=True, text=True).stdout
+    for line in output.splitlines():
+        found = re.match(r"[0-9a-f ]{16} ([A-Za-z]) (.*)$", line)
+        if found:
+            yield found.group(1), re.sub(r"@.*", "", found.group(2))
+
+
+def check_symbols(nm, *libraries):
+    for library in libraries:
+        names = {name for _, name in symbols(nm, ["--undefined-only"], library)}
+        if not names:
+            yield f"{library}: nm lists nothing"
+        for name in sorted(names & FORBIDDEN):
+            yield f"{library}: uses {name}"
+
+
+def check_exports(nm, library):
+    """Only octconv's names. The standard library marks its own templates as visible: those are weak."""
+    own = re.compile(r"((typeinfo|typeinfo name|vtable|guard variable) for )?octconv::")
+    linker = {"__bss_start", "_edata", "_end"}
+    count = 0
+    for kind, name in symbols(nm, ["--dynamic", "--defined-only"], library):
+        if own.match(name):
+            count += 1
+        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx)::", name)):
+            yield f"{library}: exports {kind} {name}"
+    if count == 0:
+        yield f"{library}: exports nothing of octconv"
+
+
+def main():
+    what, *arguments = sys.argv[1:]
+    if what == "files":
+        errors = list(check_files(Path(arguments[0])))
+    elif what == "symbols":
+        errors = list(check_symbols(*arguments))
+    elif what == "exports":
+        errors = list(check_exports(*arguments))
+    else:
+        sys.exit(__doc__)
+    for error in errors:
+        print(error)
+    print(f"{len(errors)} errors")
+    sys.exit(1 if errors else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// Planned octave convolutions against the article's equations in double.
+#include "octconv/octave/conv_plan.h"
+
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+#include "support/random_values.h"
+#include "support/reference_conv.h"
+#include "support/targets.h"
+
+namespace octconv {
+namespace {
+
+using testing::random_values;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// Octave geometry: odd kernel, padded so that stride 1 keeps the extents.
+ConvOptions octave_conv(ChannelSplit in, ChannelSplit out, Shape kernel, std::int64_t stride = 1,
+                        std::int64_t dilation = 1) {
+  const std::size_t rank = kernel.rank();
+  ConvOptions options{.in = in,
+                      .out = out,
+                      .kernel = kernel,
+                      .stride = Shape::filled(rank, stride),
+                      .dilation = Shape::filled(rank, dilation),
+                      .padding_begin = kernel,
+                      .octave = Shape::filled(rank, 2)};
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    options.padding_begin[axis] = dilation * (kernel[axis] - 1) / 2;
+  }
+  options.padding_end = options.padding_begin;
+  return options;
+}
+
+// Both frequencies of a batch, channels last.
+struct Value {
+  std::vector<float> high;
+  std::vector<float> low;
+
+  [[nodiscard]] OctaveView<const float> view() const { return {high.data(), low.data()}; }
+  [[nodiscard]] OctaveView<float> view() { return {high.data(), low.data()}; }
+};
+
+// One image of a channels-last batch, channels first.
+reference::Map image(const std::vector<float>& values, std::int64_t n, std::int64_t channels,
+                     const Shape& extents) {
+  const std::int64_t pixels = extents.elements();
+  std::vector<float> planes(static_cast<std::size_t>(channels * pixels));
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      planes[static_cast<std::size_t>(c * pixels + p)] =
+          values[static_cast<std::size_t>((n * pixels + p) * channels + c)];
+    }
+  }
+  return reference::from_values(channels, extents, planes);
+}
+
+double activated(double value, ConvActivation activation) {
+  switch (activation) {
+    case ConvActivation::kNone:
+      return value;
+    case ConvActivation::kRelu:
+      return std::max(value, 0.0);
+    case ConvActivation::kRelu6:
+      return std::clamp(value, 0.0, 6.0);
+    case ConvActivation::kSigmoid:
+      return 1 / (1 + std::exp(-value));
+  }
+  return value;
+}
+
+struct Run {
+  ConvOptions options;
+  Shape extents;
+  std::int64_t batch = 1;
+  bool bias = true;
+  ConvEpilogue epilogue = {};
+  bool in_place = false;  // the residual is overwritten
+  std::uint64_t seed = 1;
+};
+
+class Experiment {
+ public:
+  explicit Experiment(Run run) : run_(std::move(run)) {
+    const ConvOptions& o = run_.options;
+    Random random(run_.seed);
+    weight_ =
+        random_values(o.out.total() * (o.in.total() / o.groups) * o.kernel.elements(), random);
+    if (run_.bias) bias_ = random_values(o.out.total(), random);
+    src_ = value(o.in, run_.extents, random);
+    out_extents_ = output_extents(o, run_.extents);
+    residual_ = value(o.out, out_extents_, random);
+  }
+
+  // Memory that must not be read is full of NaN.
+  Value compute() const {
+    const OctConvPlan plan(OctConvWeights(run_.options, weight_, bias_), run_.batch, run_.extents,
+                           run_.epilogue);
+    EXPECT_EQ(plan.extents(), out_extents_);
+    std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()) + 1, kNaN);
+    scratch.back() = 3.0F;
+    Value dst = residual_;
+    if (!run_.in_place) {
+      std::fill(dst.high.begin(), dst.high.end(), kNaN);
+      std::fill(dst.low.begin(), dst.low.end(), kNaN);
+    }
+    plan.run(src_.view(), run_.in_place ? std::as_const(dst).view() : residual_.view(), dst.view(),
+             scratch.data());
+    EXPECT_EQ(scratch.back(), 3.0F);
+    return dst;
+  }
+
+  void check() const {
+    const Value computed = compute();
+    const ConvOptions& o = run_.options;
+    const reference::Layer layer(o, weight_, bias_);
+    for (std::int64_t n = 0; n < run_.batch; ++n) {
+      const auto [high, low] =
+          layer(image(src_.high, n, o.in.high, run_.extents),
+                image(src_.low, n, o.in.low, low_extents(run_.extents, o.octave)));
+      compare(computed.high, residual_.high, n, high, "high");
+      compare(computed.low, residual_.low, n, low, "low");
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+
+ private:
+  [[nodiscard]] Value value(const ChannelSplit& split, const Shape& extents, Random& random) const {
+    const Shape low = low_extents(extents, run_.options.octave);
+    return {.high = random_values(run_.batch * split.high * extents.elements(), random),
+            .low = random_values(run_.batch * split.low * low.elements(), random)};
+  }
+
+  void compare(const std::vector<float>& computed, const std::vector<float>& residual,
+               std::int64_t n, reference::Map expected, const std::string& name) const {
+    if (expected.channels == 0) {
+      ASSERT_TRUE(computed.empty());
+      return;
+    }
+    if (run_.epilogue.residual) {
+      expected = reference::add(expected, image(residual, n, expected.channels, expected.extents));
+    }
+    const reference::Map actual = image(computed, n, expected.channels, expected.extents);
+    ASSERT_EQ(actual.values.size() * static_cast<std::size_t>(run_.batch), computed.size()) << name;
+    for (std::size_t i = 0; i < actual.values.size(); ++i) {
+      const bool sigmoid = run_.epilogue.activation == ConvActivation::kSigmoid;
+      const double rounding = sigmoid ? 4.0 * std::numeric_limits<float>::epsilon() : 0.0;
+      ASSERT_NEAR(actual.values[i], activated(expected.values[i], run_.epilogue.activation),
+                  expected.tolerance(i) + rounding)
+          << name << " element " << i << " of image " << n;
+    }
+  }
+
+  Run run_;
+  std::vector<float> weight_;
+  std::vector<float> bias_;
+  Value src_;
+  Value residual_;
+  Shape out_extents_;
+};
+
+void check_run(const Run& run) {
+  SCOPED_TRACE("kernel " + run.options.kernel.to_string() + " stride " +
+               run.options.stride.to_string() + " extents " + run.extents.to_string() + " in " +
+               std::to_string(run.options.in.high) + "+" + std::to_string(run.options.in.low) +
+               " out " + std::to_string(run.options.out.high) + "+" +
+               std::to_string(run.options.out.low) + " mode " +
+               std::string(to_string(run.options.stride_mode)));
+  Experiment(run).check();
+}
+
+class ConvPlanTest : public testing::TargetTest {};
+
+TEST_P(ConvPlanTest, EqualsTheEquationsForEveryNumberOfChannels) {
+  for (std::int64_t channels = 1; channels <= 40; ++channels) {
+    const ChannelSplit in{.high = 41 - channels, .low = channels};
+    const ChannelSplit out{.high = channels, .low = 41 - channels};
+    check_run({.options = octave_conv(in, out, {3, 3}), .extents = {5, 4}});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsForLargeChannelCounts) {
+  check_run({.options = octave_conv({96, 32}, {120, 56}, {1, 1}), .extents = {6, 6}, .batch = 2});
+  check_run({.options = octave_conv({129, 63}, {67, 130}, {3, 3}), .extents = {3, 5}});
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWhereAFrequencyIsMissing) {
+  const ChannelSplit both{.high = 5, .low = 3};
+  const ChannelSplit high{.high = 9, .low = 0};
+  const ChannelSplit low{.high = 0, .low = 4};
+  for (const ChannelSplit& in : {both, high, low}) {
+    for (const ChannelSplit& out : {both, high, low}) {
+      check_run({.options = octave_conv(in, out, {3, 3}), .extents = {7, 6}, .batch = 2});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsInAllRanksStrideModesAndExchanges) {
+  for (const Shape& extents : {Shape{9}, Shape{10}, Shape{7, 5}, Shape{6, 8}, Shape{1, 2},
+                               Shape{3, 5, 4}, Shape{1, 1, 1}}) {
+    for (const StrideMode mode :
+         {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {
+      for (const Exchange exchange :
+           {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}) {
+        for (const std::int64_t stride : {1, 2}) {
+          ConvOptions options =
+              octave_conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), 3), stride);
+          options.stride_mode = mode;
+          options.exchange = exchange;
+          check_run({.options = options, .extents = extents, .batch = 2});
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWhereOnlySpaceIsHalvedAndTimeIsStrided) {
+  for (const StrideMode mode :
+       {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {
+    for (const Shape& stride : {Shape{1, 2, 2}, Shape{2, 1, 1}, Shape{2, 2, 2}, Shape{1, 2, 1}}) {
+      ConvOptions options = octave_conv({4, 4}, {3, 5}, {3, 1, 3});
+      options.octave = {1, 2, 2};
+      options.stride = stride;
+      options.stride_mode = mode;
+      check_run({.options = options, .extents = {5, 6, 7}});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsForDilatedGroupedAndDepthwiseLayers) {
+  for (const std::int64_t dilation : {1, 2, 3}) {
+    check_run({.options = octave_conv({4, 3}, {3, 4}, {3, 5}, 1, dilation), .extents = {9, 7}});
+    for (const std::int64_t stride : {1, 2}) {
+      ConvOptions grouped = octave_conv({12, 6}, {9, 15}, {3, 3}, stride, dilation);
+      grouped.groups = 3;
+      grouped.stride_mode = StrideMode::kPool;
+      check_run({.options = grouped, .extents = {7, 8}, .batch = 2});
+      ConvOptions depthwise = octave_conv({37, 19}, {37, 19}, {3, 3}, stride, dilation);
+      depthwise.groups = 56;
+      depthwise.stride_mode = StrideMode::kPool;
+      check_run({.options = depthwise, .extents = {7, 8}, .batch = 2});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsForOrdinaryLayersOfAnyGeometry) {
+  ConvOptions options{.in = {.high = 6},
+                      .out = {.high = 10},
+                      .kernel = {2, 5},
+                      .stride = {3, 2},
+                      .dilation = {2, 1},
+                      .padding_begin = {0, 3},
+                      .padding_end = {2, 0},
+                      .octave = {2, 2}};
+  check_run({.options = options, .extents = {11, 9}, .batch = 3, .bias = false});
+  options.groups = 2;
+  check_run({.options = options, .extents = {3, 30}, .batch = 2});
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsForKernelsOfHundredsOfTaps) {
+  // More taps than a task's table of row pointers holds: summed in several steps, through the
+  // output.
+  const ConvEpilogue epilogue{.residual = true, .activation = ConvActivation::kRelu};
+  check_run(
+      {.options = octave_conv({3, 2}, {2, 3}, {401}), .extents = {450}, .epilogue = epilogue});
+  check_run({.options = octave_conv({1, 1}, {9, 1}, {19, 23}), .extents = {12, 9}});
+  ConvOptions depthwise = octave_conv({3, 2}, {3, 2}, {381});
+  depthwise.groups = 5;
+  check_run({.options = depthwise, .extents = {90}, .epilogue = epilogue});
+}
+
+TEST_P(ConvPlanTest, AppliesTheEpilogueOnceAlsoInPlace) {
+  for (const ConvActivation activation : {ConvActivation::kNone, ConvActivation::kRelu,
+                                          ConvActivation::kRelu6, ConvActivation::kSigmoid}) {
+    for (const bool in_place : {false, true}) {
+      check_run({.options = octave_conv({7, 5}, {11, 13}, {3, 3}),
+                 .extents = {5, 7},
+                 .batch = 2,
+                 .epilogue = {.residual = true, .activation = activation},
+                 .in_place = in_place});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ConvPlanTest, testing::all_targets(), testing::target_name);
+
+TEST(ConvPlan, GivesTheSameBitsForAnyNumberOfThreads) {
+  const Experiment experiment(
+      {.options = octave_conv({40, 24}, {40, 24}, {3, 3}), .extents = {33, 31}, .batch = 3});
+  const int before = thread_count();
+  set_thread_count(1);
+  const Value one = experiment.compute();
+  for (const int threads : {2, 3, 7}) {
+    set_thread_count(threads);
+    const Value many = experiment.compute();
+    EXPECT_EQ(one.high, many.high) << threads << " threads";
+    EXPECT_EQ(one.low, many.low) << threads << " threads";
+  }
+  set_thread_count(before);
+}
+
+TEST(ConvPlan, GivesEachImageOfABatchTheBitsItGetsAlone) {
+  const ConvOptions options = octave_conv({6, 4}, {5, 9}, {3, 3});
+  Random random(1);
+  const auto weight = random_values(14 * 10 * 9, random);
+  const auto src_high = random_values(3 * 6 * 35, random);
+  const auto src_low = random_values(3 * 4 * 12, random);
+  const OctConvWeights weights(options, weight, {});
+  const auto run = [&](std::int64_t batch, std::int64_t first) {
+    const OctConvPlan plan(weights, batch, {5, 7});
+    Value dst{.high = std::vector<float>(static_cast<std::size_t>(batch * 5 * 35)),
+              .low = std::vector<float>(static_cast<std::size_t>(batch * 9 * 12))};
+    std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
+    plan.run({src_high.data() + first * 6 * 35, src_low.data() + first * 4 * 12}, {}, dst.view(),
+             scratch.data());
+    return dst;
+  };
+  const Value all = run(3, 0);
+  for (std::int64_t n = 0; n < 3; ++n) {
+    const Value one = run(1, n);
+    EXPECT_TRUE(std::equal(one.high.begin(), one.high.end(), all.high.begin() + n * 5 * 35));
+    EXPECT_TRUE(std::equal(one.low.begin(), one.low.end(), all.low.begin() + n * 9 * 12));
+  }
+}
+
+TEST(ConvPlan, CarriesANaNToEveryOutputThatReadsIt) {
+  const ConvOptions options = octave_conv({1, 1}, {1, 1}, {1});
+  const std::vector<float> ones(4, 1.0F);
+  const OctConvPlan plan(OctConvWeights(options, ones, {}), 1, {4},
+                         {.activation = ConvActivation::kRelu});
+  std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
+  const std::vector<float> high{1, 1, kNaN, 1};
+  const std::vector<float> low{1, 1};
+  Value dst{.high = std::vector<float>(4), .low = std::vector<float>(2)};
+  plan.run({high.data(), low.data()}, {}, dst.view(), scratch.data());
+  EXPECT_THAT(dst.high, ::testing::ElementsAre(2, 2, ::testing::IsNan(), 2));
+  EXPECT_THAT(dst.low, ::testing::ElementsAre(2, ::testing::IsNan()));
+}
+
+TEST(ConvPlan, RefusesWhatDoesNotFit) {
+  const ConvOptions options = octave_conv({2, 2}, {2, 2}, {3, 3});
+  const std::vector<float> weight(4 * 4 * 9);
+  const std::vector<float> short_bias(3);
+  EXPECT_THROW(OctConvWeights(options, std::span(weight).first(10), {}), InvalidArgument);
+  EXPECT_THROW(OctConvWeights(options, weight, short_bias), InvalidArgument);
+  const OctConvWeights weights(options, weight, {});
+  EXPECT_THROW(OctConvPlan(weights, -1, {4, 4}), InvalidArgument);
+  EXPECT_THROW(OctConvPlan(weights, 1, {4}), InvalidArgument);
+  EXPECT_THROW(OctConvPlan(weights, 1, {4, 0}), InvalidArgument);
+  ConvOptions lopsided = options;
+  lopsided.padding_end = {0, 0};
+  EXPECT_THROW(OctConvWeights(lopsided, weight, {}), Unsupported);
+}
+
+TEST(ConvPlan, RunsAnEmptyBatch) {
+  const ConvOptions options = octave_conv({2, 2}, {2, 2}, {3, 3});
+  const std::vector<float> weight(4 * 4 * 9);
+  const OctConvPlan plan(OctConvWeights(options, weight, {}), 0, {4, 4});
+  plan.run({}, {}, {}, nullptr);
+  EXPECT_EQ(plan.scratch_elements(), 0);
+}
+
+}  // namespace
+}  // namespace octconv

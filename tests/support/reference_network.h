@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// A graph evaluated node by node in double, one image at a time, with no fusion and no plan.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octconv/base/random.h"
+#include "octconv/graph/model.h"
+#include "support/reference_conv.h"
+
+namespace octconv::reference {
+
+/// Parameters like those of a trained network: no scale is 1 and no shift 0.
+inline Weights random_weights(const Graph& graph, std::uint64_t seed) {
+  Weights weights;
+  Random random(seed);
+  for (const Parameter& parameter : parameters(graph)) {
+    Tensor tensor(parameter.shape);
+    double centre = 0;
+    double width = 0.5;
+    if (parameter.kind == Parameter::Kind::kWeight) {
+      const std::int64_t fan_in = tensor.elements() / parameter.shape[0];
+      width = std::sqrt(6.0 / static_cast<double>(fan_in));  // keeps the size of values
+    } else if (parameter.kind == Parameter::Kind::kScale ||
+               parameter.kind == Parameter::Kind::kVariance) {
+      centre = 1;
+    }
+    for (float& value : tensor.values()) {
+      value = static_cast<float>(centre + width * (2 * random.uniform() - 1));
+    }
+    weights.emplace(parameter.name, std::move(tensor));
+  }
+  return weights;
+}
+
+/// One image of a value: high, then low. A value without extents has extents [] and one pixel.
+using Value = std::pair<Map, Map>;
+
+/// Evaluates nodes from the values that are known (at least the input's).
+class Interpreter {
+ public:
+  /// @param known  gives a node's value, or nothing if it is to be computed from its inputs
+  Interpreter(const Model& model, std::function<std::optional<Value>(NodeId)> known)
+      : model_(model), known_(std::move(known)) {}
+
+  /// The node's value computed from its inputs' values, even if it is known.
+  [[nodiscard]] Value compute(NodeId id) const {
+    const Node& node = model_.graph.node(id);
+    std::vector<Value> in;
+    for (const NodeId input : node.inputs) {
+      std::optional<Value> value = known_(input);
+      in.push_back(value ? *std::move(value) : compute(input));
+    }
+    return std::visit(
+        Overloaded{[&](const Input&) -> Value { return known_(id).value(); },
+                   [&](const Conv& conv) -> Value { return convolve(id, conv, in[0]); },
+                   [&](const BatchNorm& norm) -> Value {
+                     const std::int64_t low = in[0].second.channels;
+                     return {normalize(node, norm, in[0].first, low),
+                             normalize(node, norm, in[0].second, 0)};
+                   },
+                   [&](const Activation& activation) -> Value {
+                     return {activate(activation, in[0].first), activate(activation, in[0].second)};
+                   },
+                   [&](const Add&) -> Value {
+                     return {add(in[0].first, in[1].first), add(in[0].second, in[1].second)};
+                   },
+                   [&](const Pool& window) -> Value {
+                     Value out;
+                     out.first = pool(window, in[0].first, high_extents(window, in[0].first));
+                     if (in[0].second.channels > 0) {
+                       const Shape low = low_extents(out.first.extents, model_.graph.octave());
+                       out.second = pool(window, in[0].second, low);
+                     }
+                     return out;
+                   },
+                   [&](const GlobalPool&) -> Value {
+                     return {means(in[0]), Map()};
+                   },
+                   [&](const Linear& linear) -> Value {
+                     return {multiply(node, linear, in[0].first), Map()};
+                   }},
+        node.op);
+  }
+
+ private:
+  [[nodiscard]] std::span<const float> parameter(const Node& node, const char* what) const {
+    return model_.weights.at(node.name + "." + what).values();
+  }
+
+  [[nodiscard]] Value convolve(NodeId id, const Conv& conv, const Value& in) const {
+    const Node& node = model_.graph.node(id);
+    std::span<const float> bias;
+    if (conv.bias) bias = parameter(node, "bias");
+    return Layer(model_.graph.conv_options(id), parameter(node, "weight"), bias)(in.first,
+                                                                                 in.second);
+  }
+
+  [[nodiscard]] Map normalize(const Node& node, const BatchNorm& norm, const Map& in,
+                              std::int64_t first) const {
+    Map out = in;
+    out.terms +=
+        5;  // scale and shift, their own rounding, and that of a weight they are folded into
+    for (std::int64_t c = 0; c < in.channels; ++c) {
+      const auto at = static_cast<std::size_t>(first + c);
+      const auto get = [&](const char* what) {
+        return static_cast<double>(parameter(node, what)[at]);
+      };
+      const double scale = get("weight") / std::sqrt(get("running_var") + norm.epsilon);
+      const double shift = get("bias") - scale * get("running_mean");
+      for (std::int64_t p = 0; p < in.pixels(); ++p) {
+        const std::size_t i = in.index(c, p);
+        out.values[i] = in.values[i] * scale + shift;
+        out.magnitudes[i] = in.magnitudes[i] * std::abs(scale) + std::abs(shift);
+      }
+    }
+    return out;
+  }
+
+  // No activation has a slope above 1: errors do not grow.
+  [[nodiscard]] static Map activate(const Activation& activation, const Map& in) {
+    Map out = in;
+    for (std::size_t i = 0; i < in.values.size(); ++i) {
+      double& value = out.values[i];
+      switch (activation.kind) {
+        case ActivationKind::kRelu:
+          value = std::max(value, 0.0);
+          break;
+        case ActivationKind::kRelu6:
+          value = std::clamp(value, 0.0, 6.0);
+          break;
+        case ActivationKind::kSigmoid:
+          value = 1 / (1 + std::exp(-value));
+          out.magnitudes[i] += 4;  // its own roundings
+          break;
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Shape high_extents(const Pool& window, const Map& in) {
+    Shape out = in.extents;
+    for (std::size_t axis = 0; axis < out.rank(); ++axis) {
+      out[axis] = (in.extents[axis] + window.padding_begin[axis] + window.padding_end[axis] -
+                   window.kernel[axis]) /
+                      window.stride[axis] +
+                  1;
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Map pool(const Pool& window, const Map& in, const Shape& extents) {
+    Map out(in.channels, extents);
+    out.terms = in.terms + window.kernel.elements() + 1;
+    for (std::int64_t c = 0; c < in.channels; ++c) {
+      for (std::int64_t p = 0; p < out.pixels(); ++p) {
+        double count = 0;
+        double sum = 0;
+        double sum_magnitude = 0;
+        double most = 0;
+        double most_magnitude = 0;
+        for (std::int64_t tap = 0; tap < window.kernel.elements(); ++tap) {
+          Shape at = unravel(p, extents);
+          const Shape k = unravel(tap, window.kernel);
+          for (std::size_t axis = 0; axis < at.rank(); ++axis) {
+            at[axis] = at[axis] * window.stride[axis] - window.padding_begin[axis] + k[axis];
+          }
+          const std::int64_t from = ravel(at, in.extents);
+          if (from < 0) continue;
+          const std::size_t i = in.index(c, from);
+          most = count == 0 ? in.values[i] : std::max(most, in.values[i]);
+          most_magnitude = std::max(most_magnitude, in.magnitudes[i]);
+          sum += in.values[i];
+          sum_magnitude += in.magnitudes[i];
+          ++count;
+        }
+        const bool max = window.kind == PoolKind::kMax;
+        out.values[out.index(c, p)] = max ? most : sum / count;
+        out.magnitudes[out.index(c, p)] = max ? most_magnitude : sum_magnitude / count;
+      }
+    }
+    return out;
+  }
+
+  // Low channels first.
+  [[nodiscard]] static Map means(const Value& in) {
+    Map out(in.second.channels + in.first.channels, Shape());
+    std::size_t to = 0;
+    for (const Map* map : {&in.second, &in.first}) {
+      const auto pixels = static_cast<double>(map->pixels());
+      out.terms = std::max(out.terms, map->terms + map->pixels() + 1);
+      for (std::int64_t c = 0; c < map->channels; ++c, ++to) {
+        for (std::int64_t p = 0; p < map->pixels(); ++p) {
+          out.values[to] += map->values[map->index(c, p)] / pixels;
+          out.magnitudes[to] += map->magnitudes[map->index(c, p)] / pixels;
+        }
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] Map multiply(const Node& node, const Linear& linear, const Map& in) const {
+    Map out(linear.out_channels, Shape());
+    out.terms = in.terms + in.channels + 1;
+    const auto weight = parameter(node, "weight");
+    for (std::size_t o = 0; o < out.values.size(); ++o) {
+      if (linear.bias) {
+        out.values[o] = static_cast<double>(parameter(node, "bias")[o]);
+        out.magnitudes[o] = std::abs(out.values[o]);
+      }
+      for (std::size_t c = 0; c < in.values.size(); ++c) {
+        const auto w = static_cast<double>(weight[o * in.values.size() + c]);
+        out.values[o] += w * in.values[c];
+        out.magnitudes[o] += std::abs(w) * in.magnitudes[c];
+      }
+    }
+    return out;
+  }
+
+  const Model& model_;
+  std::function<std::optional<Value>(NodeId)> known_;
+};
+
+}  // namespace octconv::reference
