@@ -35,8 +35,8 @@ struct Checkpoint {
 /// The file in the folder of a training.
 [[nodiscard]] std::filesystem::path checkpoint_path(const std::filesystem::path& folder);
 
-/// A dictionary of tensors and text in LibTorch's archive format, and a checksum; written whole or not
-/// at all.
+/// A dictionary of tensors and text in LibTorch's archive format, and a checksum; written whole or
+/// not at all.
 /// @throws FileError
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
