@@ -77,12 +77,23 @@ struct Position {
 class TapGrid {
  public:
   TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map, std::int64_t channels)
-      : in_(to_three(map, 1)),
-        kernel_(to_three(options.kernel, 1)),
-        stride_(to_three(path.stride, 1)),
-        dilation_(to_three(options.dilation, 1)),
-        padding_(to_three(options.padding_begin, 0)),
-        channels_(channels) {}
+      : in_(to_three(map, 1)), stride_(to_three(path.stride, 1)), channels_(channels) {
+    const Extents3 kernel = to_three(options.kernel, 1);
+    const Extents3 dilation = to_three(options.dilation, 1);
+    const Extents3 padding = to_three(options.padding_begin, 0);
+    for (std::int64_t tap = 0; tap < product(kernel); ++tap) {
+      const Position at(kernel, tap);
+      const std::int64_t x = at.x * dilation[2] - padding[2];
+      const auto first_from = [&](std::int64_t input) {
+        return std::max<std::int64_t>(0, (input - x + stride_[2] - 1) / stride_[2]);
+      };
+      taps_.push_back({.z = at.z * dilation[0] - padding[0],
+                       .y = at.y * dilation[1] - padding[1],
+                       .x = x,
+                       .begin = x >= 0 ? 0 : first_from(0),
+                       .end = x >= in_[2] ? 0 : first_from(in_[2])});
+    }
+  }
 
   // Row pointers [tap][pitch] of pixels [begin, end) of the output; from there on they repeat the
   // last one.
@@ -101,42 +112,40 @@ class TapGrid {
   }
 
  private:
+  // Position on the map minus that of the output times the stride.
+  struct Tap {
+    std::int64_t z;
+    std::int64_t y;
+    std::int64_t x;
+    std::int64_t begin;  // output x from which on it is right of the map's left edge
+    std::int64_t end;    // and that from which on it is outside of the right one
+  };
+
   // `count` pixels of one row of the output.
   void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
                 TapRange taps, std::int64_t pitch, const float** rows) const {
     const std::int64_t step = stride_[2] * channels_;
-    for (std::int64_t tap = taps.begin; tap < taps.end; ++tap, rows += pitch) {
-      const std::int64_t z = input(0, at.z, tap / (kernel_[1] * kernel_[2]));
-      const std::int64_t y = input(1, at.y, tap / kernel_[2] % kernel_[1]);
-      const std::int64_t x = input(2, at.x, tap % kernel_[2]);
+    for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
+      const Tap& tap = taps_[static_cast<std::size_t>(i)];
+      const std::int64_t z = at.z * stride_[0] + tap.z;
+      const std::int64_t y = at.y * stride_[1] + tap.y;
       const float** row = rows;
-      const float** const last = rows + count;
       if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
-        // Pixels left of the image, those within, and those right of it.
-        const std::int64_t left = x >= 0 ? 0 : (-x + stride_[2] - 1) / stride_[2];
-        const std::int64_t inside = in_[2] <= x ? 0 : (in_[2] - x + stride_[2] - 1) / stride_[2];
-        const float** const inside_begin = rows + std::min(left, count);
-        const float** const inside_end = rows + std::min(inside, count);
-        while (row < inside_begin) *row++ = zeros;
-        const float* from =
-            src +
-            (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x + left * stride_[2]) * channels_;
-        for (; row < inside_end; from += step) *row++ = from;
+        const float** const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
+        const float** const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
+        while (row < begin) *row++ = zeros;
+        const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
+        const float* from = src + (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
+        for (; row < end; from += step) *row++ = from;
       }
-      while (row < last) *row++ = zeros;
+      while (row < rows + count) *row++ = zeros;
     }
   }
 
-  [[nodiscard]] std::int64_t input(std::size_t axis, std::int64_t output, std::int64_t tap) const {
-    return output * stride_[axis] + tap * dilation_[axis] - padding_[axis];
-  }
-
   Extents3 in_;
-  Extents3 kernel_;
   Extents3 stride_;
-  Extents3 dilation_;
-  Extents3 padding_;
   std::int64_t channels_;
+  std::vector<Tap> taps_;
 };
 
 struct PlannedMap {
