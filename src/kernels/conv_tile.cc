@@ -44,9 +44,10 @@ struct Accumulators {
 
 template <std::size_t kVectors>
 HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* rows,
-                           const float* HWY_RESTRICT& weights, Accumulators<kVectors>& acc) {
+                           std::int64_t pitch, const float* HWY_RESTRICT& weights,
+                           Accumulators<kVectors>& acc) {
   constexpr std::size_t kCount = kPixels<kVectors>;
-  for (std::int64_t tap = 0; tap < source.taps; ++tap, rows += kTilePixels) {
+  for (std::int64_t tap = 0; tap < source.taps; ++tap, rows += pitch) {
     const float* HWY_RESTRICT row[kCount];
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) row[m] = rows[m] + source.first_channel;
@@ -134,8 +135,6 @@ void Block(const ConvTiles& tiles, const float* block_weights, std::int64_t chan
   static_assert(kTilePixels % kCount == 0);
   const Tag d;
   for (std::int64_t pixel = 0; pixel < tiles.pixels; pixel += std::int64_t{kCount}) {
-    const std::int64_t tile = pixel / kTilePixels;
-    const std::int64_t first = pixel % kTilePixels;
     Accumulators<kVectors> acc;
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) {
@@ -146,8 +145,7 @@ void Block(const ConvTiles& tiles, const float* block_weights, std::int64_t chan
     }
     const float* HWY_RESTRICT weights = block_weights;
     for (const ConvSource& source : tiles.sources) {
-      Accumulate<kVectors>(d, source, source.rows + tile * source.taps * kTilePixels + first,
-                           weights, acc);
+      Accumulate<kVectors>(d, source, source.rows + pixel, tiles.pitch, weights, acc);
     }
     const auto left = static_cast<std::size_t>(tiles.pixels - pixel);
     Finish<kVectors>(d, tiles,

@@ -35,6 +35,9 @@ struct ConvTiles {
   const float* weights = nullptr;
   const float* bias = nullptr;  ///< padded to whole vectors
   std::int64_t pixels = 0;
+  /// Row pointers of one tap: `pixels` filled up to whole tiles with some that point to readable
+  /// memory.
+  std::int64_t pitch = 0;
   std::int64_t first_output =
       0;  ///< where the blocks' channels begin in a row of `out`, `residual`, `addend`
   std::int64_t outputs = 0;              ///< output channels of all blocks

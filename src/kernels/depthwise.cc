@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/conv_tile.h"
 #include "kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -32,7 +31,7 @@ HWY_INLINE void Channels(const DepthwisePixels& all, const float* const* rows, s
   for (std::size_t v = 0; v < kVectors; ++v) acc[v] = load(all.bias + channel + v * kLanes, v);
   const float* weights = all.weights + channel;
   for (std::int64_t tap = 0; tap < all.taps; ++tap, weights += all.channels) {
-    const float* row = rows[tap * kTilePixels] + channel;
+    const float* row = rows[tap * all.pitch] + channel;
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
       acc[v] = hn::MulAdd(load(row + v * kLanes, v), load(weights + v * kLanes, v), acc[v]);
@@ -57,8 +56,7 @@ HWY_INLINE void Channels(const DepthwisePixels& all, const float* const* rows, s
 void Depthwise(const DepthwisePixels& all) {
   constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   for (std::int64_t pixel = 0; pixel < all.pixels; ++pixel) {
-    const float* const* rows =
-        all.rows + pixel / kTilePixels * kTilePixels * all.taps + pixel % kTilePixels;
+    const float* const* rows = all.rows + pixel;
     std::int64_t channel = 0;
     for (; channel + 4 * kLanes <= all.channels; channel += 4 * kLanes) {
       Channels<4>(all, rows, pixel, channel, kLanes);

@@ -8,11 +8,12 @@
 
 namespace octconv::kernels {
 
-/// out[p][c] = activation( bias[c] + sum over tap: rows[p][tap][c] * weights[tap][c] +
+/// out[p][c] = activation( bias[c] + sum over tap: rows[tap][p][c] * weights[tap][c] +
 /// residual[p][c] )
 struct DepthwisePixels {
-  const float* const* rows = nullptr;  ///< [tile][tap][kTilePixels], as for the dense convolution
+  const float* const* rows = nullptr;  ///< [tap][pitch], as for the dense convolution
   std::int64_t taps = 0;
+  std::int64_t pitch = 0;
   const float* weights = nullptr;  ///< [tap][channel]
   const float* bias = nullptr;
   std::int64_t channels = 0;

@@ -56,100 +56,96 @@ kernels::Activation to_kernel(ConvActivation activation) noexcept {
   return kernels::Activation::kNone;
 }
 
-// Walks the pixels of a batch of maps, last axis fastest.
-class PixelWalk {
- public:
-  PixelWalk(const Extents3& extents, std::int64_t pixel) : extents_(extents) {
-    at_[2] = pixel % extents[2];
+// A pixel of a batch of maps.
+struct Position {
+  Position(const Extents3& extents, std::int64_t pixel) {
+    x = pixel % extents[2];
     pixel /= extents[2];
-    at_[1] = pixel % extents[1];
+    y = pixel % extents[1];
     pixel /= extents[1];
-    at_[0] = pixel % extents[0];
-    image_ = pixel / extents[0];
+    z = pixel % extents[0];
+    image = pixel / extents[0];
   }
 
-  void next() {
-    for (std::size_t axis = 3; axis-- > 0;) {
-      if (++at_[axis] < extents_[axis]) return;
-      at_[axis] = 0;
-    }
-    ++image_;
-  }
-
-  [[nodiscard]] std::int64_t image() const { return image_; }
-  [[nodiscard]] const Extents3& at() const { return at_; }
-
- private:
-  Extents3 extents_;
-  Extents3 at_{};
-  std::int64_t image_ = 0;
+  std::int64_t image;
+  std::int64_t z;
+  std::int64_t y;
+  std::int64_t x;
 };
 
-// Where the taps of one path fall on its map, separately for each axis.
-class TapTable {
+// Where the taps of one path fall on its map.
+class TapGrid {
  public:
-  TapTable(const ConvOptions& options, const ConvPath& path, const Shape& map, const Shape& out,
-           std::int64_t channels)
-      : kernel_(to_three(options.kernel, 1)) {
-    const Extents3 in = to_three(map, 1);
-    const Extents3 extents = to_three(out, 1);
-    const Extents3 stride = to_three(path.stride, 1);
+  TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map, std::int64_t channels)
+      : in_(to_three(map, 1)), stride_(to_three(path.stride, 1)), channels_(channels) {
+    const Extents3 kernel = to_three(options.kernel, 1);
     const Extents3 dilation = to_three(options.dilation, 1);
     const Extents3 padding = to_three(options.padding_begin, 0);
-    std::int64_t step = channels;
-    for (std::size_t axis = 3; axis-- > 0;) {
-      for (std::int64_t o = 0; o < extents[axis]; ++o) {
-        for (std::int64_t k = 0; k < kernel_[axis]; ++k) {
-          const std::int64_t at = o * stride[axis] - padding[axis] + k * dilation[axis];
-          offsets_[axis].push_back(at >= 0 && at < in[axis] ? at * step : kOutside);
-        }
-      }
-      step *= in[axis];
+    for (std::int64_t tap = 0; tap < product(kernel); ++tap) {
+      const Position at(kernel, tap);
+      const std::int64_t x = at.x * dilation[2] - padding[2];
+      const auto first_from = [&](std::int64_t input) {
+        return std::max<std::int64_t>(0, (input - x + stride_[2] - 1) / stride_[2]);
+      };
+      taps_.push_back({.z = at.z * dilation[0] - padding[0],
+                       .y = at.y * dilation[1] - padding[1],
+                       .x = x,
+                       .begin = x >= 0 ? 0 : first_from(0),
+                       .end = x >= in_[2] ? 0 : first_from(in_[2])});
     }
-    image_step_ = step;
   }
 
-  // Row pointers [tile][tap][kTilePixels] of `tiles` tiles from pixel `begin` on; pixels from `end`
-  // on repeat the last one.
+  // Row pointers [tap][pitch] of pixels [begin, end) of the output; from there on they repeat the
+  // last one.
   void fill(const float* src, const float* zeros, const Extents3& extents, std::int64_t begin,
-            std::int64_t end, std::int64_t tiles, TapRange taps, const float** rows) const {
-    PixelWalk walk(extents, begin);
-    for (std::int64_t i = 0; i < tiles * kTilePixels; ++i) {
-      const float** row = rows + i / kTilePixels * taps.size() * kTilePixels + i % kTilePixels;
-      fill_pixel(src + walk.image() * image_step_, zeros, walk.at(), taps, row);
-      if (begin + i + 1 < end) walk.next();
+            std::int64_t end, TapRange taps, std::int64_t pitch, const float** rows) const {
+    for (std::int64_t pixel = begin; pixel < end;) {
+      const Position at(extents, pixel);
+      const std::int64_t count = std::min(extents[2] - at.x, end - pixel);
+      fill_run(src, zeros, at, count, taps, pitch, rows + (pixel - begin));
+      pixel += count;
+    }
+    for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
+      const float** row = rows + tap * pitch;
+      std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
     }
   }
 
  private:
-  // So small that the sum of three is negative if one of them is this, and still fits.
-  static constexpr std::int64_t kOutside = -(std::int64_t{1} << 61);
+  // Position on the map minus that of the output times the stride.
+  struct Tap {
+    std::int64_t z;
+    std::int64_t y;
+    std::int64_t x;
+    std::int64_t begin;  // output x from which on it is right of the map's left edge
+    std::int64_t end;    // and that from which on it is outside of the right one
+  };
 
-  void fill_pixel(const float* image, const float* zeros, const Extents3& at, TapRange taps,
-                  const float** row) const {
-    const std::int64_t* z = offsets_[0].data() + at[0] * kernel_[0];
-    const std::int64_t* y = offsets_[1].data() + at[1] * kernel_[1];
-    const std::int64_t* x = offsets_[2].data() + at[2] * kernel_[2];
-    std::int64_t ix = taps.begin % kernel_[2];
-    std::int64_t iy = taps.begin / kernel_[2] % kernel_[1];
-    std::int64_t iz = taps.begin / kernel_[2] / kernel_[1];
-    std::int64_t plane = z[iz] + y[iy];
-    for (std::int64_t tap = taps.begin; tap < taps.end; ++tap, row += kTilePixels) {
-      const std::int64_t offset = plane + x[ix];
-      *row = offset < 0 ? zeros : image + offset;
-      if (++ix < kernel_[2]) continue;
-      ix = 0;
-      if (++iy == kernel_[1]) {
-        iy = 0;
-        if (++iz == kernel_[0]) return;
+  // `count` pixels of one row of the output.
+  void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
+                TapRange taps, std::int64_t pitch, const float** rows) const {
+    const std::int64_t step = stride_[2] * channels_;
+    for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
+      const Tap& tap = taps_[static_cast<std::size_t>(i)];
+      const std::int64_t z = at.z * stride_[0] + tap.z;
+      const std::int64_t y = at.y * stride_[1] + tap.y;
+      const float** row = rows;
+      if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
+        const float** const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
+        const float** const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
+        while (row < begin) *row++ = zeros;
+        const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
+        const float* from = src + (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
+        for (; row < end; from += step) *row++ = from;
       }
-      plane = z[iz] + y[iy];
+      while (row < rows + count) *row++ = zeros;
     }
   }
 
-  Extents3 kernel_;
-  std::array<std::vector<std::int64_t>, 3> offsets_;  // [output position][tap]
-  std::int64_t image_step_ = 0;
+  Extents3 in_;
+  Extents3 stride_;
+  std::int64_t channels_;
+  std::vector<Tap> taps_;
 };
 
 struct PlannedMap {
@@ -166,7 +162,7 @@ struct PlannedPass {
   std::int64_t tasks = 0;
   std::int64_t columns = 0;  // parts of the output channels, for more threads than tasks
   std::int64_t grain = 0;    // columns of tasks for which waking a thread is worth its time
-  std::vector<TapTable> tables;
+  std::vector<TapGrid> grids;
   std::int64_t scratch = 0;  // where an upsampled path's result begins
   Extents3 upsample{};       // how much coarser the addend's grid is
   Extents3 addend_extents{};
@@ -243,16 +239,16 @@ class PassRunner {
         .stride = stride,
         .activation =
             index + 1 == pass_.slices.size() ? memory_.activation : kernels::Activation::kNone};
-    const std::int64_t count = (end - begin + kTilePixels - 1) / kTilePixels;
+    const std::int64_t pitch = (end - begin + kTilePixels - 1) / kTilePixels * kTilePixels;
+    tiles.pitch = pitch;
     const float** to = rows.inputs.data();
     for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
       const TapRange taps = slice.taps[i];
       tiles.sources[i] = {
           .rows = to, .taps = taps.size(), .channels = pass_.inputs[i].path.columns};
-      if (taps.size() == 0) continue;
-      planned_.tables[i].fill(memory_.inputs[i], packed_.zeros.data(), planned_.extents, begin, end,
-                              count, taps, to);
-      to += count * taps.size() * kTilePixels;
+      planned_.grids[i].fill(memory_.inputs[i], packed_.zeros.data(), planned_.extents, begin, end,
+                             taps, pitch, to);
+      to += taps.size() * pitch;
     }
     return tiles;
   }
@@ -280,6 +276,7 @@ class PassRunner {
   void run_depthwise(const kernels::ConvTiles& tiles) const {
     kernels::depthwise({.rows = tiles.sources[0].rows,
                         .taps = tiles.sources[0].taps,
+                        .pitch = tiles.pitch,
                         .weights = tiles.weights,
                         .bias = tiles.bias,
                         .channels = pass_.groups,
@@ -291,14 +288,17 @@ class PassRunner {
 
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
     const Extents3& low = planned_.addend_extents;
+    const Extents3& factor = planned_.upsample;
     const std::int64_t channels = pass_.groups * pass_.outputs;
-    PixelWalk walk(planned_.extents, begin);
-    for (std::int64_t pixel = begin; pixel < end; ++pixel, walk.next()) {
-      std::int64_t at = walk.image();
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        at = at * low[axis] + walk.at()[axis] / planned_.upsample[axis];
-      }
-      rows.addends[static_cast<std::size_t>(pixel - begin)] = memory_.addend + at * channels;
+    const float** row = rows.addends.data();
+    for (std::int64_t pixel = begin; pixel < end;) {
+      const Position at(planned_.extents, pixel);
+      const std::int64_t count = std::min(planned_.extents[2] - at.x, end - pixel);
+      const float* from =
+          memory_.addend +
+          ((at.image * low[0] + at.z / factor[0]) * low[1] + at.y / factor[1]) * low[2] * channels;
+      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + x / factor[2] * channels;
+      pixel += count;
     }
   }
 
@@ -432,8 +432,8 @@ struct OctConvPlan::Impl {
     planned.extents = to_three(grid, 1);
     planned.pixels = batch * product(planned.extents);
     for (const PassInput& input : pass.inputs) {
-      planned.tables.emplace_back(packed.options, input.path, maps[input.map].extents, grid,
-                                  packed.maps[input.map].channels);
+      planned.grids.emplace_back(packed.options, input.path, maps[input.map].extents,
+                                 packed.maps[input.map].channels);
     }
     if (pass.upsampled) {
       planned.scratch = take_scratch(planned.pixels * pass.groups * pass.outputs);

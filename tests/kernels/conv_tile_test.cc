@@ -36,6 +36,7 @@ class Problem {
     tiles_.weights = packed_.data();
     tiles_.bias = bias_.data();
     tiles_.pixels = pixels;
+    tiles_.pitch = pitch();
     tiles_.outputs = outputs;
     tiles_.first_output = kFirstOutput;
     tiles_.stride = kFirstOutput + outputs + 3;  // the kernel must leave the neighbours alone
@@ -96,15 +97,15 @@ class Problem {
   static constexpr std::int64_t kFirstChannel = 1;
   static constexpr std::int64_t kDistinctRows = 7;
 
-  [[nodiscard]] std::int64_t tile_count() const {
-    return (pixels_ + kTilePixels - 1) / kTilePixels;
+  [[nodiscard]] std::int64_t pitch() const {
+    return (pixels_ + kTilePixels - 1) / kTilePixels * kTilePixels;
   }
 
   void make_rows(std::size_t i) {
     const Input& input = inputs_[i];
     const std::int64_t length = kFirstChannel + input.channels;
     data_[i] = random_values(kDistinctRows * length, random_);
-    for (std::int64_t r = 0; r < tile_count() * input.taps * kTilePixels; ++r) {
+    for (std::int64_t r = 0; r < input.taps * pitch(); ++r) {
       rows_[i].push_back(data_[i].data() +
                          static_cast<std::int64_t>(random_.below(kDistinctRows)) * length);
     }
@@ -153,9 +154,7 @@ class Problem {
     };
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       for (std::int64_t tap = 0; tap < inputs_[i].taps; ++tap) {
-        const std::int64_t r =
-            (p / kTilePixels * inputs_[i].taps + tap) * kTilePixels + p % kTilePixels;
-        const float* row = rows_[i][static_cast<std::size_t>(r)] + kFirstChannel;
+        const float* row = rows_[i][static_cast<std::size_t>(tap * pitch() + p)] + kFirstChannel;
         for (std::int64_t c = 0; c < inputs_[i].channels; ++c) {
           add(static_cast<double>(row[c]) * static_cast<double>(weight(i, tap, c, o)));
         }

@@ -8,7 +8,6 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/conv_tile.h"
 #include "support/random_values.h"
 #include "support/targets.h"
 
@@ -21,7 +20,6 @@ using DepthwiseTest = octconv::testing::TargetTest;
 TEST_P(DepthwiseTest, EqualsTheSumForEveryNumberOfChannels) {
   constexpr std::int64_t kPixels = 14;
   constexpr std::int64_t kTaps = 9;
-  constexpr std::int64_t kTiles = (kPixels + kTilePixels - 1) / kTilePixels;
   Random random(1);
   for (std::int64_t channels = 1; channels <= 80; ++channels) {
     const auto data = random_values(5 * channels, random);
@@ -29,12 +27,13 @@ TEST_P(DepthwiseTest, EqualsTheSumForEveryNumberOfChannels) {
     const auto bias = random_values(channels, random);
     const auto residual = random_values(kPixels * channels, random);
     std::vector<const float*> rows;
-    for (std::int64_t i = 0; i < kTiles * kTaps * kTilePixels; ++i) {
+    for (std::int64_t i = 0; i < kTaps * kPixels; ++i) {
       rows.push_back(data.data() + static_cast<std::int64_t>(random.below(5)) * channels);
     }
     std::vector<float> out(static_cast<std::size_t>(kPixels * channels) + 1, 7.0F);
     depthwise({.rows = rows.data(),
                .taps = kTaps,
+               .pitch = kPixels,
                .weights = weights.data(),
                .bias = bias.data(),
                .channels = channels,
@@ -50,8 +49,7 @@ TEST_P(DepthwiseTest, EqualsTheSumForEveryNumberOfChannels) {
                      static_cast<double>(residual[i]);
         double magnitude = 2;
         for (std::int64_t tap = 0; tap < kTaps; ++tap) {
-          const auto row = static_cast<std::size_t>((p / kTilePixels * kTaps + tap) * kTilePixels +
-                                                    p % kTilePixels);
+          const auto row = static_cast<std::size_t>(tap * kPixels + p);
           const double product =
               static_cast<double>(rows[row][c]) *
               static_cast<double>(weights[static_cast<std::size_t>(tap * channels + c)]);
