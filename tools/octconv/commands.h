@@ -7,5 +7,7 @@
 namespace octconv::tool {
 
 void add_cost(CLI::App& app);
+void add_export(CLI::App& app);
+void add_zoo(CLI::App& app);
 
 }  // namespace octconv::tool
