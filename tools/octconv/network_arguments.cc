@@ -6,6 +6,13 @@
 #include "octconv/graph/zoo.h"
 
 namespace octconv::tool {
+namespace {
+
+// Far above every use, and small enough that no count of a network of the zoo overflows.
+constexpr std::int64_t kMaxSize = 1 << 16;
+constexpr std::int64_t kMaxChannels = 1 << 20;
+
+}  // namespace
 
 void add_network_options(CLI::App& command, NetworkArguments& arguments) {
   command.add_option("network", arguments.network, "name from `octconv zoo`")->required();
@@ -16,13 +23,13 @@ void add_network_options(CLI::App& command, NetworkArguments& arguments) {
   command.add_option("--exchange", arguments.exchange, "both, high_to_low, low_to_high or none");
   command
       .add_option("--size", arguments.size, "input height and width; default: the network's own")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, kMaxSize));
   command
       .add_option("--in-channels", arguments.in_channels,
                   "input channels; default: the network's own")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, kMaxChannels));
   command.add_option("--classes", arguments.classes, "outputs; default: the network's own")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, kMaxChannels));
 }
 
 ChosenNetwork choose_network(const NetworkArguments& arguments) {
