@@ -2,6 +2,7 @@
 # Every package that octconv uses, found once, where every folder sees it.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED)
+find_package(Protobuf REQUIRED)  # ONNX names its target without looking for it
 find_package(ONNX REQUIRED)
 find_package(nlohmann_json REQUIRED)
 if(OCTCONV_WITH_IMAGE)
@@ -16,6 +17,7 @@ if(OCTCONV_BUILD_TOOLS)
 endif()
 if(OCTCONV_BUILD_TESTS)
   find_package(GTest REQUIRED)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
   include(GoogleTest)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
 endif()

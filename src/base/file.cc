@@ -75,6 +75,11 @@ std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes)
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
+  // The rename would put a file in the place of a device or pipe, /dev/null for one.
+  struct stat old {};
+  if (::stat(path.c_str(), &old) == 0 && !S_ISREG(old.st_mode)) {
+    throw FileError("cannot write '" + path.string() + "': it is not a regular file");
+  }
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   static std::atomic<int> serial{0};
   const std::string temporary =

@@ -8,5 +8,7 @@ namespace octconv::tool {
 
 void add_cost(CLI::App& app);
 void add_train(CLI::App& app);
+void add_export(CLI::App& app);
+void add_zoo(CLI::App& app);
 
 }  // namespace octconv::tool

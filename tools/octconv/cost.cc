@@ -7,21 +7,17 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "network_arguments.h"
+#include "octconv/base/file.h"
 #include "octconv/graph/cost.h"
-#include "octconv/graph/octavize.h"
-#include "octconv/graph/zoo.h"
 
 namespace octconv::tool {
 namespace {
 
 struct Arguments {
-  std::string network;
-  double alpha = 0;
-  std::string stride_mode;
-  std::string exchange = "both";
-  std::int64_t size = 0;
-  std::int64_t in_channels = 0;
-  std::int64_t classes = 0;
+  NetworkArguments network;
+  std::string dot;
+  bool dump = false;
   bool json = false;
   bool layers = false;
 };
@@ -37,24 +33,20 @@ void print_layers(const Graph& graph, const Cost& counted) {
 }
 
 void run(const Arguments& arguments) {
-  NetworkOptions network;
-  if (arguments.in_channels != 0) network.in_channels = arguments.in_channels;
-  if (arguments.classes != 0) network.classes = arguments.classes;
-  const Graph ordinary = make_network(arguments.network, network);
-  OctavizeOptions options{.alpha = arguments.alpha, .exchange = parse_exchange(arguments.exchange)};
-  if (!arguments.stride_mode.empty())
-    options.stride_mode = parse_stride_mode(arguments.stride_mode);
-  const Octavized octave = octavize(ordinary, options);
-  const Shape extents = arguments.size == 0 ? ordinary.default_extents()
-                                            : Shape::filled(ordinary.rank(), arguments.size);
+  const auto [ordinary, octave, extents] = choose_network(arguments.network);
+  if (!arguments.dot.empty()) write_file(arguments.dot, to_dot(octave.graph));
+  if (arguments.dump) {
+    std::cout << dump(octave.graph, extents);
+    return;
+  }
   const Cost before = cost(ordinary, extents);
   const Cost after = cost(octave.graph, extents);
   const double ratio = static_cast<double>(after.macs) / static_cast<double>(before.macs);
 
   if (arguments.json) {
     nlohmann::ordered_json json = {
-        {"network", arguments.network},
-        {"alpha", arguments.alpha},
+        {"network", arguments.network.network},
+        {"alpha", arguments.network.alpha},
         {"extents", std::vector<std::int64_t>(extents.begin(), extents.end())},
         {"macs", after.macs},
         {"params", after.params},
@@ -77,8 +69,8 @@ void run(const Arguments& arguments) {
     return;
   }
   if (arguments.layers) print_layers(octave.graph, after);
-  std::cout << arguments.network << " alpha " << arguments.alpha << " at " << extents.to_string()
-            << "\n"
+  std::cout << arguments.network.network << " alpha " << arguments.network.alpha << " at "
+            << extents.to_string() << "\n"
             << "  multiply-adds        " << after.macs << " (" << std::fixed << std::setprecision(3)
             << ratio << " of " << before.macs << ")\n"
             << "  parameters           " << after.params << "\n"
@@ -96,24 +88,14 @@ void add_cost(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("cost", "Count multiply-adds, parameters and activations of a network");
   command->footer("Example: octconv cost resnet50v2 --alpha 0.5 --json");
-  command->add_option("network", arguments->network, "name from `octconv zoo`")->required();
-  command->add_option("--alpha", arguments->alpha,
-                      "fraction of channels at half resolution, 0 to 1");
-  command->add_option(
-      "--stride-mode", arguments->stride_mode,
-      "pool, pool_twice, pool_low or strided; default: the family's own where alpha > 0");
-  command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
-  command
-      ->add_option("--size", arguments->size, "input height and width; default: the network's own")
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--in-channels", arguments->in_channels,
-                   "input channels; default: the network's own")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--classes", arguments->classes, "outputs; default: the network's own")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--layers", arguments->layers, "one line per layer, with its paths");
-  command->add_flag("--json", arguments->json, "print JSON");
+  add_network_options(*command, arguments->network);
+  CLI::Option* layers =
+      command->add_flag("--layers", arguments->layers, "one line per layer, with its paths");
+  CLI::Option* json = command->add_flag("--json", arguments->json, "print JSON");
+  command->add_flag("--dump", arguments->dump, "print the graph instead, one line per node")
+      ->excludes(layers)
+      ->excludes(json);
+  command->add_option("--dot", arguments->dot, "also write the graph to this file, for Graphviz");
   command->callback([arguments] { run(*arguments); });
 }
 

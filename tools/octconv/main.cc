@@ -27,8 +27,10 @@ int main(int argc, char** argv) {
   app.name("octconv");
   app.set_version_flag("--version", "octconv " OCTCONV_VERSION);
   app.require_subcommand(1);
+  octconv::tool::add_zoo(app);
   octconv::tool::add_cost(app);
   octconv::tool::add_train(app);
+  octconv::tool::add_export(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -19,7 +19,8 @@ namespace octconv {
 /// Replaces `path` by `bytes`: written to a temporary name beside it, synced, renamed.
 ///
 /// Whenever the process or machine stops, `path` holds either its old contents or all of the new.
-/// @throws FileError (naming the path and the reason) and leaves no temporary file
+/// @throws FileError (naming the path and the reason) and leaves no temporary file; also for a path
+///         that is a device, pipe or folder
 OCTCONV_API void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 /// Makes a folder and those above it.

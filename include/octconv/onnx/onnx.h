@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Networks to and from ONNX, the only model file of octconv.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "octconv/base/api.h"
+#include "octconv/graph/model.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv {
+
+struct ExportOptions {
+  Shape extents;              ///< of the input image; empty: the graph's default extents
+  bool dynamic_batch = true;  ///< the batch is a free dimension; otherwise it is 1
+  std::int64_t opset = 13;    ///< 13 to 17
+};
+
+/// The bytes of an ONNX file that holds the model.
+///
+/// Any ONNX runtime can run it: only operations of the default domain, for images of one size. An
+/// octave value is two tensors, "<node>.high" and "<node>.low"; an octave convolution is one Conv
+/// per path, with pools, nearest Resizes and an Add between. The graph and the preprocessing are
+/// also written into `metadata_props`, as JSON, under "octconv.graph" and "octconv.preprocessing".
+///
+/// @throws InvalidArgument for extents or weights that do not fit the graph; Unsupported for
+/// another opset,
+///         for a file of 2 GiB or more, and for what ONNX cannot say
+[[nodiscard]] OCTCONV_API std::string export_onnx(const Model& model,
+                                                  const ExportOptions& options = {});
+
+/// Writes `export_onnx` to a file, whole or not at all.
+/// @throws FileError, and what `export_onnx` throws
+OCTCONV_API void save_onnx(const std::filesystem::path& path, const Model& model,
+                           const ExportOptions& options = {});
+
+/// The model in an ONNX file that octconv wrote; `name` stands for the file in errors.
+///
+/// The graph comes from the metadata, the weights from the initialisers. The operations of the file
+/// are held against those that export would write: where they differ the file is refused. Parts of
+/// a weight that no path reads are not in the file and become zero.
+///
+/// @throws FormatError for a damaged file, or one whose operations and metadata disagree;
+/// Unsupported for an
+///         ONNX file of another origin or of a newer octconv
+[[nodiscard]] OCTCONV_API Model parse_onnx(std::string_view bytes, std::string_view name);
+
+/// The same from a file.
+/// @throws FileError, and what `parse_onnx` throws
+[[nodiscard]] OCTCONV_API Model load_onnx(const std::filesystem::path& path);
+
+}  // namespace octconv

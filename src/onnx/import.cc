@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads back what export writes: the graph from the metadata, held against the file's operations;
+// then the weights from the initialisers. Nothing is allocated on the word of a file: sizes are
+// compared first.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <onnx/onnx_pb.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/onnx/onnx.h"
+#include "onnx/format.h"
+#include "onnx/lower.h"
+#include "onnx/metadata.h"
+
+namespace octconv {
+namespace {
+
+using onnx::AttributeValue;
+using onnx::Block;
+using onnx::Initializer;
+using onnx::Operation;
+using onnx::Port;
+using onnx::Program;
+
+static_assert(std::endian::native == std::endian::little, "raw_data is little-endian");
+
+[[noreturn]] void fail(const std::string& why) {
+  throw FormatError(why);
+}
+
+::onnx::ModelProto parse_proto(std::string_view bytes) {
+  ::onnx::ModelProto proto;
+  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+    fail("it is larger than the 2 GiB that an ONNX file can be");
+  }
+  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || !proto.has_graph()) {
+    fail("it is truncated or not ONNX");
+  }
+  return proto;
+}
+
+const std::string* metadata(const ::onnx::ModelProto& proto, std::string_view key) {
+  const std::string* value = nullptr;
+  for (const auto& entry : proto.metadata_props()) {
+    if (entry.key() != key) continue;
+    if (value != nullptr) fail("it has two entries '" + std::string(key) + "' in its metadata");
+    value = &entry.value();
+  }
+  return value;
+}
+
+Graph read_graph(const std::string& json) {
+  try {
+    return onnx::graph_from_json(json);
+  } catch (const Unsupported&) {
+    throw;
+  } catch (const Error& error) {
+    fail(std::string("its metadata '") + onnx::kGraphKey + "' is damaged: " + error.what());
+  }
+}
+
+Preprocessing read_preprocessing(const std::string& json) {
+  try {
+    return onnx::preprocessing_from_json(json);
+  } catch (const FormatError& error) {
+    fail(std::string("its metadata '") + onnx::kPreprocessingKey + "' is damaged: " + error.what());
+  }
+}
+
+void check_opset(const ::onnx::ModelProto& proto) {
+  if (proto.opset_import_size() != 1 || !proto.opset_import(0).domain().empty()) {
+    fail("it uses operations of more than the default domain");
+  }
+  const std::int64_t opset = proto.opset_import(0).version();
+  if (opset < onnx::kMinOpset || opset > onnx::kMaxOpset) {
+    fail("its opset " + std::to_string(opset) + " is not in [" + std::to_string(onnx::kMinOpset) +
+         ", " + std::to_string(onnx::kMaxOpset) + "]");
+  }
+}
+
+// ---- Comparing
+
+// The shape of an input or output without its batch.
+Port read_port(const ::onnx::ValueInfoProto& proto) {
+  const auto& type = proto.type().tensor_type();
+  const std::string what = "'" + proto.name() + "'";
+  if (!proto.type().has_tensor_type() || type.elem_type() != ::onnx::TensorProto_DataType_FLOAT) {
+    fail("its " + what + " is not a float32 tensor");
+  }
+  const auto& dims = type.shape().dim();
+  if (dims.size() < 2 || dims.size() > static_cast<int>(Shape::kMaxRank)) {
+    fail("its " + what + " has " + std::to_string(dims.size()) + " dimensions");
+  }
+  Port port{.name = proto.name(), .shape = {}};
+  for (int i = 1; i < dims.size(); ++i) {
+    const std::int64_t extent = dims[i].dim_value();
+    if (extent < 1 || extent > std::numeric_limits<std::int32_t>::max()) {
+      fail("dimension " + std::to_string(i) + " of its " + what + " is not a size");
+    }
+    port.shape.push_back(extent);
+  }
+  return port;
+}
+
+Shape input_extents(const ::onnx::GraphProto& graph) {
+  if (graph.input_size() == 0) fail("it has no input");
+  const Port first = read_port(graph.input(0));
+  Shape extents;
+  for (std::size_t i = 1; i < first.shape.rank(); ++i) extents.push_back(first.shape[i]);
+  return extents;
+}
+
+template <class Protos>
+void compare_ports(const Protos& protos, const std::vector<Port>& expected, const char* what) {
+  if (static_cast<std::size_t>(protos.size()) != expected.size()) {
+    fail("it has " + std::to_string(protos.size()) + " " + what + "s instead of " +
+         std::to_string(expected.size()));
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const Port port = read_port(protos[static_cast<int>(i)]);
+    if (port.name != expected[i].name || port.shape != expected[i].shape) {
+      fail(std::string(what) + " " + std::to_string(i) + " is '" + port.name + "' of " +
+           port.shape.to_string() + " instead of '" + expected[i].name + "' of " +
+           expected[i].shape.to_string());
+    }
+  }
+}
+
+std::optional<AttributeValue> read_attribute(const ::onnx::AttributeProto& proto) {
+  switch (proto.type()) {
+    case ::onnx::AttributeProto_AttributeType_INT:
+      return proto.i();
+    case ::onnx::AttributeProto_AttributeType_FLOAT:
+      return proto.f();
+    case ::onnx::AttributeProto_AttributeType_STRING:
+      return proto.s();
+    case ::onnx::AttributeProto_AttributeType_INTS:
+      return std::vector<std::int64_t>(proto.ints().begin(), proto.ints().end());
+    default:
+      return std::nullopt;  // a type that no operation of ours has
+  }
+}
+
+void compare_operation(const ::onnx::NodeProto& proto, const Operation& expected,
+                       const std::string& who) {
+  if (proto.op_type() != expected.type || !proto.domain().empty()) {
+    fail(who + " is '" + proto.op_type() + "' instead of '" + expected.type + "'");
+  }
+  const auto same = [](const auto& names, const std::vector<std::string>& wanted) {
+    return std::equal(names.begin(), names.end(), wanted.begin(), wanted.end());
+  };
+  if (!same(proto.input(), expected.inputs)) fail(who + " reads other inputs");
+  if (!same(proto.output(), expected.outputs)) fail(who + " has other outputs");
+  std::map<std::string, std::optional<AttributeValue>> attributes;
+  for (const auto& attribute : proto.attribute()) {
+    attributes.emplace(attribute.name(), read_attribute(attribute));
+  }
+  for (const auto& [name, value] : expected.attributes) {
+    const auto found = attributes.find(name);
+    if (found == attributes.end()) fail(who + " lacks attribute '" + name + "'");
+    if (found->second != value) fail(who + " has another '" + name + "'");
+  }
+  if (static_cast<std::size_t>(proto.attribute_size()) != expected.attributes.size()) {
+    fail(who + " has attributes that it should not have");
+  }
+}
+
+void compare_operations(const ::onnx::GraphProto& graph, const std::vector<Operation>& expected) {
+  const std::size_t count = static_cast<std::size_t>(graph.node_size());
+  for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
+    compare_operation(graph.node(static_cast<int>(i)), expected[i],
+                      "operation " + std::to_string(i) + " (of '" + expected[i].outputs[0] + "')");
+  }
+  if (count != expected.size()) {
+    fail("it has " + std::to_string(count) + " operations instead of " +
+         std::to_string(expected.size()));
+  }
+}
+
+// ---- Initialisers
+
+using InitializerProtos = std::map<std::string_view, const ::onnx::TensorProto*>;
+
+InitializerProtos index_initializers(const ::onnx::GraphProto& graph) {
+  InitializerProtos protos;
+  for (const auto& proto : graph.initializer()) {
+    if (!protos.emplace(proto.name(), &proto).second) {
+      fail("initialiser '" + proto.name() + "' exists twice");
+    }
+  }
+  return protos;
+}
+
+void compare_initializer(const ::onnx::TensorProto& proto, const Initializer& expected) {
+  const std::string who = "initialiser '" + expected.name + "'";
+  if (proto.data_type() != ::onnx::TensorProto_DataType_FLOAT) fail(who + " is not float32");
+  if (proto.data_location() != ::onnx::TensorProto_DataLocation_DEFAULT ||
+      proto.external_data_size() > 0) {
+    fail(who + " keeps its data in another file");
+  }
+  if (!std::equal(proto.dims().begin(), proto.dims().end(), expected.shape.begin(),
+                  expected.shape.end())) {
+    fail(who + " does not have shape " + expected.shape.to_string());
+  }
+  // Division before multiplication: the product of the extents may not fit in 64 bits.
+  std::size_t elements = proto.raw_data().size() / sizeof(float);
+  const bool whole_floats = proto.raw_data().size() % sizeof(float) == 0;
+  bool fits = whole_floats;
+  for (const std::int64_t extent : expected.shape) {
+    fits = fits && extent > 0 && elements % static_cast<std::size_t>(extent) == 0;
+    if (fits) elements /= static_cast<std::size_t>(extent);
+  }
+  if (!fits || elements != 1) {
+    fail(who + " has " + std::to_string(proto.raw_data().size()) + " bytes, which are not " +
+         expected.shape.to_string() + " float32 values");
+  }
+  if (const auto* values = std::get_if<std::vector<float>>(&expected.content)) {
+    if (std::memcmp(proto.raw_data().data(), values->data(), proto.raw_data().size()) != 0) {
+      fail(who + " has other values");
+    }
+  }
+}
+
+void compare_initializers(const InitializerProtos& protos,
+                          const std::vector<Initializer>& expected) {
+  for (const Initializer& initializer : expected) {
+    const auto found = protos.find(initializer.name);
+    if (found == protos.end()) fail("initialiser '" + initializer.name + "' is missing");
+    compare_initializer(*found->second, initializer);
+  }
+  if (protos.size() != expected.size()) {
+    fail("it has " + std::to_string(protos.size()) + " initialisers instead of " +
+         std::to_string(expected.size()));
+  }
+}
+
+void copy_block(const std::string& raw, const Block& block, Tensor& tensor) {
+  const Shape& shape = tensor.shape();
+  const std::int64_t columns = shape.rank() > 1 ? shape[1] : 1;
+  const std::int64_t taps = shape.elements() / (shape[0] * columns);
+  const std::size_t row_bytes = static_cast<std::size_t>(block.columns * taps) * sizeof(float);
+  for (std::int64_t row = 0; row < block.rows; ++row) {
+    std::memcpy(tensor.data() + ((block.row + row) * columns + block.column) * taps,
+                raw.data() + static_cast<std::size_t>(row) * row_bytes, row_bytes);
+  }
+}
+
+// Blocks that the file does not hold can be far larger than those it holds: a file of a few
+// kilobytes must not ask for gigabytes.
+void check_amplification(const Graph& graph, const std::vector<Initializer>& initializers) {
+  constexpr std::int64_t kAlwaysFine = std::int64_t{1} << 20;
+  constexpr std::int64_t kMostTimes = 64;
+  std::int64_t held = 0;  // at most the bytes of the file
+  for (const Initializer& initializer : initializers) held += initializer.shape.elements();
+  std::int64_t left = std::max(kAlwaysFine, kMostTimes * held);
+  for (const Parameter& parameter : parameters(graph)) {
+    const std::int64_t elements = parameter.shape.elements();
+    if (elements > left) {
+      fail("it describes far more weights than the " + std::to_string(held) + " that it holds");
+    }
+    left -= elements;
+  }
+}
+
+Weights read_weights(const Graph& graph, const Program& program, const InitializerProtos& protos) {
+  check_amplification(graph, program.initializers);
+  Weights weights;
+  for (const Parameter& parameter : parameters(graph)) {
+    weights.emplace(parameter.name, Tensor(parameter.shape));
+  }
+  for (const Initializer& initializer : program.initializers) {
+    if (const auto* block = std::get_if<Block>(&initializer.content)) {
+      copy_block(protos.at(initializer.name)->raw_data(), *block, weights.at(block->parameter));
+    }
+  }
+  return weights;
+}
+
+// A file of ours: `graph_json` is its description of itself.
+Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json) {
+  check_opset(proto);
+  if (proto.functions_size() > 0 || proto.graph().sparse_initializer_size() > 0) {
+    fail("it has functions or sparse initialisers, which octconv does not write");
+  }
+  Model model{.graph = read_graph(graph_json), .weights = {}, .preprocessing = {}};
+  try {
+    const Program program = onnx::lower(model.graph, input_extents(proto.graph()));
+    compare_ports(proto.graph().input(), program.inputs, "input");
+    compare_ports(proto.graph().output(), program.outputs, "output");
+    compare_operations(proto.graph(), program.operations);
+    const InitializerProtos protos = index_initializers(proto.graph());
+    compare_initializers(protos, program.initializers);
+    model.weights = read_weights(model.graph, program, protos);
+  } catch (const Error& error) {
+    fail(std::string("it does not hold what its metadata '") + onnx::kGraphKey +
+         "' says: " + error.what());
+  }
+  if (const std::string* json = metadata(proto, onnx::kPreprocessingKey)) {
+    model.preprocessing = read_preprocessing(*json);
+  }
+  return model;
+}
+
+}  // namespace
+
+Model parse_onnx(std::string_view bytes, std::string_view name) {
+  const std::string file = "'" + std::string(name) + "'";
+  try {
+    const ::onnx::ModelProto proto = parse_proto(bytes);
+    if (const std::string* json = metadata(proto, onnx::kGraphKey)) return read_model(proto, *json);
+    if (proto.producer_name() == onnx::kProducer) {
+      fail(std::string("its metadata '") + onnx::kGraphKey +
+           "' is gone: it is truncated or changed");
+    }
+    throw Unsupported("it was not written by octconv (its producer is '" + proto.producer_name() +
+                      "'), and only octconv's own files can be read");
+  } catch (const Unsupported& error) {
+    throw Unsupported(file + " cannot be read: " + error.what());
+  } catch (const Error& error) {
+    throw FormatError(file + " is not a usable model: " + error.what());
+  }
+}
+
+Model load_onnx(const std::filesystem::path& path) {
+  return parse_onnx(read_file(path), path.string());
+}
+
+}  // namespace octconv

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "onnx/lower.h"
+
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "octconv/base/error.h"
+#include "octconv/graph/model.h"
+
+namespace octconv::onnx {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+constexpr Frequency kFrequencies[] = {Frequency::kHigh, Frequency::kLow};
+
+Ints ints(const Shape& shape) {
+  return {shape.begin(), shape.end()};
+}
+
+Ints pads(const Shape& begin, const Shape& end) {
+  Ints all = ints(begin);
+  all.insert(all.end(), end.begin(), end.end());
+  return all;
+}
+
+// "2x2".
+std::string times(const Shape& shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) {
+    text += (text.empty() ? "" : "x") + std::to_string(extent);
+  }
+  return text;
+}
+
+std::int64_t channels(const ChannelSplit& split, Frequency frequency) {
+  return frequency == Frequency::kHigh ? split.high : split.low;
+}
+
+const Shape& extents(const ValueShape& shape, Frequency frequency) {
+  return frequency == Frequency::kHigh ? shape.high : shape.low;
+}
+
+std::string suffix(const ChannelSplit& split, Frequency frequency) {
+  if (!split.octave()) return "";
+  return frequency == Frequency::kHigh ? ".high" : ".low";
+}
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const Shape& extents)
+      : graph_(graph), shapes_(infer_shapes(graph, 1, extents)) {}
+
+  Program run() {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) lower_node(static_cast<NodeId>(i));
+    for (const NodeId id : graph_.inputs()) program_.inputs.push_back(port(id));
+    for (const NodeId id : graph_.outputs()) program_.outputs.push_back(port(id));
+    if (program_.outputs.empty()) {
+      throw InvalidArgument("network '" + graph_.name() + "' has no output");
+    }
+    return std::move(program_);
+  }
+
+ private:
+  const ValueShape& shape(NodeId id) const { return shapes_[static_cast<std::size_t>(id)]; }
+
+  // Name of the tensor that holds one frequency of a value.
+  std::string tensor(NodeId id, Frequency frequency) const {
+    const Node& node = graph_.node(id);
+    return node.name + suffix(node.channels, frequency);
+  }
+
+  Port port(NodeId id) const {
+    Port port{.name = tensor(id, Frequency::kHigh), .shape = Shape{graph_.node(id).channels.high}};
+    for (const std::int64_t extent : shape(id).high) port.shape.push_back(extent);
+    return port;
+  }
+
+  void claim(const std::string& name) {
+    if (!names_.insert(name).second) {
+      throw InvalidArgument("network '" + graph_.name() + "': two tensors would be called '" +
+                            name + "'; rename a node");
+    }
+  }
+
+  std::string emit(std::string type, std::vector<std::string> inputs, std::string output,
+                   std::map<std::string, AttributeValue> attributes = {}) {
+    claim(output);
+    program_.operations.push_back(
+        {std::move(type), std::move(inputs), {output}, std::move(attributes)});
+    return output;
+  }
+
+  std::string initializer(std::string name, Shape shape,
+                          std::variant<Block, std::vector<float>> content) {
+    claim(name);
+    program_.initializers.push_back({name, shape, std::move(content)});
+    return name;
+  }
+
+  // A constant that several operations may read.
+  std::string constant(const std::string& name, const Shape& shape, std::vector<float> values) {
+    if (constants_.insert(name).second) initializer(name, shape, std::move(values));
+    return name;
+  }
+
+  // The channels of one frequency of a parameter with one element per channel of `split`.
+  std::string channel_part(const Parameter& parameter, const ChannelSplit& split,
+                           Frequency frequency) {
+    const std::int64_t count = channels(split, frequency);
+    const Block block{.parameter = parameter.name,
+                      .parameter_shape = parameter.shape,
+                      .row = frequency == Frequency::kHigh ? split.low : 0,
+                      .rows = count,
+                      .columns = 1};
+    return initializer(parameter.name + suffix(split, frequency), Shape{count}, block);
+  }
+
+  // A parameter as it is.
+  std::string whole(const Parameter& parameter) {
+    const Block block{.parameter = parameter.name,
+                      .parameter_shape = parameter.shape,
+                      .rows = parameter.shape[0],
+                      .columns = parameter.shape.rank() > 1 ? parameter.shape[1] : 1};
+    return initializer(parameter.name, parameter.shape, block);
+  }
+
+  void lower_node(NodeId id) {
+    std::visit(Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
+                          [&](const Conv& conv) { lower_conv(id, conv); },
+                          [&](const BatchNorm& norm) { lower_batch_norm(id, norm); },
+                          [&](const Activation& activation) { lower_activation(id, activation); },
+                          [&](const Add&) {
+                            for_each_frequency(id, [&](Frequency frequency) {
+                              emit("Add", {input(id, 0, frequency), input(id, 1, frequency)},
+                                   tensor(id, frequency));
+                            });
+                          },
+                          [&](const Pool& pool) {
+                            for_each_frequency(
+                                id, [&](Frequency frequency) { lower_pool(id, pool, frequency); });
+                          },
+                          [&](const GlobalPool&) { lower_global_pool(id); },
+                          [&](const Linear&) { lower_linear(id); }},
+               graph_.node(id).op);
+  }
+
+  template <class Body>
+  void for_each_frequency(NodeId id, Body&& body) {
+    for (const Frequency frequency : kFrequencies) {
+      if (channels(graph_.node(id).channels, frequency) > 0) body(frequency);
+    }
+  }
+
+  std::string input(NodeId id, std::size_t index, Frequency frequency) const {
+    return tensor(graph_.node(id).inputs[index], frequency);
+  }
+
+  void lower_conv(NodeId id, const Conv& conv) {
+    const ConvOptions options = graph_.conv_options(id);
+    const std::vector<Parameter> params = parameters(graph_, id);
+    const std::vector<ConvPath> paths = conv_paths(options);
+    for_each_frequency(id, [&](Frequency dst) {
+      const std::string result = tensor(id, dst);
+      std::vector<const ConvPath*> terms;
+      for (const ConvPath& path : paths) {
+        if (path.dst == dst) terms.push_back(&path);
+      }
+      std::vector<std::string> sums;
+      for (const ConvPath* path : terms) {
+        // The bias belongs to the sum: the first path adds it. An upsampled constant is that
+        // constant.
+        const Parameter* bias = conv.bias && path == terms.front() ? &params[1] : nullptr;
+        sums.push_back(lower_path(id, options, *path, params[0], bias,
+                                  terms.size() == 1 ? result : path_tensor(id, *path)));
+      }
+      if (sums.size() > 1) emit("Add", sums, result);
+    });
+  }
+
+  std::string path_tensor(NodeId id, const ConvPath& path) const {
+    return graph_.node(id).name + "." + std::string(path.name());
+  }
+
+  std::string lower_path(NodeId id, const ConvOptions& options, const ConvPath& path,
+                         const Parameter& weight, const Parameter* bias,
+                         const std::string& result) {
+    const NodeId source = graph_.node(id).inputs[0];
+    std::string x = tensor(source, path.src);
+    Shape grid = extents(shape(source), path.src);
+    for (const Shape& window : path.pools) x = average(x, grid, window);
+
+    std::vector<std::string> inputs{x, path_weight(options, path, weight)};
+    if (bias != nullptr) inputs.push_back(channel_part(*bias, options.out, path.dst));
+    std::string y =
+        emit("Conv", inputs, path.upsampled() ? path_tensor(id, path) + ".small" : result,
+             {{"dilations", ints(options.dilation)},
+              {"group", path.groups},
+              {"kernel_shape", ints(options.kernel)},
+              {"pads", pads(options.padding_begin, options.padding_end)},
+              {"strides", ints(path.stride)}});
+    if (path.upsampled()) {
+      y = upsample(y, path_extents(options, path, shape(source).high), shape(id).high, result);
+    }
+    return y;
+  }
+
+  std::string path_weight(const ConvOptions& options, const ConvPath& path,
+                          const Parameter& weight) {
+    if (!options.octave_valued()) return whole(weight);
+    Shape part{path.rows, path.columns};
+    for (const std::int64_t extent : options.kernel) part.push_back(extent);
+    const Block block{.parameter = weight.name,
+                      .parameter_shape = weight.shape,
+                      .row = path.row,
+                      .rows = path.rows,
+                      .column = path.column,
+                      .columns = path.columns};
+    return initializer(weight.name + "." + std::string(path.name()), part, block);
+  }
+
+  // The mean of windows that do not overlap, over real pixels only: ceil(extent / window) of them.
+  // `grid` becomes the extents of the result. Convolutions that pool the same tensor alike share
+  // the result.
+  std::string average(const std::string& x, Shape& grid, const Shape& window) {
+    const Shape before = grid;
+    grid = low_extents(grid, window);
+    const std::string result = x + ".pool" + times(window);
+    if (!pooled_.insert(result).second) return result;
+    bool whole_windows = true;
+    for (std::size_t axis = 0; axis < window.rank(); ++axis) {
+      whole_windows = whole_windows && before[axis] % window[axis] == 0;
+    }
+    return emit("AveragePool", {x}, result,
+                {{"ceil_mode", std::int64_t{whole_windows ? 0 : 1}},
+                 {"count_include_pad", std::int64_t{0}},
+                 {"kernel_shape", ints(window)},
+                 {"strides", ints(window)}});
+  }
+
+  std::string upsample(const std::string& x, const Shape& from, const Shape& to,
+                       const std::string& result) {
+    std::vector<float> scales{1.0F, 1.0F};  // batch and channels
+    for (std::size_t axis = 0; axis < from.rank(); ++axis) {
+      scales.push_back(from[axis] == to[axis] && graph_.octave()[axis] == 1
+                           ? 1.0F
+                           : upsample_scale(from[axis], to[axis]));
+    }
+    const Shape count{static_cast<std::int64_t>(scales.size())};
+    const std::string constant_name = "upsample." + times(from) + ".to." + times(to);
+    return emit("Resize", {x, "", constant(constant_name, count, std::move(scales))}, result,
+                {{"coordinate_transformation_mode", std::string("asymmetric")},
+                 {"mode", std::string("nearest")},
+                 {"nearest_mode", std::string("floor")}});
+  }
+
+  void lower_batch_norm(NodeId id, const BatchNorm& norm) {
+    const std::vector<Parameter> params = parameters(graph_, id);
+    for_each_frequency(id, [&](Frequency frequency) {
+      std::vector<std::string> inputs{input(id, 0, frequency)};
+      for (const Parameter& parameter : params) {
+        inputs.push_back(channel_part(parameter, graph_.node(id).channels, frequency));
+      }
+      emit("BatchNormalization", inputs, tensor(id, frequency),
+           {{"epsilon", static_cast<float>(norm.epsilon)}});
+    });
+  }
+
+  void lower_activation(NodeId id, const Activation& activation) {
+    for_each_frequency(id, [&](Frequency frequency) {
+      const std::string x = input(id, 0, frequency);
+      const std::string y = tensor(id, frequency);
+      switch (activation.kind) {
+        case ActivationKind::kRelu:
+          emit("Relu", {x}, y);
+          return;
+        case ActivationKind::kSigmoid:
+          emit("Sigmoid", {x}, y);
+          return;
+        case ActivationKind::kRelu6:
+          emit("Clip",
+               {x, constant("relu6.min", Shape(), {0.0F}), constant("relu6.max", Shape(), {6.0F})},
+               y);
+          return;
+      }
+    });
+  }
+
+  // A pool of an octave value pools both grids with one window. Its low result has the extents that
+  // belong to its high result; where the windows fall short of them, more padding (which counts in
+  // no result) is put at the far edge.
+  void lower_pool(NodeId id, const Pool& pool, Frequency frequency) {
+    const Shape& in = extents(shape(graph_.node(id).inputs[0]), frequency);
+    const Shape& out = extents(shape(id), frequency);
+    Shape end = pool.padding_end;
+    for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+      const std::int64_t needed =
+          (out[axis] - 1) * pool.stride[axis] + pool.kernel[axis] - pool.padding_begin[axis];
+      const std::int64_t excess = in[axis] + end[axis] - needed;
+      if (excess < 0) end[axis] -= excess;
+      if (excess >= pool.stride[axis] || end[axis] >= pool.kernel[axis]) {
+        throw Unsupported("network '" + graph_.name() + "', node '" + graph_.node(id).name +
+                          "': no ONNX pool takes the low grid from " + in.to_string() + " to " +
+                          out.to_string());
+      }
+    }
+    std::map<std::string, AttributeValue> attributes{{"kernel_shape", ints(pool.kernel)},
+                                                     {"pads", pads(pool.padding_begin, end)},
+                                                     {"strides", ints(pool.stride)}};
+    if (pool.kind == PoolKind::kAverage) attributes["count_include_pad"] = std::int64_t{0};
+    emit(pool.kind == PoolKind::kMax ? "MaxPool" : "AveragePool", {input(id, 0, frequency)},
+         tensor(id, frequency), std::move(attributes));
+  }
+
+  void lower_global_pool(NodeId id) {
+    const NodeId source = graph_.node(id).inputs[0];
+    const ChannelSplit& split = graph_.node(source).channels;
+    const std::string mean = graph_.node(id).name + ".mean";
+    std::vector<std::string> means;
+    for (const Frequency frequency : {Frequency::kLow, Frequency::kHigh}) {  // a value's order
+      if (channels(split, frequency) == 0) continue;
+      means.push_back(
+          emit("GlobalAveragePool", {tensor(source, frequency)}, mean + suffix(split, frequency)));
+    }
+    const std::string all =
+        means.size() == 1 ? means[0] : emit("Concat", means, mean, {{"axis", std::int64_t{1}}});
+    emit("Flatten", {all}, tensor(id, Frequency::kHigh), {{"axis", std::int64_t{1}}});
+  }
+
+  void lower_linear(NodeId id) {
+    std::vector<std::string> inputs{input(id, 0, Frequency::kHigh)};
+    for (const Parameter& parameter : parameters(graph_, id)) inputs.push_back(whole(parameter));
+    emit("Gemm", inputs, tensor(id, Frequency::kHigh), {{"transB", std::int64_t{1}}});
+  }
+
+  const Graph& graph_;
+  std::vector<ValueShape> shapes_;
+  Program program_;
+  std::set<std::string> names_;
+  std::set<std::string> constants_;
+  std::set<std::string> pooled_;
+};
+
+}  // namespace
+
+Program lower(const Graph& graph, const Shape& extents) {
+  return Lowering(graph, extents).run();
+}
+
+// ONNX makes floor(from * scale) pixels, and pixel i reads floor(i / scale). For to == 2 from the
+// scale is 2. For to == 2 from - 1 let m = from and scale = 2 - 1 / (2 m), so that from * scale = 2
+// m - 1/2, whose floor is `to`. With e = 1 / (4 m - 1), i / scale = (i / 2) (1 + e), and i <= 2 m -
+// 2 makes (i / 2) e < 1/4: so floor(i / scale) = floor(i / 2), and no float32 rounding crosses an
+// integer while m < 2^21. The other way to say it, `sizes`, would fix the batch, and a scale of (2
+// m - 1) / m leaves a margin of only 1 / (2 m - 1) on either side.
+float upsample_scale(std::int64_t from, std::int64_t to) {
+  if (to == 2 * from) return 2.0F;
+  return static_cast<float>(2.0 - 0.5 / static_cast<double>(from));
+}
+
+}  // namespace octconv::onnx

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network as ONNX operations, independent of protobuf: what export writes, and what import
+// expects to find.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "octconv/graph/graph.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv::onnx {
+
+using AttributeValue = std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>>;
+
+/// One ONNX node. An input "" is an optional one left out.
+struct Operation {
+  std::string type;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  std::map<std::string, AttributeValue> attributes;
+};
+
+/// The rows and columns of a parameter [rows, columns, taps...] that an initialiser holds.
+struct Block {
+  std::string parameter;
+  Shape parameter_shape;
+  std::int64_t row = 0;
+  std::int64_t rows = 0;
+  std::int64_t column = 0;
+  std::int64_t columns = 0;
+};
+
+/// A float32 tensor of the file: a block of a parameter, or constants.
+struct Initializer {
+  std::string name;
+  Shape shape;
+  std::variant<Block, std::vector<float>> content;
+};
+
+/// An input or output of the network, its shape without the batch.
+struct Port {
+  std::string name;
+  Shape shape;
+};
+
+struct Program {
+  std::vector<Operation> operations;
+  std::vector<Initializer> initializers;
+  std::vector<Port> inputs;
+  std::vector<Port> outputs;
+};
+
+/// The operations for input images of these extents; the same graph and extents give the same
+/// program. Requires a checked graph. Multiplies no sizes, so that a graph from a hostile file
+/// cannot overflow here.
+/// @throws InvalidArgument for extents that do not fit, or two tensors of one name; Unsupported for
+/// pools
+///         of octave values whose low grid no ONNX pool makes
+[[nodiscard]] Program lower(const Graph& graph, const Shape& extents);
+
+/// Scale by which an ONNX Resize (nearest, asymmetric, floor) takes an extent `from` to `to`, with
+/// output pixel i reading input pixel floor(i / 2). Requires from >= 1, and to == 2 from or to == 2
+/// from - 1.
+[[nodiscard]] float upsample_scale(std::int64_t from, std::int64_t to);
+
+}  // namespace octconv::onnx

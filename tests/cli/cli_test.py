@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the octconv command promises: output, exit codes, one-sentence errors, nothing left behind.
+
+usage: cli_test.py path/to/octconv [unittest arguments]
+"""
+import array
+import json
+import os
+import pathlib
+import re
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOL = ""  # set by main
+
+FAILED = 1
+WRONG_USAGE = 2
+
+
+def write_npy(path, shape, values=None):
+    """Writes float32 values, zero unless given, in NumPy's format."""
+    count = 1
+    for extent in shape:
+        count *= extent
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)!r}, }}".encode()
+    header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
+    data = array.array("f", values if values is not None else bytes(4 * count))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data.tobytes())
+
+
+def read_npy(path):
+    """The shape and the float32 values of a file that octconv wrote."""
+    data = path.read_bytes()
+    length = struct.unpack("<H", data[8:10])[0]
+    header = data[10 : 10 + length].decode()
+    shape = tuple(int(extent) for extent in re.findall(r"\d+", header.split("'shape':")[1]))
+    values = array.array("f")
+    values.frombytes(data[10 + length :])
+    return shape, values
+
+
+class CommandTest(unittest.TestCase):
+    """Runs the tool in an empty folder."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = pathlib.Path(scratch.name)
+
+    def octconv(self, *arguments, **options):
+        return subprocess.run(
+            [TOOL, *map(str, arguments)],
+            cwd=self.folder,
+            text=True,
+            timeout=300,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    def succeed(self, *arguments):
+        """Runs the tool, which must succeed without a complaint; returns what it prints."""
+        result = self.octconv(*arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+        return result.stdout
+
+    def fail_with(self, fragments, *arguments, **options):
+        """Runs the tool, which must say why it cannot, in one line, and leave the folder as it was."""
+        before = self.listing()
+        result = self.octconv(*arguments, **options)
+        self.assertEqual(result.returncode, FAILED, (arguments, result.stderr))
+        self.assertTrue(result.stderr.startswith("error: "), result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, result.stderr)
+        self.assertFalse(result.stdout)
+        self.assertEqual(self.listing(), before)
+
+    def wrong_usage(self, *arguments):
+        result = self.octconv(*arguments)
+        self.assertEqual(result.returncode, WRONG_USAGE, (arguments, result.stdout, result.stderr))
+        self.assertNotEqual(result.stderr, "")
+
+    def listing(self):
+        return sorted(path.relative_to(self.folder) for path in self.folder.rglob("*"))
+
+
+class Tool(CommandTest):
+    def commands(self):
+        subcommands = self.succeed("--help").split("Subcommands:\n")[1]
+        return [line.split()[0] for line in subcommands.splitlines() if re.match(r" {2}\w", line)]
+
+    def test_help_of_every_command_has_an_example(self):
+        commands = self.commands()
+        self.assertIn("cost", commands)
+        for command in commands:
+            with self.subTest(command=command):
+                self.assertIn(f"Example: octconv {command} ", self.succeed(command, "--help"))
+
+    def test_every_command_refuses_unknown_options(self):
+        for command in self.commands():
+            with self.subTest(command=command):
+                self.wrong_usage(command, "--no-such-option")
+
+    def test_version(self):
+        self.assertRegex(self.succeed("--version"), r"^octconv \d+\.\d+\.\d+\n$")
+
+    def test_no_command_and_unknown_command_are_wrong_usage(self):
+        self.wrong_usage()
+        self.wrong_usage("no-such-command")
+
+    def test_a_full_disk_under_standard_output_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            self.fail_with(["standard output"], "zoo", stdout=full)
+
+
+class NetworkArguments(CommandTest):
+    """The options that choose a network, shared by several commands."""
+
+    def each(self):
+        yield "cost", []
+        yield "export", ["-o", "never.onnx"]
+
+    def test_unknown_network_suggests_the_nearest(self):
+        for command, more in self.each():
+            with self.subTest(command=command):
+                self.fail_with(["'resnet21'", "did you mean 'resnet20'?"], command, "resnet21", *more)
+
+    def test_alpha_must_be_a_fraction(self):
+        for command, more in self.each():
+            for alpha in ("nan", "1.5", "-1", "inf"):
+                with self.subTest(command=command, alpha=alpha):
+                    self.fail_with(["alpha must be in [0, 1]"], command, "resnet20", f"--alpha={alpha}", *more)
+
+    def test_values_that_are_no_numbers_are_wrong_usage(self):
+        for option in ("--alpha", "--size", "--in-channels", "--classes"):
+            with self.subTest(option=option):
+                self.wrong_usage("cost", "resnet20", option, "many")
+        for option in ("--size", "--in-channels", "--classes"):
+            with self.subTest(option=option):
+                self.wrong_usage("cost", "resnet20", option, "0")
+
+    def test_unknown_modes_name_the_known_ones(self):
+        self.fail_with(["'x'", "pool_twice"], "cost", "resnet20", "--stride-mode", "x")
+        self.fail_with(["'x'", "low_to_high"], "cost", "resnet20", "--exchange", "x")
+
+    def test_a_network_is_required(self):
+        self.wrong_usage("cost")
+        self.wrong_usage("export", "-o", "never.onnx")
+
+
+class Zoo(CommandTest):
+    def test_json_counts_are_the_published_ones(self):
+        networks = {entry["name"]: entry for entry in json.loads(self.succeed("zoo", "--json"))}
+        self.assertEqual(networks["resnet50v2"]["params"], 25553192)
+        self.assertEqual(networks["resnet50v2"]["macs"], 4089184256)
+        self.assertEqual(networks["resnet50v2"]["input"], [3, 224, 224])
+        self.assertEqual(networks["resnet20"]["input"], [3, 32, 32])
+
+    def test_table_has_a_line_for_every_network(self):
+        lines = self.succeed("zoo").splitlines()
+        names = [entry["name"] for entry in json.loads(self.succeed("zoo", "--json"))]
+        self.assertEqual([line.split()[0] for line in lines], ["name", *names])
+
+
+class Cost(CommandTest):
+    def test_json_counts_are_the_published_ones(self):
+        counted = json.loads(self.succeed("cost", "resnet50v2", "--alpha", "0.5", "--json"))
+        self.assertEqual(counted["macs"], 2367143936)
+        self.assertEqual(counted["vanilla_macs"], 4089184256)
+        self.assertEqual(counted["params"], 25553192)
+
+    def test_layers_add_up(self):
+        counted = json.loads(self.succeed("cost", "resnet20", "--alpha", "0.25", "--layers", "--json"))
+        self.assertEqual(sum(layer["macs"] for layer in counted["layers"]), counted["macs"])
+        self.assertEqual(sum(layer["params"] for layer in counted["layers"]), counted["params"])
+        for layer in counted["layers"]:
+            self.assertEqual(sum(layer.get("paths", {}).values()), layer["macs"])
+
+    def test_dump_shows_both_grids(self):
+        dump = self.succeed("cost", "resnet20", "--alpha", "0.25", "--size", "33", "--dump")
+        self.assertIn("channels 12+4 extents [33, 33] and [17, 17]", dump)
+
+    def test_dump_excludes_other_outputs(self):
+        self.wrong_usage("cost", "resnet20", "--dump", "--json")
+
+    def test_dot_is_written_whole(self):
+        self.succeed("cost", "resnet20", "--alpha", "0.5", "--dot", "net.dot")
+        text = (self.folder / "net.dot").read_text()
+        self.assertTrue(text.startswith("digraph") and text.endswith("}\n"))
+        self.assertEqual([str(path) for path in self.listing()], ["net.dot"])
+
+    def test_sizes_at_the_ends_of_their_range(self):
+        for option, largest in (("--size", 2**16), ("--in-channels", 2**20), ("--classes", 2**20)):
+            with self.subTest(option=option):
+                few, many = (
+                    json.loads(self.succeed("cost", "resnet50v2", option, value, "--json"))["macs"]
+                    for value in (1, largest)
+                )
+                self.assertTrue(0 < few < many)
+                self.wrong_usage("cost", "resnet50v2", option, str(largest + 1))
+
+
+class Export(CommandTest):
+    def test_the_same_seed_gives_the_same_file(self):
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            self.succeed("export", "resnet20", "--alpha", 0.5, "--seed", seed, "-o", f"{name}.onnx")
+        a, b, c = ((self.folder / f"{name}.onnx").read_bytes() for name in "abc")
+        self.assertEqual(a, b)
+        self.assertNotEqual(a, c)
+
+    def test_replaces_a_file(self):
+        target = self.folder / "net.onnx"
+        target.write_text("old")
+        self.succeed("export", "resnet20", "-o", target)
+        self.assertGreater(target.stat().st_size, 1000000)
+
+    def test_output_is_required(self):
+        self.wrong_usage("export", "resnet20")
+
+    def test_an_output_that_cannot_be_written_is_named(self):
+        (self.folder / "file").write_text("")
+        os.mkfifo(self.folder / "pipe")
+        for target in ("file/net.onnx", "no/such/folder/net.onnx", ".", "pipe"):
+            with self.subTest(target=target):
+                self.fail_with([f"cannot write '{target}'"], "export", "resnet20", "-o", target)
+
+    def test_a_full_disk_leaves_the_old_file_and_no_other(self):
+        target = self.folder / "net.onnx"
+        target.write_text("old")
+
+        def limit_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+
+        # Python ignores the signal that the limit sends; the tool inherits that and sees write() fail.
+        self.fail_with(
+            ["cannot write 'net.onnx'"],
+            *("export", "resnet20", "-o", "net.onnx"),
+            preexec_fn=limit_files,
+            restore_signals=False,
+        )
+        self.assertEqual(target.read_text(), "old")
+
+
+def main():
+    global TOOL
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        sys.exit(__doc__)
+    TOOL = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
+
+
+if __name__ == "__main__":
+    main()

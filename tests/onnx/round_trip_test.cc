@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Export and import: the files pass ONNX's own checker, and give back the same graph and the same
+// bits.
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <onnx/checker.h>
+#include <onnx/onnx_pb.h>
+#include <onnx/shape_inference/implementation.h>
+
+#include "octconv/base/error.h"
+#include "octconv/onnx/onnx.h"
+#include "onnx/models.h"
+
+namespace octconv {
+namespace {
+
+using onnx_test::model_of;
+using onnx_test::octave_model;
+using onnx_test::small_graph;
+using onnx_test::small_model;
+using testing::HasSubstr;
+
+constexpr StrideMode kModes[] = {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow,
+                                 StrideMode::kStrided};
+
+::onnx::ModelProto parsed(const std::string& bytes) {
+  ::onnx::ModelProto proto;
+  EXPECT_TRUE(proto.ParseFromString(bytes));
+  return proto;
+}
+
+void expect_same_weights(const Weights& a, const Weights& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [name, tensor] : a) {
+    ASSERT_TRUE(b.contains(name)) << name;
+    const Tensor& other = b.at(name);
+    ASSERT_EQ(tensor.shape(), other.shape()) << name;
+    EXPECT_EQ(0, std::memcmp(tensor.data(), other.data(),
+                             static_cast<std::size_t>(tensor.elements()) * sizeof(float)))
+        << name;
+  }
+}
+
+void expect_same_graph(const Graph& a, const Graph& b) {
+  EXPECT_EQ(dump(a, a.default_extents()), dump(b, a.default_extents()));
+  EXPECT_EQ(a.octave(), b.octave());
+  EXPECT_EQ(a.policy(), b.policy());
+  EXPECT_EQ(a.default_extents(), b.default_extents());
+  ASSERT_EQ(a.nodes().size(), b.nodes().size());
+  for (std::size_t i = 0; i < a.nodes().size(); ++i) {
+    EXPECT_EQ(a.nodes()[i].op, b.nodes()[i].op) << a.nodes()[i].name;
+  }
+}
+
+std::vector<std::int64_t> dims_of(const ::onnx::ValueInfoProto& info) {
+  std::vector<std::int64_t> dims;
+  for (const auto& dim : info.type().tensor_type().shape().dim()) dims.push_back(dim.dim_value());
+  return dims;
+}
+
+// ONNX's checker finds the file valid, and ONNX's shape inference finds, from the input alone, the
+// extents that the graph has by contract.
+void expect_valid(const Model& model, const Shape& extents, const std::string& bytes) {
+  ::onnx::ModelProto proto = parsed(bytes);
+  EXPECT_NO_THROW(::onnx::checker::check_model(proto));
+  ASSERT_NO_THROW(::onnx::shape_inference::InferShapes(proto, ::onnx::OpSchemaRegistry::Instance(),
+                                                       ::onnx::ShapeInferenceOptions(true, 1)));
+  std::map<std::string, std::vector<std::int64_t>> inferred;
+  for (const auto& info : proto.graph().value_info()) inferred[info.name()] = dims_of(info);
+  for (const auto& info : proto.graph().input()) inferred[info.name()] = dims_of(info);
+  for (const auto& info : proto.graph().output()) inferred[info.name()] = dims_of(info);
+
+  // The batch is a free dimension, which ONNX shows as 0.
+  const std::vector<ValueShape> shapes = infer_shapes(model.graph, 0, extents);
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const std::string& name = model.graph.nodes()[i].name;
+    const bool octave = shapes[i].channels.octave();
+    for (const Frequency frequency : {Frequency::kHigh, Frequency::kLow}) {
+      const Shape shape = shapes[i].tensor_shape(frequency);
+      if (shape[1] == 0) continue;
+      const std::string tensor =
+          !octave ? name : name + (frequency == Frequency::kHigh ? ".high" : ".low");
+      EXPECT_EQ(inferred[tensor], std::vector<std::int64_t>(shape.begin(), shape.end())) << tensor;
+    }
+  }
+}
+
+void expect_round_trip(const Model& model, const ExportOptions& options = {}) {
+  const std::string bytes = export_onnx(model, options);
+  expect_valid(model, options.extents.empty() ? model.graph.default_extents() : options.extents,
+               bytes);
+  const Model back = parse_onnx(bytes, "test.onnx");
+  expect_same_graph(model.graph, back.graph);
+  expect_same_weights(model.weights, back.weights);
+}
+
+TEST(RoundTrip, EveryZooNetworkOrdinaryAndOctave) {
+  for (const ZooEntry& entry : zoo_entries()) {
+    for (const double alpha : {0.0, 0.25, 0.5}) {
+      SCOPED_TRACE(std::string(entry.name) + " alpha " + std::to_string(alpha));
+      expect_round_trip(octave_model(entry.name, {.alpha = alpha}));
+    }
+  }
+}
+
+TEST(RoundTrip, EveryStrideModeAtEvenAndOddSizes) {
+  for (const StrideMode mode : kModes) {
+    for (const double alpha : {0.0, 0.25, 1.0}) {
+      for (const std::int64_t size : {32, 33, 35}) {
+        SCOPED_TRACE(std::string(to_string(mode)) + " " + std::to_string(size));
+        expect_round_trip(octave_model("resnet20", {.alpha = alpha, .stride_mode = mode}),
+                          {.extents = Shape{size, size + 1}});
+      }
+    }
+  }
+}
+
+TEST(RoundTrip, EveryOperationInOneTwoAndThreeDimensions) {
+  for (const std::size_t rank : {1U, 2U, 3U}) {
+    for (const double alpha : {0.0, 0.25, 0.5, 1.0}) {
+      SCOPED_TRACE("rank " + std::to_string(rank) + " alpha " + std::to_string(alpha));
+      expect_round_trip(small_model({.alpha = alpha}, rank));
+    }
+  }
+}
+
+TEST(RoundTrip, EveryOpsetThatIsClaimed) {
+  for (std::int64_t opset = 13; opset <= 17; ++opset) {
+    SCOPED_TRACE(opset);
+    expect_round_trip(small_model(), {.opset = opset});
+  }
+}
+
+TEST(RoundTrip, PreprocessingIsKept) {
+  const Model model = small_model();
+  const Preprocessing back = parse_onnx(export_onnx(model), "test.onnx").preprocessing;
+  EXPECT_EQ(back.mean, model.preprocessing.mean);
+  EXPECT_EQ(back.deviation, model.preprocessing.deviation);
+  EXPECT_EQ(back.extents, model.preprocessing.extents);
+  EXPECT_EQ(back.classes, model.preprocessing.classes);
+}
+
+TEST(RoundTrip, BlocksThatNoPathReadsBecomeZeroAndTheRestIsKept) {
+  for (const Exchange exchange : {Exchange::kNone, Exchange::kHighToLow, Exchange::kLowToHigh}) {
+    const Model model = small_model({.alpha = 0.5, .exchange = exchange});
+    const Model back = parse_onnx(export_onnx(model), "test.onnx");
+    const Tensor& before =
+        model.weights.at("mix.weight");  // [2 low + 2 high, 2 low + 2 high, 3, 3]
+    const Tensor& after = back.weights.at("mix.weight");
+    for (std::int64_t i = 0; i < before.elements(); ++i) {
+      const bool to_low = i / 36 < 2;
+      const bool from_low = i / 9 % 4 < 2;
+      const bool read = to_low == from_low || (to_low && exchange == Exchange::kHighToLow) ||
+                        (from_low && exchange == Exchange::kLowToHigh);
+      EXPECT_EQ(after.data()[i], read ? before.data()[i] : 0.0F) << to_string(exchange) << i;
+    }
+  }
+}
+
+TEST(RoundTrip, AFixedBatchIsOne) {
+  const Model model = small_model();
+  const std::string bytes = export_onnx(model, {.dynamic_batch = false});
+  const ::onnx::ModelProto proto = parsed(bytes);
+  EXPECT_EQ(proto.graph().input(0).type().tensor_type().shape().dim(0).dim_value(), 1);
+  expect_same_graph(model.graph, parse_onnx(bytes, "test.onnx").graph);
+}
+
+TEST(RoundTrip, TwoExportsAreTheSameBytes) {
+  EXPECT_EQ(export_onnx(small_model()), export_onnx(small_model()));
+}
+
+TEST(RoundTrip, ThroughAFile) {
+  const std::filesystem::path path =
+      std::filesystem::path(testing::TempDir()) / "octconv_round_trip.onnx";
+  const Model model = small_model();
+  save_onnx(path, model);
+  const Model back = load_onnx(path);
+  std::filesystem::remove(path);
+  expect_same_weights(model.weights, back.weights);
+}
+
+TEST(Export, UsesTheDefaultDomainOnly) {
+  const ::onnx::ModelProto proto = parsed(export_onnx(small_model()));
+  EXPECT_EQ(proto.opset_import_size(), 1);
+  for (const auto& node : proto.graph().node()) EXPECT_EQ(node.domain(), "");
+}
+
+TEST(Export, RefusesWhatItCannotWrite) {
+  EXPECT_THROW(export_onnx(small_model(), {.opset = 12}), Unsupported);
+  EXPECT_THROW(export_onnx(small_model(), {.opset = 18}), Unsupported);
+  EXPECT_THROW(export_onnx(small_model(), {.extents = Shape{19}}), InvalidArgument);
+  EXPECT_THROW(export_onnx(small_model(), {.extents = Shape{19, 0}}), InvalidArgument);
+
+  Model missing = small_model();
+  missing.weights.erase("mix.weight");
+  EXPECT_THROW(export_onnx(missing), InvalidArgument);
+
+  Model not_a_number = small_model();
+  not_a_number.preprocessing.mean[0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(export_onnx(not_a_number), InvalidArgument);
+
+  Model not_text = small_model();
+  not_text.preprocessing.classes[0] = "\xff";
+  EXPECT_THROW(export_onnx(not_text), InvalidArgument);
+
+  Graph endless("endless", Shape{2, 2});
+  endless.set_default_extents({4, 4});
+  endless.add("in", Input{1}, {});
+  EXPECT_THROW(export_onnx(model_of(endless)), InvalidArgument);
+}
+
+TEST(Export, RefusesTwoTensorsOfOneName) {
+  Graph graph = small_graph();
+  graph.add("stem.high", GlobalPool{}, {graph.find("relu")});
+  try {
+    static_cast<void>(export_onnx(model_of(octavize(graph, {.alpha = 0.5}).graph)));
+    FAIL() << "two tensors of one name were written";
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("'stem.high'"));
+  }
+}
+
+}  // namespace
+}  // namespace octconv
