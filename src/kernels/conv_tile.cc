@@ -35,6 +35,7 @@ struct Part {
   std::int64_t pixel;    // the first
   std::size_t pixels;    // that are stored, >= 1
   std::int64_t channel;  // first output channel of the block
+  std::size_t last;      // channels in its last vector; the others are full
 };
 
 template <std::size_t kVectors>
@@ -67,22 +68,28 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
   }
 }
 
-template <std::size_t kVectors>
+// Applies the epilogue and stores. `kWhole`: every pixel is stored, and every vector is full.
+template <std::size_t kVectors, bool kWhole>
 HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
                        Accumulators<kVectors>& acc) {
   constexpr std::size_t kCount = kPixels<kVectors>;
-  // Channels in the last vector; the others are full.
-  const std::size_t last =
-      std::min(static_cast<std::size_t>(tiles.outputs - part.channel), kVectors * kLanes) -
-      (kVectors - 1) * kLanes;
+  const std::size_t pixels = kWhole ? kCount : part.pixels;
+  const std::size_t last = kWhole ? kLanes : part.last;
   const auto load = [&](const float* from, std::size_t v) HWY_ATTR {
     return v + 1 == kVectors && last < kLanes ? LoadPart(d, from, last) : hn::LoadU(d, from);
+  };
+  const auto store = [&](Vector value, float* to, std::size_t v) HWY_ATTR {
+    if (v + 1 == kVectors && last < kLanes) {
+      StorePart(d, value, to, last);
+    } else {
+      hn::StoreU(value, d, to);
+    }
   };
   if (tiles.addend != nullptr) {
     const float* const* rows = tiles.addend + part.pixel;
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) {
-      if (m >= part.pixels) break;
+      if (m >= pixels) break;
       const float* row = rows[m] + tiles.first_output + part.channel;
 #pragma GCC unroll 3
       for (std::size_t v = 0; v < kVectors; ++v) {
@@ -95,7 +102,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
     const float* row = tiles.residual + offset;
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m, row += tiles.stride) {
-      if (m >= part.pixels) break;
+      if (m >= pixels) break;
 #pragma GCC unroll 3
       for (std::size_t v = 0; v < kVectors; ++v) {
         acc.at[m][v] = hn::Add(acc.at[m][v], load(row + v * kLanes, v));
@@ -108,22 +115,21 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 3
       for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = Relu(d, acc.at[m][v]);
     }
-  } else if (tiles.activation != Activation::kNone) {
-    for (auto& pixel : acc.at) {
-      for (Vector& value : pixel) value = Activate(d, value, tiles.activation);
-    }
   }
   float* row = tiles.out + offset;
 #pragma GCC unroll 12
   for (std::size_t m = 0; m < kCount; ++m, row += tiles.stride) {
-    if (m >= part.pixels) break;
+    if (m >= pixels) break;
 #pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
+  }
+  if (tiles.activation == Activation::kNone || tiles.activation == Activation::kRelu) return;
+  // The others are rare and long: not unrolled, they take the sums from where they were stored.
+  row = tiles.out + offset;
+  for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {
     for (std::size_t v = 0; v < kVectors; ++v) {
-      if (v + 1 == kVectors && last < kLanes) {
-        StorePart(d, acc.at[m][v], row + v * kLanes, last);
-      } else {
-        hn::StoreU(acc.at[m][v], d, row + v * kLanes);
-      }
+      float* at = row + v * kLanes;
+      store(Activate(d, load(at, v), tiles.activation), at, v);
     }
   }
 }
@@ -134,6 +140,8 @@ void Block(const ConvTiles& tiles, const float* block_weights, std::int64_t chan
   constexpr std::size_t kCount = kPixels<kVectors>;
   static_assert(kTilePixels % kCount == 0);
   const Tag d;
+  const auto channels = static_cast<std::size_t>(tiles.outputs - channel);
+  const std::size_t last = std::min(kLanes, channels - (kVectors - 1) * kLanes);
   for (std::int64_t pixel = 0; pixel < tiles.pixels; pixel += std::int64_t{kCount}) {
     Accumulators<kVectors> acc;
 #pragma GCC unroll 12
@@ -147,9 +155,15 @@ void Block(const ConvTiles& tiles, const float* block_weights, std::int64_t chan
     for (const ConvSource& source : tiles.sources) {
       Accumulate<kVectors>(d, source, source.rows + pixel, tiles.pitch, weights, acc);
     }
-    const auto left = static_cast<std::size_t>(tiles.pixels - pixel);
-    Finish<kVectors>(d, tiles,
-                     {.pixel = pixel, .pixels = std::min(kCount, left), .channel = channel}, acc);
+    const Part part{.pixel = pixel,
+                    .pixels = std::min(kCount, static_cast<std::size_t>(tiles.pixels - pixel)),
+                    .channel = channel,
+                    .last = last};
+    if (part.pixels == kCount && last == kLanes) {
+      Finish<kVectors, true>(d, tiles, part, acc);
+    } else {
+      Finish<kVectors, false>(d, tiles, part, acc);
+    }
   }
 }
 

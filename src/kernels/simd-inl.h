@@ -50,9 +50,14 @@ HWY_INLINE void StorePart(Tag d, Vector value, float* to, std::size_t count) {
 #endif
 }
 
-// NaN stays NaN in all of these: a comparison with it is false, and then the value itself is taken.
+// NaN stays NaN in all of these: where a comparison with it is false, the value itself is taken.
 HWY_INLINE Vector Relu(Tag d, Vector x) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Max(hn::Zero(d),
+                 x);  // one instruction, which gives its second operand if either is NaN
+#else
   return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+#endif
 }
 
 HWY_INLINE Vector Relu6(Tag d, Vector x) {
