@@ -8,6 +8,7 @@
 
 #include <torch/nn/module.h>
 
+#include "nn/norm.h"
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
 #include "octconv/nn/oct_conv.h"
@@ -97,6 +98,7 @@ class GraphModule::Impl {
         by_name_.emplace(parameter.name, own.back());
       }
     }
+    plan_steps();
     find_last_uses();
   }
 
@@ -120,32 +122,88 @@ class GraphModule::Impl {
     std::vector<OctTensor> values(graph_.nodes().size());
     values[static_cast<std::size_t>(graph_.inputs()[0])].high =
         images.contiguous(memory_format(images.dim()));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (!std::holds_alternative<Input>(graph_.nodes()[i].op))
-        values[i] = run(static_cast<NodeId>(i), values);
+    for (const Step& step : steps_) {
+      values[static_cast<std::size_t>(step.node)] = run(step, values);
       // A value that autograd does not need is freed as soon as nobody reads it again.
-      for (const NodeId dead : dies_after_[i]) values[static_cast<std::size_t>(dead)] = {};
+      for (const NodeId dead : step.dead_after) values[static_cast<std::size_t>(dead)] = {};
     }
     return values[static_cast<std::size_t>(graph_.outputs()[0])].high;
   }
 
  private:
-  void find_last_uses() {
-    const std::size_t count = graph_.nodes().size();
-    std::vector<std::size_t> last(count);
-    readers_.assign(count, 0);
-    for (std::size_t i = 0; i < count; ++i) {
-      last[i] = i;
-      for (const NodeId input : graph_.nodes()[i].inputs) {
-        last[static_cast<std::size_t>(input)] = i;
-        ++readers_[static_cast<std::size_t>(input)];
+  // Makes one value: of a node's own operation, or of a batch norm with the sum and the relu that
+  // follow it, which are then one pass over memory.
+  struct Step {
+    NodeId node = -1;
+    NodeId norm = kNone;      // the batch norm, where there is one
+    NodeId residual = kNone;  // the value that is added to it
+    bool rectified = false;
+    std::vector<NodeId> reads;
+    std::vector<NodeId> dead_after;  // values that no later step reads
+  };
+  static constexpr NodeId kNone = -1;
+
+  template <class Kind>
+  bool is(NodeId id) const {
+    return std::holds_alternative<Kind>(graph_.node(id).op);
+  }
+
+  // Adds the node, or the batch norm in front of it if nobody else reads that one.
+  Step step_for(NodeId id, const std::vector<int>& readers) const {
+    const auto absorbable = [&](NodeId input) {
+      return readers[static_cast<std::size_t>(input)] == 1;
+    };
+    Step step{.node = id, .reads = graph_.node(id).inputs};
+    NodeId at = id;
+    if (const auto* activation = std::get_if<Activation>(&graph_.node(id).op)) {
+      const NodeId input = graph_.node(id).inputs[0];
+      if (activation->kind != ActivationKind::kRelu || !absorbable(input)) return step;
+      step.rectified = true;
+      at = input;
+    }
+    if (is<Add>(at)) {
+      const std::vector<NodeId>& operands = graph_.node(at).inputs;
+      for (std::size_t i = 0; i < 2 && step.residual == kNone; ++i) {
+        if (is<BatchNorm>(operands[i]) && absorbable(operands[i])) {
+          step.residual = operands[1 - i];
+          at = operands[i];
+        }
       }
     }
-    const auto output = static_cast<std::size_t>(graph_.outputs()[0]);
-    ++readers_[output];
-    dies_after_.resize(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (i != output) dies_after_[last[i]].push_back(static_cast<NodeId>(i));
+    if (!is<BatchNorm>(at)) return {.node = id, .reads = graph_.node(id).inputs};
+    step.norm = at;
+    step.reads = graph_.node(at).inputs;
+    if (step.residual != kNone) step.reads.push_back(step.residual);
+    return step;
+  }
+
+  void plan_steps() {
+    const std::size_t count = graph_.nodes().size();
+    std::vector<int> readers(count);
+    for (const Node& node : graph_.nodes()) {
+      for (const NodeId input : node.inputs) ++readers[static_cast<std::size_t>(input)];
+    }
+    ++readers[static_cast<std::size_t>(graph_.outputs()[0])];
+    // From the end: a node is made by a step of its own if a later step reads it.
+    std::vector<bool> wanted(count);
+    wanted[static_cast<std::size_t>(graph_.outputs()[0])] = true;
+    for (std::size_t i = count; i-- > 0;) {
+      const auto id = static_cast<NodeId>(i);
+      if (!wanted[i] || is<Input>(id)) continue;
+      steps_.push_back(step_for(id, readers));
+      for (const NodeId read : steps_.back().reads) wanted[static_cast<std::size_t>(read)] = true;
+    }
+    std::reverse(steps_.begin(), steps_.end());
+  }
+
+  void find_last_uses() {
+    std::vector<bool> read_later(graph_.nodes().size());
+    read_later[static_cast<std::size_t>(graph_.outputs()[0])] = true;
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+      for (const NodeId read : step->reads) {
+        if (!read_later[static_cast<std::size_t>(read)]) step->dead_after.push_back(read);
+        read_later[static_cast<std::size_t>(read)] = true;
+      }
     }
   }
 
@@ -165,6 +223,17 @@ class GraphModule::Impl {
            ", the weights are of type " + c10::toString(by_name_.begin()->second.scalar_type()));
     }
     static_cast<void>(infer_shapes(graph_, images.size(0), spatial_extents(images)));
+  }
+
+  OctTensor run(const Step& step, const std::vector<OctTensor>& values) {
+    if (step.norm == kNone) return run(step.node, values);
+    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(step.norm)];
+    const auto value = [&](NodeId of) {
+      return of == kNone ? OctTensor{} : values[static_cast<std::size_t>(of)];
+    };
+    return norm_add_relu(value(step.reads[0]), {own[0], own[1], own[2], own[3]},
+                         value(step.residual), step.rectified,
+                         std::get<BatchNorm>(graph_.node(step.norm).op), root_->is_training());
   }
 
   OctTensor run(NodeId id, const std::vector<OctTensor>& values) {
@@ -199,8 +268,7 @@ class GraphModule::Impl {
   std::vector<std::vector<at::Tensor>>
       tensors_;  // by node, in the order of parameters(graph, node)
   std::map<std::string, at::Tensor> by_name_;
-  std::vector<int> readers_;                     // by node
-  std::vector<std::vector<NodeId>> dies_after_;  // by node: values that nobody reads later
+  std::vector<Step> steps_;
 };
 
 GraphModule::GraphModule(Graph graph, std::uint64_t seed)

@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/norm.h"
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
 #include "octconv/octave/conv.h"
@@ -98,24 +99,30 @@ OctTensor add(const OctTensor& a, const OctTensor& b) {
   return {add_tensors(a.high, b.high), add_tensors(a.low, b.low), a.extents};
 }
 
-OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight, const at::Tensor& bias,
-                     const at::Tensor& running_mean, const at::Tensor& running_var,
-                     const BatchNorm& options, bool training) {
+OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
+                        const OctTensor& residual, bool rectified, const BatchNorm& options,
+                        bool training) {
   std::int64_t first = 0;
-  const auto norm = [&](const at::Tensor& x) {
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& added) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
     const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, channels); };
-    const at::Tensor y =
-        at::batch_norm(x, part(weight), part(bias), part(running_mean), part(running_var), training,
-                       options.momentum, options.epsilon, /*cudnn_enabled=*/true);
+    const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
+                          part(tensors.running_var)};
     first += channels;
-    return y;
+    return norm_add_relu(x, own, added, rectified, options, training);
   };
   OctTensor result{.extents = value.extents};
-  result.low = norm(value.low);
-  result.high = norm(value.high);
+  result.low = norm(value.low, residual.low);
+  result.high = norm(value.high, residual.high);
   return result;
+}
+
+OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight, const at::Tensor& bias,
+                     const at::Tensor& running_mean, const at::Tensor& running_var,
+                     const BatchNorm& options, bool training) {
+  return norm_add_relu(value, {weight, bias, running_mean, running_var}, {}, /*rectified=*/false,
+                       options, training);
 }
 
 OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave) {

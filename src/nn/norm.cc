@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/norm.h"
+
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/norm_kernels.h"
+#include "nn/spatial.h"
+
+namespace octconv::nn {
+namespace {
+
+using Floats = std::vector<float>;
+using Doubles = std::vector<double>;
+
+// A map in channels-last order as rows of one or more pixels.
+class Rows {
+ public:
+  explicit Rows(const at::Tensor& x) : channels_(x.size(1)), pixels_(x.numel() / x.size(1)) {
+    // Whole vectors of the widest instruction set, and enough of them to fill a loop.
+    constexpr std::int64_t kLanes = 16;
+    constexpr std::int64_t kEnough = 64;
+    if (channels_ < kEnough) {
+      columns_ = std::lcm(channels_, kLanes);
+      columns_ *= (kEnough + columns_ - 1) / columns_;
+    } else {
+      columns_ = channels_;
+    }
+    // A block and its sums stay in the first-level cache; how a sum is divided depends on the shape
+    // alone, never on threads.
+    constexpr std::int64_t kBlockFloats = 4096;
+    block_ = std::max<std::int64_t>(1, kBlockFloats / columns_) * columns_;
+  }
+
+  std::int64_t channels() const noexcept { return channels_; }
+  std::int64_t pixels() const noexcept { return pixels_; }
+  std::int64_t columns() const noexcept { return columns_; }
+  std::int64_t blocks() const noexcept { return (elements() + block_ - 1) / block_; }
+
+  /// What belongs to a channel, for each column.
+  Floats spread(const Doubles& values) const {
+    Floats all(static_cast<std::size_t>(columns_));
+    for (std::size_t k = 0; k < all.size(); ++k)
+      all[k] = static_cast<float>(values[k % values.size()]);
+    return all;
+  }
+
+  /// body(first element, rows, columns) for the parts of a block: rows of several pixels, then
+  /// the pixels that are left.
+  template <class Body>
+  void for_parts(std::int64_t block, const Body& body) const {
+    const std::int64_t begin = block * block_;
+    const std::int64_t count = std::min(block_, elements() - begin);
+    const std::int64_t rows = count / columns_;
+    if (rows > 0) body(begin, rows, columns_);
+    const std::int64_t left = count - rows * columns_;
+    if (left > 0) body(begin + rows * columns_, left / channels_, channels_);
+  }
+
+  /// body(block) on several threads.
+  template <class Body>
+  void for_blocks(const Body& body) const {
+    constexpr std::int64_t kGrain = 8;
+    at::parallel_for(0, blocks(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t block = begin; block < end; ++block) body(block);
+    });
+  }
+
+  /// Adds sums of columns to those of their channels.
+  void fold(const Floats& sums, std::int64_t columns, double* channels) const {
+    for (std::int64_t k = 0; k < columns; ++k) {
+      channels[k % channels_] += static_cast<double>(sums[static_cast<std::size_t>(k)]);
+    }
+  }
+
+ private:
+  std::int64_t elements() const noexcept { return pixels_ * channels_; }
+
+  std::int64_t channels_;
+  std::int64_t pixels_;
+  std::int64_t columns_;
+  std::int64_t block_;
+};
+
+struct Moments {
+  Doubles mean;
+  Doubles variance;  // biased
+};
+
+// Mean and variance of each block about its own mean, then combined (Chan, Golub, LeVeque 1979): no
+// large squares cancel.
+Moments moments(const Rows& rows, const float* x) {
+  const auto channels = static_cast<std::size_t>(rows.channels());
+  const auto blocks = static_cast<std::size_t>(rows.blocks());
+  std::vector<double> sums(blocks * channels);
+  std::vector<double> squares(blocks * channels);
+  std::vector<double> counts(blocks);
+  rows.for_blocks([&](std::int64_t block) {
+    const auto at = static_cast<std::size_t>(block);
+    double* sum = sums.data() + at * channels;
+    Floats columns(static_cast<std::size_t>(rows.columns()));
+    rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+      kernels::column_sums(x + first, count, width, columns.data());
+      rows.fold(columns, width, sum);
+      counts[at] += static_cast<double>(count * width / rows.channels());
+    });
+    Doubles mean(sum, sum + channels);
+    for (double& value : mean) value /= counts[at];
+    const Floats centre = rows.spread(mean);
+    rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+      kernels::column_squares(x + first, count, width, centre.data(), columns.data());
+      rows.fold(columns, width, squares.data() + at * channels);
+    });
+    // The squares are about the rounded mean: corrected, they are about the mean itself.
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double off = mean[c] - static_cast<double>(centre[c]);
+      squares[at * channels + c] -= counts[at] * off * off;
+    }
+  });
+  const auto pixels = static_cast<double>(rows.pixels());
+  Moments all{.mean = Doubles(channels), .variance = Doubles(channels)};
+  for (std::size_t i = 0; i < sums.size(); ++i) all.mean[i % channels] += sums[i] / pixels;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const double count = counts[i / channels];
+    const double off = sums[i] / count - all.mean[i % channels];
+    all.variance[i % channels] += (squares[i] + count * off * off) / pixels;
+  }
+  return all;
+}
+
+void update_running(const NormTensors& tensors, const Moments& batch, double pixels,
+                    double momentum) {
+  float* mean = tensors.running_mean.data_ptr<float>();
+  float* variance = tensors.running_var.data_ptr<float>();
+  const auto move = [&](float& running, double now) {
+    running = static_cast<float>((1 - momentum) * static_cast<double>(running) + momentum * now);
+  };
+  for (std::size_t c = 0; c < batch.mean.size(); ++c) {
+    move(mean[c], batch.mean[c]);
+    move(variance[c], batch.variance[c] * pixels / (pixels - 1));
+  }
+}
+
+Doubles numbers(const at::Tensor& x) {
+  return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
+}
+
+at::Tensor normalise(const Rows& rows, const at::Tensor& x, const Doubles& mean,
+                     const Doubles& deviation, const NormTensors& tensors,
+                     const at::Tensor& residual, bool rectified) {
+  Doubles scale = numbers(tensors.weight);
+  Doubles shift = numbers(tensors.bias);
+  for (std::size_t c = 0; c < scale.size(); ++c) {
+    scale[c] /= deviation[c];
+    shift[c] -= mean[c] * scale[c];
+  }
+  const Floats scales = rows.spread(scale);
+  const Floats shifts = rows.spread(shift);
+  at::Tensor out = at::empty_like(x);
+  const float* from = x.data_ptr<float>();
+  const float* added = residual.defined() ? residual.data_ptr<float>() : nullptr;
+  float* to = out.data_ptr<float>();
+  rows.for_blocks([&](std::int64_t block) {
+    rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+      kernels::scale_shift_add(from + first, count, width, scales.data(), shifts.data(),
+                               added != nullptr ? added + first : nullptr, rectified, to + first);
+    });
+  });
+  return out;
+}
+
+Doubles deviation_of(const Doubles& variance, double epsilon) {
+  Doubles deviation = variance;
+  for (double& value : deviation) value = std::sqrt(value + epsilon);
+  return deviation;
+}
+
+at::Tensor to_tensor(const Doubles& values) {
+  at::Tensor result = at::empty({static_cast<std::int64_t>(values.size())}, at::kFloat);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    result.data_ptr<float>()[i] = static_cast<float>(values[i]);
+  }
+  return result;
+}
+
+class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
+ public:
+  using Context = torch::autograd::AutogradContext;
+  using Variables = torch::autograd::variable_list;
+
+  static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const c10::optional<at::Tensor>& added,
+                            const at::Tensor& running_mean, const at::Tensor& running_var,
+                            double momentum, double epsilon, bool rectified) {
+    const Rows rows(x);
+    const at::Tensor residual = added.value_or(at::Tensor());
+    const NormTensors tensors{weight, bias, running_mean, running_var};
+    const Moments batch = moments(rows, x.data_ptr<float>());
+    update_running(tensors, batch, static_cast<double>(rows.pixels()), momentum);
+    const Doubles deviation = deviation_of(batch.variance, epsilon);
+    at::Tensor out = normalise(rows, x, batch.mean, deviation, tensors, residual, rectified);
+    context->save_for_backward({x, weight, rectified ? out : at::Tensor()});
+    context->saved_data["mean"] = batch.mean;
+    context->saved_data["deviation"] = deviation;
+    context->saved_data["residual"] = residual.defined();
+    return out;
+  }
+
+  // With h = (x - mean) / deviation and means over the pixels of a channel,
+  // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)).
+  static Variables backward(Context* context, const Variables& gradients) {
+    const Variables saved = context->get_saved_variables();
+    const at::Tensor& x = saved[0];
+    const at::Tensor& out = saved[2];
+    const at::Tensor diff_out = gradients[0].contiguous(x.suggest_memory_format());
+    const auto mean = context->saved_data["mean"].toDoubleVector();
+    const auto deviation = context->saved_data["deviation"].toDoubleVector();
+    const Rows rows(x);
+    const kernels::NormGradient gradient{.diff_out = diff_out.data_ptr<float>(),
+                                         .out = out.defined() ? out.data_ptr<float>() : nullptr,
+                                         .x = x.data_ptr<float>()};
+    const auto part = [](const kernels::NormGradient& all, std::int64_t first) {
+      return kernels::NormGradient{.diff_out = all.diff_out + first,
+                                   .out = all.out != nullptr ? all.out + first : nullptr,
+                                   .x = all.x + first};
+    };
+    const auto channels = static_cast<std::size_t>(rows.channels());
+    const Floats centre = rows.spread(mean);
+    std::vector<double> partial(static_cast<std::size_t>(rows.blocks()) * channels * 2);
+    rows.for_blocks([&](std::int64_t block) {
+      double* sum = partial.data() + static_cast<std::size_t>(block) * channels * 2;
+      Floats sums(static_cast<std::size_t>(rows.columns()));
+      Floats products(static_cast<std::size_t>(rows.columns()));
+      rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+        kernels::gradient_sums(part(gradient, first), count, width, centre.data(), sums.data(),
+                               products.data());
+        rows.fold(sums, width, sum);
+        rows.fold(products, width, sum + channels);
+      });
+    });
+    Doubles diff_bias(channels);
+    Doubles diff_weight(channels);
+    for (std::size_t i = 0; i < partial.size(); ++i) {
+      (i / channels % 2 == 0 ? diff_bias : diff_weight)[i % channels] += partial[i];
+    }
+    Doubles a = numbers(saved[1]);
+    Doubles b(channels);
+    Doubles c(channels);
+    const auto pixels = static_cast<double>(rows.pixels());
+    for (std::size_t i = 0; i < channels; ++i) {
+      // The sums are about the rounded mean.
+      const double off = mean[i] - static_cast<double>(centre[i]);
+      diff_weight[i] = (diff_weight[i] - off * diff_bias[i]) / deviation[i];
+      a[i] /= deviation[i];
+      b[i] = -a[i] * diff_weight[i] / pixels / deviation[i];
+      c[i] = -a[i] * diff_bias[i] / pixels - b[i] * off;
+    }
+    const Floats as = rows.spread(a);
+    const Floats bs = rows.spread(b);
+    const Floats cs = rows.spread(c);
+    at::Tensor diff_x = at::empty_like(x);
+    // Without a rectifier the gradient passes on as it came.
+    const bool residual = context->saved_data["residual"].toBool();
+    at::Tensor diff_residual;
+    if (residual) diff_residual = out.defined() ? at::empty_like(x) : diff_out;
+    float* to = diff_x.data_ptr<float>();
+    float* passed = residual && out.defined() ? diff_residual.data_ptr<float>() : nullptr;
+    rows.for_blocks([&](std::int64_t block) {
+      rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+        kernels::gradient_map(part(gradient, first), count, width, centre.data(), as.data(),
+                              bs.data(), cs.data(), to + first,
+                              passed != nullptr ? passed + first : nullptr);
+      });
+    });
+    return {diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual, at::Tensor(),
+            at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor()};
+  }
+};
+
+bool channels_last(const at::Tensor& x) {
+  return x.dim() == 4 ? x.is_contiguous(at::MemoryFormat::ChannelsLast)
+                      : x.dim() == 5 && x.is_contiguous(at::MemoryFormat::ChannelsLast3d);
+}
+
+// Does the map, and what is added to it, suit the loops of this file?
+bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& residual) {
+  const auto plain = [&](const at::Tensor& parameter) {
+    return parameter.scalar_type() == at::kFloat && parameter.is_contiguous();
+  };
+  return x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && channels_last(x) &&
+         plain(tensors.weight) && plain(tensors.bias) && plain(tensors.running_mean) &&
+         plain(tensors.running_var) &&
+         (!residual.defined() || (residual.scalar_type() == at::kFloat &&
+                                  residual.sizes() == x.sizes() && channels_last(residual)));
+}
+
+}  // namespace
+
+at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
+                         const at::Tensor& residual, bool rectified, const BatchNorm& options,
+                         bool training) {
+  // One pixel has no variance; LibTorch says what it makes of that.
+  const bool varied = x.numel() > x.size(1);
+  if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
+    if (training) {
+      // An argument of LibTorch's functions may be absent, but not undefined.
+      const auto added = residual.defined() ? c10::optional<at::Tensor>(residual) : c10::nullopt;
+      return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tensors.running_mean,
+                                tensors.running_var, options.momentum, options.epsilon, rectified);
+    }
+    return normalise(Rows(x), x, numbers(tensors.running_mean),
+                     deviation_of(numbers(tensors.running_var), options.epsilon), tensors, residual,
+                     rectified);
+  }
+  at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
+                                tensors.running_var, training, options.momentum, options.epsilon,
+                                /*cudnn_enabled=*/true);
+  if (residual.defined()) y = y + residual;
+  return rectified ? at::relu(y) : y;
+}
+
+}  // namespace octconv::nn

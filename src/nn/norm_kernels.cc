@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/norm_kernels.h"
+
+#include <array>
+#include <cstddef>
+
+#include "kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "nn/norm_kernels.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which chooses the target.
+#include "hwy/highway.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octconv::nn::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+namespace simd = octconv::kernels::HWY_NAMESPACE;
+
+using simd::Tag;
+using simd::Vector;
+
+constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+// Accumulators at once, which hide the latency of an addition.
+constexpr std::int64_t kUnroll = 4;
+
+struct Whole {
+  HWY_INLINE Vector Load(const float* from) const { return hn::LoadU(Tag(), from); }
+  HWY_INLINE void Store(Vector value, float* to) const { hn::StoreU(value, Tag(), to); }
+};
+
+// The last columns, where they do not fill a vector.
+struct Part {
+  std::size_t count;
+  HWY_INLINE Vector Load(const float* from) const { return simd::LoadPart(Tag(), from, count); }
+  HWY_INLINE void Store(Vector value, float* to) const { simd::StorePart(Tag(), value, to, count); }
+};
+
+// Calls map.Run(column, index, access) for all vectors of all rows.
+template <class Map>
+HWY_INLINE void ForElements(std::int64_t rows, std::int64_t columns, const Map& map) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t start = row * columns;
+    std::int64_t column = 0;
+    for (; column + kLanes <= columns; column += kLanes) map.Run(column, start + column, Whole());
+    if (column < columns) {
+      map.Run(column, start + column, Part{static_cast<std::size_t>(columns - column)});
+    }
+  }
+}
+
+// Some vectors of columns, down all rows. Sum is made from (arguments, column, access), Add takes
+// an element, Finish stores.
+template <class Sum, std::size_t kVectors, class Access>
+HWY_INLINE void SumColumns(const typename Sum::Arguments& arguments, std::int64_t rows,
+                           std::int64_t columns, std::int64_t column, Access access) {
+  const auto place = [](std::size_t v) { return static_cast<std::int64_t>(v) * kLanes; };
+  std::array<Sum, kVectors> sums;
+  for (std::size_t v = 0; v < kVectors; ++v) sums[v].Start(arguments, column + place(v), access);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t first = row * columns + column;
+    for (std::size_t v = 0; v < kVectors; ++v) sums[v].Add(arguments, first + place(v), access);
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) sums[v].Finish(arguments, column + place(v), access);
+}
+
+template <class Sum>
+HWY_INLINE void ForColumns(const typename Sum::Arguments& arguments, std::int64_t rows,
+                           std::int64_t columns) {
+  std::int64_t column = 0;
+  for (; column + kUnroll * kLanes <= columns; column += kUnroll * kLanes) {
+    SumColumns<Sum, kUnroll>(arguments, rows, columns, column, Whole());
+  }
+  for (; column + kLanes <= columns; column += kLanes) {
+    SumColumns<Sum, 1>(arguments, rows, columns, column, Whole());
+  }
+  if (column < columns) {
+    SumColumns<Sum, 1>(arguments, rows, columns, column,
+                       Part{static_cast<std::size_t>(columns - column)});
+  }
+}
+
+struct PlainSum {
+  struct Arguments {
+    const float* x;
+    float* sums;
+  };
+  Vector sum;
+
+  template <class Access>
+  HWY_INLINE void Start(const Arguments&, std::int64_t, Access) {
+    sum = hn::Zero(Tag());
+  }
+  template <class Access>
+  HWY_INLINE void Add(const Arguments& a, std::int64_t i, Access access) {
+    sum = hn::Add(sum, access.Load(a.x + i));
+  }
+  template <class Access>
+  HWY_INLINE void Finish(const Arguments& a, std::int64_t column, Access access) {
+    access.Store(sum, a.sums + column);
+  }
+};
+
+struct SquareSum {
+  struct Arguments {
+    const float* x;
+    const float* centre;
+    float* sums;
+  };
+  Vector centre;
+  Vector sum;
+
+  template <class Access>
+  HWY_INLINE void Start(const Arguments& a, std::int64_t column, Access access) {
+    centre = access.Load(a.centre + column);
+    sum = hn::Zero(Tag());
+  }
+  template <class Access>
+  HWY_INLINE void Add(const Arguments& a, std::int64_t i, Access access) {
+    const Vector distance = hn::Sub(access.Load(a.x + i), centre);
+    sum = hn::MulAdd(distance, distance, sum);
+  }
+  template <class Access>
+  HWY_INLINE void Finish(const Arguments& a, std::int64_t column, Access access) {
+    access.Store(sum, a.sums + column);
+  }
+};
+
+template <bool kRectified, class Access>
+HWY_INLINE Vector Passed(const NormGradient& gradient, std::int64_t i, Access access) {
+  const Vector diff = access.Load(gradient.diff_out + i);
+  if constexpr (!kRectified) return diff;
+  return hn::IfThenElseZero(hn::Gt(access.Load(gradient.out + i), hn::Zero(Tag())), diff);
+}
+
+template <bool kRectified>
+struct GradientSum {
+  struct Arguments {
+    NormGradient gradient;
+    const float* centre;
+    float* sums;
+    float* products;
+  };
+  Vector centre;
+  Vector sum;
+  Vector product;
+
+  template <class Access>
+  HWY_INLINE void Start(const Arguments& a, std::int64_t column, Access access) {
+    centre = access.Load(a.centre + column);
+    sum = product = hn::Zero(Tag());
+  }
+  template <class Access>
+  HWY_INLINE void Add(const Arguments& a, std::int64_t i, Access access) {
+    const Vector g = Passed<kRectified>(a.gradient, i, access);
+    sum = hn::Add(sum, g);
+    product = hn::MulAdd(g, hn::Sub(access.Load(a.gradient.x + i), centre), product);
+  }
+  template <class Access>
+  HWY_INLINE void Finish(const Arguments& a, std::int64_t column, Access access) {
+    access.Store(sum, a.sums + column);
+    access.Store(product, a.products + column);
+  }
+};
+
+template <bool kResidual, bool kRectified>
+struct ScaleShiftAddMap {
+  const float* x;
+  const float* scale;
+  const float* shift;
+  const float* residual;
+  float* out;
+
+  template <class Access>
+  HWY_INLINE void Run(std::int64_t column, std::int64_t i, Access access) const {
+    Vector y =
+        hn::MulAdd(access.Load(x + i), access.Load(scale + column), access.Load(shift + column));
+    if constexpr (kResidual) y = hn::Add(y, access.Load(residual + i));
+    if constexpr (kRectified) y = simd::Relu(Tag(), y);
+    access.Store(y, out + i);
+  }
+};
+
+template <bool kResidual, bool kRectified>
+struct GradientMapMap {
+  NormGradient gradient;
+  const float* centre;
+  const float* a;
+  const float* b;
+  const float* c;
+  float* diff_x;
+  float* diff_residual;
+
+  template <class Access>
+  HWY_INLINE void Run(std::int64_t column, std::int64_t i, Access access) const {
+    const Vector g = Passed<kRectified>(gradient, i, access);
+    const Vector distance = hn::Sub(access.Load(gradient.x + i), access.Load(centre + column));
+    const Vector linear = hn::MulAdd(distance, access.Load(b + column), access.Load(c + column));
+    access.Store(hn::MulAdd(g, access.Load(a + column), linear), diff_x + i);
+    if constexpr (kResidual) access.Store(g, diff_residual + i);
+  }
+};
+
+void ColumnSums(const float* x, std::int64_t rows, std::int64_t columns, float* sums) {
+  ForColumns<PlainSum>({x, sums}, rows, columns);
+}
+
+void ColumnSquares(const float* x, std::int64_t rows, std::int64_t columns, const float* centre,
+                   float* sums) {
+  ForColumns<SquareSum>({x, centre, sums}, rows, columns);
+}
+
+void ScaleShiftAdd(const float* x, std::int64_t rows, std::int64_t columns, const float* scale,
+                   const float* shift, const float* residual, bool rectified, float* out) {
+  if (residual != nullptr && rectified) {
+    ForElements(rows, columns, ScaleShiftAddMap<true, true>{x, scale, shift, residual, out});
+  } else if (residual != nullptr) {
+    ForElements(rows, columns, ScaleShiftAddMap<true, false>{x, scale, shift, residual, out});
+  } else if (rectified) {
+    ForElements(rows, columns, ScaleShiftAddMap<false, true>{x, scale, shift, residual, out});
+  } else {
+    ForElements(rows, columns, ScaleShiftAddMap<false, false>{x, scale, shift, residual, out});
+  }
+}
+
+void GradientSums(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
+                  const float* centre, float* sums, float* products) {
+  if (gradient.out != nullptr) {
+    ForColumns<GradientSum<true>>({gradient, centre, sums, products}, rows, columns);
+  } else {
+    ForColumns<GradientSum<false>>({gradient, centre, sums, products}, rows, columns);
+  }
+}
+
+void GradientMap(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
+                 const float* centre, const float* a, const float* b, const float* c, float* diff_x,
+                 float* diff_residual) {
+  const auto run = [&](const auto& map) HWY_ATTR { ForElements(rows, columns, map); };
+  const bool rectified = gradient.out != nullptr;
+  if (diff_residual != nullptr && rectified) {
+    run(GradientMapMap<true, true>{gradient, centre, a, b, c, diff_x, diff_residual});
+  } else if (diff_residual != nullptr) {
+    run(GradientMapMap<true, false>{gradient, centre, a, b, c, diff_x, diff_residual});
+  } else if (rectified) {
+    run(GradientMapMap<false, true>{gradient, centre, a, b, c, diff_x, diff_residual});
+  } else {
+    run(GradientMapMap<false, false>{gradient, centre, a, b, c, diff_x, diff_residual});
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octconv::nn::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octconv::nn::kernels {
+
+HWY_EXPORT(ColumnSums);
+HWY_EXPORT(ColumnSquares);
+HWY_EXPORT(ScaleShiftAdd);
+HWY_EXPORT(GradientSums);
+HWY_EXPORT(GradientMap);
+
+void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* sums) noexcept {
+  HWY_DYNAMIC_DISPATCH(ColumnSums)(x, rows, columns, sums);
+}
+
+void column_squares(const float* x, std::int64_t rows, std::int64_t columns, const float* centre,
+                    float* sums) noexcept {
+  HWY_DYNAMIC_DISPATCH(ColumnSquares)(x, rows, columns, centre, sums);
+}
+
+void scale_shift_add(const float* x, std::int64_t rows, std::int64_t columns, const float* scale,
+                     const float* shift, const float* residual, bool rectified,
+                     float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(ScaleShiftAdd)(x, rows, columns, scale, shift, residual, rectified, out);
+}
+
+void gradient_sums(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
+                   const float* centre, float* sums, float* products) noexcept {
+  HWY_DYNAMIC_DISPATCH(GradientSums)(gradient, rows, columns, centre, sums, products);
+}
+
+void gradient_map(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
+                  const float* centre, const float* a, const float* b, const float* c,
+                  float* diff_x, float* diff_residual) noexcept {
+  HWY_DYNAMIC_DISPATCH(GradientMap)
+  (gradient, rows, columns, centre, a, b, c, diff_x, diff_residual);
+}
+
+}  // namespace octconv::nn::kernels
+#endif
