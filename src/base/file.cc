@@ -4,7 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ namespace {
 
 [[noreturn]] void fail(const char* what, const std::filesystem::path& path, int code) {
   throw FileError(std::string("cannot ") + what + " '" + path.string() +
-                  "': " + std::strerror(code));
+                  "': " + std::generic_category().message(code));
 }
 
 class Descriptor {
@@ -60,7 +60,7 @@ std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes)
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) fail("open", path, errno);
   std::string bytes;
-  std::array<char, 1 << 16> buffer;
+  std::array<char, 1 << 16> buffer;  // NOLINT(*-member-init): read() fills it
   for (;;) {
     const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;

@@ -137,7 +137,7 @@ const ElementType& element_type(const std::string& type, std::string_view name) 
 Tensor parse_npy(std::string_view bytes, std::string_view name) {
   if (!bytes.starts_with(kMagic) || bytes.size() < 10)
     fail(name, "it does not start with NumPy's mark");
-  const int version = bytes[6];
+  const int version = static_cast<unsigned char>(bytes[6]);
   if (version < 1 || version > 3)
     fail(name, "format version " + std::to_string(version) + " is not 1, 2 or 3");
   const std::size_t length_bytes = version == 1 ? 2 : 4;

@@ -35,7 +35,8 @@ void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
       [](void* context, std::int64_t begin, std::int64_t end) {
         (*static_cast<Type*>(context))(begin, end);
       },
-      const_cast<void*>(static_cast<const void*>(&body)));
+      // The lambda above casts back to the very type that was given, const or not.
+      const_cast<void*>(static_cast<const void*>(&body)));  // NOLINT(*-const-cast)
 }
 
 }  // namespace octconv
