@@ -43,26 +43,57 @@ struct Accumulators {
   Vector at[kPixels<kVectors>][kVectors];
 };
 
+// The next block's weights, brought near while this block's are used: their first use is from far
+// away, and too fast for the processor's own prefetching.
+struct Ahead {
+  static constexpr std::int64_t kLine = 16;     // floats in a cache line
+  static constexpr std::int64_t kStretch = 16;  // channels between two prefetches
+
+  const float* at;
+  const float* end;
+  std::int64_t step;  // floats at a time
+
+  HWY_INLINE void Prefetch() {
+    for (std::int64_t i = 0; i < step && at < end; i += kLine, at += kLine) {
+      __builtin_prefetch(at, 0, 2);  // into the second-level cache: the first is busy
+    }
+  }
+};
+
+// The products of one channel of a tap.
 template <std::size_t kVectors>
+HWY_INLINE void MultiplyAdd(Tag d, const float* HWY_RESTRICT const* row, std::int64_t c,
+                            const float* HWY_RESTRICT weights, Accumulators<kVectors>& acc) {
+  Vector w[kVectors];
+#pragma GCC unroll 3
+  for (std::size_t v = 0; v < kVectors; ++v) w[v] = hn::Load(d, weights + v * kLanes);
+#pragma GCC unroll 12
+  for (std::size_t m = 0; m < kPixels<kVectors>; ++m) {
+    const Vector x = hn::Set(d, row[m][c]);
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = hn::MulAdd(x, w[v], acc.at[m][v]);
+  }
+}
+
+template <std::size_t kVectors, bool kAhead>
 HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* rows,
-                           std::int64_t pitch, const float* HWY_RESTRICT& weights,
+                           std::int64_t pitch, const float* HWY_RESTRICT& weights, Ahead& ahead,
                            Accumulators<kVectors>& acc) {
   constexpr std::size_t kCount = kPixels<kVectors>;
+  constexpr std::size_t kWidth = kVectors * kLanes;
   for (std::int64_t tap = 0; tap < source.taps; ++tap, rows += pitch) {
     const float* HWY_RESTRICT row[kCount];
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) row[m] = rows[m] + source.first_channel;
-    for (std::int64_t c = 0; c < source.channels; ++c, weights += kVectors * kLanes) {
-      Vector w[kVectors];
-#pragma GCC unroll 3
-      for (std::size_t v = 0; v < kVectors; ++v) w[v] = hn::Load(d, weights + v * kLanes);
-#pragma GCC unroll 12
-      for (std::size_t m = 0; m < kCount; ++m) {
-        const Vector x = hn::Set(d, row[m][c]);
-#pragma GCC unroll 3
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          acc.at[m][v] = hn::MulAdd(x, w[v], acc.at[m][v]);
-        }
+    if constexpr (kAhead) {
+      for (std::int64_t c = 0; c < source.channels;) {
+        ahead.Prefetch();
+        const std::int64_t end = std::min(c + Ahead::kStretch, source.channels);
+        for (; c < end; ++c, weights += kWidth) MultiplyAdd<kVectors>(d, row, c, weights, acc);
+      }
+    } else {
+      for (std::int64_t c = 0; c < source.channels; ++c, weights += kWidth) {
+        MultiplyAdd<kVectors>(d, row, c, weights, acc);
       }
     }
   }
@@ -134,30 +165,42 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
   }
 }
 
+// A block of channels.
+struct BlockPlace {
+  const float* weights;
+  std::int64_t floats;   // of weights
+  std::int64_t channel;  // the first
+};
+
 // One block of channels for all pixels.
-template <std::size_t kVectors>
-void Block(const ConvTiles& tiles, const float* block_weights, std::int64_t channel) {
+template <std::size_t kVectors, bool kAhead>
+void RunBlock(const ConvTiles& tiles, const BlockPlace& block) {
   constexpr std::size_t kCount = kPixels<kVectors>;
   static_assert(kTilePixels % kCount == 0);
   const Tag d;
-  const auto channels = static_cast<std::size_t>(tiles.outputs - channel);
+  const auto channels = static_cast<std::size_t>(tiles.outputs - block.channel);
   const std::size_t last = std::min(kLanes, channels - (kVectors - 1) * kLanes);
+  const std::int64_t parts = (tiles.pixels + std::int64_t{kCount} - 1) / std::int64_t{kCount};
+  Ahead ahead{.at = block.weights + block.floats,
+              .end = block.weights + 2 * block.floats,
+              .step = (Ahead::kStretch * std::int64_t{kVectors * kLanes} + parts - 1) / parts};
   for (std::int64_t pixel = 0; pixel < tiles.pixels; pixel += std::int64_t{kCount}) {
     Accumulators<kVectors> acc;
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) {
 #pragma GCC unroll 3
       for (std::size_t v = 0; v < kVectors; ++v) {
-        acc.at[m][v] = hn::Load(d, tiles.bias + channel + v * kLanes);
+        acc.at[m][v] = hn::Load(d, tiles.bias + block.channel + v * kLanes);
       }
     }
-    const float* HWY_RESTRICT weights = block_weights;
+    const float* HWY_RESTRICT weights = block.weights;
     for (const ConvSource& source : tiles.sources) {
-      Accumulate<kVectors>(d, source, source.rows + pixel, tiles.pitch, weights, acc);
+      Accumulate<kVectors, kAhead>(d, source, source.rows + pixel, tiles.pitch, weights, ahead,
+                                   acc);
     }
     const Part part{.pixel = pixel,
                     .pixels = std::min(kCount, static_cast<std::size_t>(tiles.pixels - pixel)),
-                    .channel = channel,
+                    .channel = block.channel,
                     .last = last};
     if (part.pixels == kCount && last == kLanes) {
       Finish<kVectors, true>(d, tiles, part, acc);
@@ -177,19 +220,22 @@ const ConvKernel& Kernel() {
 void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_end) {
   std::int64_t depth = 0;  // products in one sum
   for (const ConvSource& source : tiles.sources) depth += source.taps * source.channels;
-  for (std::int64_t block = block_begin; block < block_end; ++block) {
-    const std::int64_t channel = block * 2 * static_cast<std::int64_t>(kLanes);
-    const float* weights = tiles.weights + channel * depth;
-    switch (Kernel().block_vectors(tiles.outputs, block)) {
-      case 1:
-        Block<1>(tiles, weights, channel);
-        break;
-      case 2:
-        Block<2>(tiles, weights, channel);
-        break;
-      default:
-        Block<3>(tiles, weights, channel);
-        break;
+  for (std::int64_t i = block_begin; i < block_end; ++i) {
+    const std::int64_t channel = i * 2 * std::int64_t{kLanes};
+    const std::int64_t vectors = Kernel().block_vectors(tiles.outputs, i);
+    const BlockPlace block{.weights = tiles.weights + channel * depth,
+                           .floats = depth * vectors * std::int64_t{kLanes},
+                           .channel = channel};
+    constexpr std::int64_t kNear = 8 * 1024;  // floats that a first-level cache holds
+    const bool last = i + 1 == Kernel().blocks(tiles.outputs);
+    if (vectors == 1) {
+      RunBlock<1, false>(tiles, block);
+    } else if (vectors == 3) {
+      RunBlock<3, false>(tiles, block);
+    } else if (last || block.floats <= kNear) {
+      RunBlock<2, false>(tiles, block);
+    } else {
+      RunBlock<2, true>(tiles, block);
     }
   }
 }

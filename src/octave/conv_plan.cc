@@ -25,7 +25,7 @@ using kernels::kTilePixels;
 constexpr std::int64_t kTaskTiles = 42;
 // Floats of input that one task reads, so that they stay in the second-level cache from one block
 // of output channels to the next.
-constexpr std::int64_t kTaskFloats = 48 * 1024;
+constexpr std::int64_t kTaskFloats = 128 * 1024;
 // Multiply-adds and copied floats for which waking another thread is worth its time.
 constexpr std::int64_t kLeastMacs = 200'000;
 constexpr std::int64_t kLeastFloats = 16'384;
