@@ -28,6 +28,22 @@ at::MemoryFormat memory_format(std::int64_t dim) {
   return at::MemoryFormat::Contiguous;
 }
 
+// With one channel or one pixel both formats are the same in memory; the strides then tell LibTorch
+// which one is meant, and its convolutions answer in kind.
+at::Tensor channels_last(const at::Tensor& x) {
+  const at::Tensor dense = x.contiguous(memory_format(x.dim()));
+  if (x.dim() < 4 || dense.suggest_memory_format() == memory_format(x.dim())) return dense;
+  std::vector<std::int64_t> strides(static_cast<std::size_t>(x.dim()));
+  std::int64_t stride = strides[1] = 1;
+  stride *= x.size(1);
+  for (std::size_t axis = strides.size() - 1; axis > 1; --axis) {
+    strides[axis] = stride;
+    stride *= x.size(static_cast<std::int64_t>(axis));
+  }
+  strides[0] = stride;
+  return dense.as_strided(x.sizes(), strides);
+}
+
 at::Tensor to_torch(const Tensor& tensor) {
   at::Tensor result = at::empty(as_ints(tensor.shape()), at::kFloat);
   std::memcpy(result.data_ptr<float>(), tensor.data(),
@@ -120,8 +136,7 @@ class GraphModule::Impl {
   at::Tensor forward(const at::Tensor& images) {
     check_input(images);
     std::vector<OctTensor> values(graph_.nodes().size());
-    values[static_cast<std::size_t>(graph_.inputs()[0])].high =
-        images.contiguous(memory_format(images.dim()));
+    values[static_cast<std::size_t>(graph_.inputs()[0])].high = channels_last(images);
     for (const Step& step : steps_) {
       values[static_cast<std::size_t>(step.node)] = run(step, values);
       // A value that autograd does not need is freed as soon as nobody reads it again.

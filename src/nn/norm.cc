@@ -10,7 +10,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/norm_kernels.h"
-#include "nn/spatial.h"
+#include "octconv/base/error.h"
 
 namespace octconv::nn {
 namespace {
@@ -214,6 +214,9 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   // With h = (x - mean) / deviation and means over the pixels of a channel,
   // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)).
   static Variables backward(Context* context, const Variables& gradients) {
+    if (at::GradMode::is_enabled()) {
+      throw Unsupported("batch norm: second derivatives need tensors of type double");
+    }
     const Variables saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const at::Tensor& out = saved[2];

@@ -8,39 +8,13 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/fused_conv.h"
+#include "nn/path_groups.h"
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
 
 namespace octconv::nn {
 namespace {
-
-// Paths that are one convolution: those of one destination that compute on its grid with the same
-// stride.
-using Group = std::vector<ConvPath>;
-
-bool joins(const ConvPath& a, const ConvPath& b) {
-  return a.dst == b.dst && a.stride == b.stride && !a.upsampled() && !b.upsampled() &&
-         a.groups == 1 && b.groups == 1;
-}
-
-std::vector<Group> group_paths(const ConvOptions& options) {
-  std::vector<Group> groups;
-  for (ConvPath& path : conv_paths(options)) {
-    const auto home = std::find_if(groups.begin(), groups.end(),
-                                   [&](const Group& group) { return joins(group.front(), path); });
-    if (home != groups.end()) {
-      home->push_back(std::move(path));
-    } else {
-      groups.push_back({std::move(path)});
-    }
-  }
-  for (Group& group : groups) {
-    // The order of the weight's columns.
-    std::sort(group.begin(), group.end(),
-              [](const ConvPath& a, const ConvPath& b) { return a.column < b.column; });
-  }
-  return groups;
-}
 
 // What the paths read, each pooled tensor made once.
 class Sources {
@@ -111,19 +85,16 @@ void check_tensors(const OctTensor& input, const at::Tensor& weight, const at::T
   }
 }
 
-at::Tensor convolve(const Group& group, Sources& sources, const at::Tensor& weight,
+at::Tensor convolve(const PathGroup& group, Sources& sources, const at::Tensor& weight,
                     const at::Tensor& bias, const ConvOptions& options) {
-  const ConvPath& first = group.front();
+  const ConvPath& first = group.first();
   at::Tensor x = sources.get(first);
-  std::int64_t columns = first.columns;
-  if (group.size() > 1) {
-    std::vector<at::Tensor> inputs{x};
-    for (std::size_t i = 1; i < group.size(); ++i) {
-      inputs.push_back(sources.get(group[i]));
-      columns += group[i].columns;
-    }
+  if (group.paths.size() > 1) {
+    std::vector<at::Tensor> inputs;
+    for (const ConvPath& path : group.paths) inputs.push_back(sources.get(path));
     x = at::cat(inputs, 1);
   }
+  const std::int64_t columns = group.columns();
   at::Tensor block = weight;
   if (first.rows != weight.size(0)) block = block.narrow(0, first.row, first.rows);
   if (columns != weight.size(1)) block = block.narrow(1, first.column, columns);
@@ -145,14 +116,20 @@ OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::T
                    const ConvOptions& options) {
   check(options);
   check_tensors(input, weight, bias, options);
-  const Shape extents = output_extents(options, full_extents(input, options.octave));
-  Sources sources(input);
+  const Shape in_extents = full_extents(input, options.octave);
+  const Shape extents = output_extents(options, in_extents);
   OctTensor result;
-  for (const Group& group : group_paths(options)) {
-    at::Tensor& dst = group.front().dst == Frequency::kHigh ? result.high : result.low;
+  if (fused_conv_takes(input, weight, bias, options)) {
+    result = fused_conv(input, weight, bias, options, in_extents);
+    if (!result.high.defined()) result.extents = extents;
+    return result;
+  }
+  Sources sources(input);
+  for (const PathGroup& group : group_paths(options)) {
+    at::Tensor& dst = group.first().dst == Frequency::kHigh ? result.high : result.low;
     const at::Tensor added = dst.defined() ? at::Tensor() : bias;  // once
     at::Tensor y = convolve(group, sources, weight, added, options);
-    if (group.front().upsampled()) y = upsample(y, group.front().upsample, extents);
+    if (group.first().upsampled()) y = upsample(y, group.first().upsample, extents);
     dst = dst.defined() ? dst.add_(y) : y;
   }
   if (!result.high.defined()) result.extents = extents;

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "nn/norm.h"
 #include "nn/reference.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
@@ -268,6 +269,158 @@ TEST(OctConv, HasTheGradientsOfCentralDifferences) {
           return sum;
         },
         arguments);
+  }
+}
+
+at::Tensor channels_last(const at::Tensor& x) {
+  if (!x.defined() || x.dim() < 4) return x;
+  return x.contiguous(x.dim() == 4 ? at::MemoryFormat::ChannelsLast
+                                   : at::MemoryFormat::ChannelsLast3d);
+}
+
+// Results and gradients of oct_conv: high, low, then those of all operands that are defined.
+std::vector<at::Tensor> both_ways(const std::vector<at::Tensor>& operands, const Shape& extents,
+                                  const ConvOptions& o, const std::vector<at::Tensor>& diffs) {
+  const OctTensor y = oct_conv({operands[0], operands[1], extents}, operands[2], operands[3], o);
+  std::vector<at::Tensor> results;
+  std::vector<at::Tensor> given;
+  for (const at::Tensor& tensor : {y.high, y.low}) {
+    if (tensor.defined()) results.push_back(tensor);
+  }
+  for (const at::Tensor& operand : operands) {
+    if (operand.defined()) given.push_back(operand);
+  }
+  std::vector<at::Tensor> all = torch::autograd::grad(results, given, diffs);
+  all.insert(all.begin(), results.begin(), results.end());
+  return all;
+}
+
+// The composed form, which the tests above hold against the article, in double: its results for
+// the operands and, as the bound of rounding errors, for their absolute values.
+TEST(OctConv, ChannelsLastIsTheSameBothWays) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.what + (" at " + c.extents.to_string()));
+    const ConvOptions o = options_of(c);
+    const Operands drawn = random_operands(c, o, at::kFloat);
+    const std::vector<at::Tensor> plain{drawn.input.high, drawn.input.low, drawn.weight,
+                                        drawn.bias};
+    const auto mapped = [&](const std::vector<at::Tensor>& tensors, const auto& function) {
+      std::vector<at::Tensor> all;
+      for (const at::Tensor& x : tensors) all.push_back(x.defined() ? function(x) : x);
+      return all;
+    };
+    const auto tracked = [](const at::Tensor& x) { return x.detach().requires_grad_(true); };
+    const auto exact = [&](const at::Tensor& x) { return tracked(x.to(at::kDouble)); };
+    const auto size = [&](const at::Tensor& x) { return tracked(x.to(at::kDouble).abs()); };
+    std::vector<at::Tensor> diffs;
+    const OctTensor y = oct_conv(drawn.input, drawn.weight, drawn.bias, o);
+    for (const at::Tensor& tensor : {y.high, y.low}) {
+      if (tensor.defined()) diffs.push_back(at::randn_like(tensor));
+    }
+    const std::vector<at::Tensor> fast =
+        both_ways(mapped(plain, [&](const at::Tensor& x) { return tracked(channels_last(x)); }),
+                  c.extents, o, mapped(diffs, channels_last));
+    const auto to_double = [](const at::Tensor& x) { return x.to(at::kDouble); };
+    const std::vector<at::Tensor> expected =
+        both_ways(mapped(plain, exact), c.extents, o, mapped(diffs, to_double));
+    const std::vector<at::Tensor> bound =
+        both_ways(mapped(plain, size), c.extents, o,
+                  mapped(diffs, [](const at::Tensor& x) { return x.to(at::kDouble).abs(); }));
+    ASSERT_EQ(fast.size(), expected.size());
+    for (std::size_t i = 0; i < fast.size(); ++i) {
+      ASSERT_EQ(fast[i].sizes(), expected[i].sizes()) << i;
+      // No sum here has more terms than the operands have elements.
+      const auto terms = static_cast<double>(std::max(drawn.weight.numel(), diffs[0].numel()) + 4);
+      const at::Tensor excess = (fast[i].to(at::kDouble) - expected[i]).abs() -
+                                bound[i] * (terms * std::numeric_limits<float>::epsilon());
+      EXPECT_LE(excess.max().item<double>(), 0) << "result " << i;
+    }
+  }
+}
+
+TEST(OctConv, ChannelsLastRefusesSecondDerivatives) {
+  const Case c{"", {5, 3}, {4, 4}, {8, 6}, {2, 2}};
+  const ConvOptions o = options_of(c);
+  const Operands operands = random_operands(c, o, at::kFloat);
+  const at::Tensor high = channels_last(operands.input.high).requires_grad_(true);
+  const OctTensor y =
+      oct_conv({high, channels_last(operands.input.low)}, operands.weight, operands.bias, o);
+  EXPECT_THROW(torch::autograd::grad({y.high.square().sum()}, {high}, {}, true, true), Unsupported);
+}
+
+struct NormCase {
+  std::vector<std::int64_t> shape;
+  bool residual;
+  bool rectified;
+};
+
+// What norm_add_relu makes of x and how its gradients are, by LibTorch's operations.
+std::vector<at::Tensor> norm_both_ways(const std::vector<at::Tensor>& t, const NormCase& c,
+                                       const at::Tensor& diff, bool composed) {
+  const BatchNorm options{.epsilon = 1e-3, .momentum = 0.25};
+  at::Tensor y;
+  if (composed) {
+    y = at::batch_norm(t[0], t[1], t[2], t[3], t[4], true, options.momentum, options.epsilon, true);
+    if (c.residual) y = y + t[5];
+    if (c.rectified) y = at::relu(y);
+  } else {
+    y = norm_add_relu(t[0], {t[1], t[2], t[3], t[4]}, c.residual ? t[5] : at::Tensor(), c.rectified,
+                      options, true);
+  }
+  std::vector<at::Tensor> inputs{t[0], t[1], t[2]};
+  if (c.residual) inputs.push_back(t[5]);
+  std::vector<at::Tensor> all = torch::autograd::grad({y}, inputs, {diff});
+  all.insert(all.begin(), {y, t[3], t[4]});
+  return all;
+}
+
+TEST(Norm, WithResidualAndReluIsLibTorchsBothWays) {
+  torch::manual_seed(12);
+  std::vector<NormCase> all;
+  for (const std::int64_t channels : {1, 2, 3, 4, 8, 12, 16, 31, 64, 65, 130}) {
+    for (const bool residual : {false, true}) {
+      for (const bool rectified : {false, true}) {
+        all.push_back({{3, channels, 5, 7}, residual, rectified});
+      }
+    }
+  }
+  all.push_back({{2, 12, 40, 40}, true, true});  // several blocks
+  all.push_back({{2, 5, 3, 4, 5}, true, true});
+  all.push_back({{2, 5, 9}, true, true});
+  for (const NormCase& c : all) {
+    const std::int64_t channels = c.shape[1];
+    SCOPED_TRACE(std::to_string(channels) + " channels, " + std::to_string(c.shape.size()) +
+                 " axes, residual " + std::to_string(c.residual) + ", relu " +
+                 std::to_string(c.rectified));
+    // A mean far from 0, where squares would cancel.
+    const std::vector<at::Tensor> drawn{at::randn(c.shape) + 30, at::randn({channels}),
+                                        at::randn({channels}),   at::randn({channels}),
+                                        at::rand({channels}),    at::randn(c.shape)};
+    const at::Tensor diff = at::randn(c.shape);
+    std::vector<at::Tensor> single;
+    std::vector<at::Tensor> exact;
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+      const bool tracked = i != 3 && i != 4;
+      single.push_back(channels_last(drawn[i]).clone().requires_grad_(tracked));
+      exact.push_back(drawn[i].to(at::kDouble).requires_grad_(tracked));
+    }
+    const std::vector<at::Tensor> ours = norm_both_ways(single, c, channels_last(diff), false);
+    const std::vector<at::Tensor> expected = norm_both_ways(exact, c, diff.to(at::kDouble), true);
+    ASSERT_EQ(ours.size(), expected.size());
+    // A value of about 30 is rounded by 30 * epsilon, relative to the deviation of 1 here; a sum of
+    // n gradients grows by at most n times that, and only a few values pile up this way.
+    const auto pixels = static_cast<double>(diff.numel() / channels);
+    const double tolerance = 32 * std::numeric_limits<float>::epsilon();
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      const bool summed = i == 4 || i == 5;
+      // Where rounding decides whether the rectifier passes, a gradient may be all or nothing.
+      at::Tensor error = (ours[i].to(at::kDouble) - expected[i]).abs();
+      if (c.rectified && (i == 3 || i == 6)) {
+        error = at::where((expected[0] == 0).ne(ours[0] == 0), at::zeros_like(error), error);
+      }
+      EXPECT_LE(error.max().item<double>(), tolerance * 8 * (summed ? std::sqrt(pixels) : 1))
+          << "result " << i;
+    }
   }
 }
 
