@@ -87,7 +87,7 @@ def errors_of(source, file, below):
             yield f'"{name}" is not a file of the project'
         elif public and not name.startswith("octconv/"):
             yield f'"{name}": a public header includes public headers, as "octconv/..."'
-        elif layer is not None and layer_of(target) not in below[layer]:
+        elif layer is not None and layer_of(target) in below.keys() - below[layer]:
             yield f'"{name}": layer {layer} is not above {layer_of(target)}'
     if re.search(r"#\s*pragma\s+omp", text) and file.as_posix() != "src/base/parallel.cc":
         yield "OpenMP is used in src/base/parallel.cc only"

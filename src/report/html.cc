@@ -23,8 +23,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.5rem;
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.95rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.35rem 0.9rem; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.35rem 0.5rem; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom;
   border-bottom-color: var(--soft); }
 th:first-child, td:first-child { padding-left: 0; }

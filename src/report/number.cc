@@ -17,6 +17,13 @@ std::string fixed(double value, int decimals) {
   return negative_zero ? text.substr(1) : text;
 }
 
+std::string shortest(double value) {
+  constexpr std::size_t kLongest = 32;  // 17 digits, sign, point, exponent
+  std::array<char, kLongest> buffer;
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  return {buffer.data(), end};
+}
+
 std::string grouped(std::int64_t value) {
   std::string text = std::to_string(value);
   const std::size_t first = text.starts_with('-') ? 1 : 0;

@@ -11,6 +11,9 @@ namespace octconv::report {
 // are.
 std::string fixed(double value, int decimals);
 
+// As few digits as tell it from its neighbours: "0", "0.25", "1e-07".
+std::string shortest(double value);
+
 // With thousands apart: "40,551,040".
 std::string grouped(std::int64_t value);
 

@@ -59,6 +59,15 @@ TEST(Fixed, RoundsAndHasNoNegativeZero) {
   EXPECT_EQ(fixed(std::numeric_limits<double>::max(), 1).size(), 311U);
 }
 
+TEST(Shortest, ReadsBackAsTheSameNumber) {
+  EXPECT_EQ(shortest(0), "0");
+  EXPECT_EQ(shortest(0.25), "0.25");
+  for (const double value :
+       {0.1, 1.0 / 3, 1e-300, -123456.789, std::numeric_limits<double>::min()}) {
+    EXPECT_EQ(std::stod(shortest(value)), value);
+  }
+}
+
 TEST(Grouped, SeparatesThousands) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");

@@ -6,9 +6,16 @@
 
 namespace octconv::tool {
 
+/// Help of `--data`.
+inline constexpr const char* kDataHelp =
+    "fashion-mnist, mnist, or a folder with the four idx files of either";
+
+void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
-void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_train(CLI::App& app);
 void add_zoo(CLI::App& app);
 
 }  // namespace octconv::tool

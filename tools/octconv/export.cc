@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "commands.h"
 #include "network_arguments.h"
@@ -23,8 +24,16 @@ struct Arguments {
 void run(const Arguments& arguments) {
   ChosenNetwork chosen = choose_network(arguments.network);
   Weights weights = initial_weights(chosen.octave.graph, arguments.seed);
-  const Model model{
-      .graph = std::move(chosen.octave.graph), .weights = std::move(weights), .preprocessing = {}};
+  // An untrained network has seen no images whose statistics it could want: pixels go in as they
+  // are.
+  const NodeId input = chosen.ordinary.inputs().front();
+  const auto channels = static_cast<std::size_t>(chosen.ordinary.node(input).channels.total());
+  const Model model{.graph = std::move(chosen.octave.graph),
+                    .weights = std::move(weights),
+                    .preprocessing = {.mean = std::vector<float>(channels, 0),
+                                      .deviation = std::vector<float>(channels, 1),
+                                      .extents = chosen.extents,
+                                      .classes = {}}};
   save_onnx(arguments.output, model, {.extents = chosen.extents});
 }
 

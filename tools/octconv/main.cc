@@ -31,6 +31,9 @@ int main(int argc, char** argv) {
   octconv::tool::add_cost(app);
   octconv::tool::add_train(app);
   octconv::tool::add_export(app);
+  octconv::tool::add_compare(app);
+  octconv::tool::add_eval(app);
+  octconv::tool::add_predict(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times of alternatives, taken in turns so that a change of the machine's pace meets all of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace octconv::workflow {
+
+struct Timing {
+  double median_ns = 0;
+  double ratio = 1;  // median over the rounds of own time / the first body's time in the same round
+};
+
+// One round runs every body once, in order; the first, which warms caches up, is not counted.
+// Throws InvalidArgument for rounds < 1.
+std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& bodies,
+                                     std::int64_t rounds);
+
+// The middle value, or the mean of the two in the middle. Requires values.
+double median(std::vector<double> values);
+
+// What the times were taken on: the processor's name as Linux gives it, or "unknown processor".
+std::string processor_name();
+
+}  // namespace octconv::workflow

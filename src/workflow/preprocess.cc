@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workflow/preprocess.h"
+
+#include "octconv/base/error.h"
+
+namespace octconv::workflow {
+namespace {
+
+constexpr double kWhite = 255;
+
+}  // namespace
+
+void check_classifier(const Model& model, const std::string& name) {
+  const auto refuse = [&](const std::string& why) { throw Unsupported("'" + name + "': " + why); };
+  const Graph& graph = model.graph;
+  if (graph.rank() != 2 || graph.inputs().size() != 1 || graph.outputs().size() != 1) {
+    refuse("only networks with one two-dimensional input and one output classify images");
+  }
+  const std::int64_t channels = input_channels(model);
+  if (channels != 1 && channels != 3) {
+    refuse("images have 1 or 3 channels, but the network takes " + std::to_string(channels));
+  }
+  if (graph.node(graph.outputs()[0]).spatial) refuse("its output is not one number per class");
+  const Preprocessing& preprocessing = model.preprocessing;
+  const auto expected = static_cast<std::size_t>(channels);
+  if (preprocessing.mean.size() != expected || preprocessing.deviation.size() != expected ||
+      preprocessing.extents.rank() != 2) {
+    refuse("it does not say the mean, deviation and size of the images it was trained on");
+  }
+  if (!preprocessing.classes.empty() &&
+      static_cast<std::int64_t>(preprocessing.classes.size()) != output_classes(model)) {
+    refuse("it names " + std::to_string(preprocessing.classes.size()) + " classes, but has " +
+           std::to_string(output_classes(model)) + " outputs");
+  }
+}
+
+std::int64_t input_channels(const Model& model) {
+  return model.graph.node(model.graph.inputs()[0]).channels.total();
+}
+
+std::int64_t output_classes(const Model& model) {
+  return model.graph.node(model.graph.outputs()[0]).channels.total();
+}
+
+Image image_at(const LabelledImages& images, std::int64_t index) {
+  const std::int64_t bytes = images.height * images.width * images.channels;
+  const auto first = images.pixels.begin() + index * bytes;
+  return {.height = images.height,
+          .width = images.width,
+          .channels = images.channels,
+          .pixels = {first, first + bytes}};
+}
+
+Preprocessor::Preprocessor(const Model& model)
+    : channels_(input_channels(model)), extents_(model.preprocessing.extents) {
+  for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {
+    const double mean = model.preprocessing.mean[c];
+    const double deviation = model.preprocessing.deviation[c];
+    std::array<float, 256>& levels = levels_.emplace_back();
+    for (std::size_t pixel = 0; pixel < levels.size(); ++pixel) {
+      levels[pixel] = static_cast<float>((static_cast<double>(pixel) / kWhite - mean) / deviation);
+    }
+  }
+}
+
+Tensor Preprocessor::make_batch(std::int64_t batch) const {
+  return Tensor({batch, channels_, extents_[0], extents_[1]});
+}
+
+void Preprocessor::fill(const Image& image, Tensor& batch, std::int64_t position) const {
+  if (image.channels != channels_) {
+    throw InvalidArgument("the network takes images of " + std::to_string(channels_) +
+                          " channels, got " + std::to_string(image.channels));
+  }
+  const std::int64_t height = extents_[0];
+  const std::int64_t width = extents_[1];
+  Image resized;
+  const bool same = image.height == height && image.width == width;
+  if (!same) resized = resize(image, height, width);
+  const std::uint8_t* src = same ? image.pixels.data() : resized.pixels.data();
+  float* dst = batch.data() + position * channels_ * height * width;
+  for (std::int64_t c = 0; c < channels_; ++c) {
+    const std::array<float, 256>& levels = levels_[static_cast<std::size_t>(c)];
+    for (std::int64_t i = 0; i < height * width; ++i) *dst++ = levels[src[i * channels_ + c]];
+  }
+}
+
+Tensor Preprocessor::batch_of(const LabelledImages& images, std::int64_t first,
+                              std::int64_t count) const {
+  Tensor batch = make_batch(count);
+  for (std::int64_t i = 0; i < count; ++i) fill(image_at(images, first + i), batch, i);
+  return batch;
+}
+
+}  // namespace octconv::workflow

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that read pictures and data sets: predict, eval, compare.
+
+usage: data_commands_test.py path/to/octconv [unittest arguments]
+"""
+import gzip
+import json
+import os
+import random
+import struct
+import sys
+import unittest
+import xml.etree.ElementTree
+import zlib
+
+import cli_test
+from cli_test import CommandTest
+
+SIZE = 12
+CLASSES = 3
+
+
+def idx(extents, values):
+    """An idx file of unsigned bytes."""
+    header = struct.pack(">I", 0x0800 | len(extents))
+    return header + b"".join(struct.pack(">I", extent) for extent in extents) + bytes(values)
+
+
+def png(height, width, pixels):
+    """A grey PNG file."""
+
+    def part(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    rows = b"".join(b"\0" + bytes(pixels[i * width : (i + 1) * width]) for i in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header)
+        + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+    )  # fmt: skip
+
+
+class DataCommandTest(CommandTest):
+    """Has a folder of images whose classes are their brightness, and a model for them."""
+
+    def write_data(self, name="data", train=48, test=20):
+        folder = self.folder / name
+        folder.mkdir()
+        chance = random.Random(1)
+        for part, count in (("train", train), ("t10k", test)):
+            labels = [i % CLASSES for i in range(count)]
+            pixels = [
+                80 * label + chance.randrange(60) for label in labels for _ in range(SIZE * SIZE)
+            ]
+            images = gzip.compress(idx([count, SIZE, SIZE], pixels))
+            (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(images)
+            (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx([count], labels))
+        return folder
+
+    def write_model(self, name="model.onnx"):
+        self.succeed(
+            "export", "resnet20", "--alpha", "0.25", "--in-channels", "1", "--classes", CLASSES,
+            "--size", SIZE, "-o", name,
+        )  # fmt: skip
+        return self.folder / name
+
+
+class Eval(DataCommandTest):
+    def test_counts_images(self):
+        self.write_data()
+        self.write_model()
+        result = json.loads(self.succeed("eval", "model.onnx", "--data", "data", "--json"))
+        self.assertEqual(result["images"], 20)
+        self.assertEqual(result["data"], "data")
+        self.assertAlmostEqual(result["accuracy"] * 20, round(result["accuracy"] * 20))
+        self.assertEqual(result["top5_accuracy"], 1)
+        self.assertGreater(result["loss"], 0)
+        self.assertIn("of 7)", self.succeed("eval", "model.onnx", "--data", "data", "--images", 7))
+
+    def test_the_number_of_threads_changes_nothing(self):
+        self.write_data()
+        self.write_model()
+        one, two = (
+            self.succeed("eval", "model.onnx", "--data", "data", "--json", "--threads", threads)
+            for threads in (1, 2)
+        )
+        self.assertEqual(one, two)
+
+    def test_a_data_set_that_is_not_installed_says_how_to_get_it(self):
+        self.write_model()
+        self.fail_with(
+            ["apt-get install dataset-fashion-mnist", str(self.folder)],
+            "eval", "model.onnx", "--data", "fashion-mnist",
+            env={**os.environ, "OCTCONV_DATA": str(self.folder)},
+        )  # fmt: skip
+
+    def test_an_unknown_data_set_suggests_the_nearest(self):
+        self.write_model()
+        self.fail_with(["'fashion-mnist'?"], "eval", "model.onnx", "--data", "fashion-mnits")
+
+    def test_a_folder_without_the_files_names_the_first(self):
+        self.write_model()
+        (self.folder / "empty").mkdir()
+        self.fail_with(["train-images-idx3-ubyte"], "eval", "model.onnx", "--data", "empty")
+
+    def test_truncated_gzip_names_the_file(self):
+        data = self.write_data()
+        self.write_model()
+        path = data / "t10k-images-idx3-ubyte.gz"
+        whole = path.read_bytes()
+        for size in (0, 1, 10, len(whole) // 2, len(whole) - 1):
+            with self.subTest(size=size):
+                path.write_bytes(whole[:size])
+                self.fail_with([path.name], "eval", "model.onnx", "--data", "data")
+
+    def test_counts_that_disagree_are_refused(self):
+        data = self.write_data()
+        self.write_model()
+        (data / "t10k-labels-idx1-ubyte").write_bytes(idx([19], [0] * 19))
+        self.fail_with(["20 images", "19 labels"], "eval", "model.onnx", "--data", "data")
+
+    def test_a_model_of_other_classes_is_refused(self):
+        self.write_data()
+        self.succeed("export", "resnet20", "--in-channels", "1", "--size", SIZE, "-o", "ten.onnx")
+        self.fail_with(["10 classes", "has 3"], "eval", "ten.onnx", "--data", "data")
+
+    def test_usage(self):
+        self.wrong_usage("eval", "model.onnx")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--images", "0")
+        self.fail_with(["absent.onnx"], "eval", "absent.onnx", "--data", "data")
+
+
+class Predict(DataCommandTest):
+    def test_probabilities_are_sorted_and_sum_to_one(self):
+        self.write_model()
+        for name, size in (("same.png", SIZE), ("larger.png", 30)):
+            pixels = [i * 7 % 256 for i in range(size * size)]
+            (self.folder / name).write_bytes(png(size, size, pixels))
+        pictures = ["same.png", "larger.png"]
+        result = json.loads(self.succeed("predict", "model.onnx", *pictures, "--json"))
+        self.assertEqual([entry["file"] for entry in result], pictures)
+        for entry in result:
+            probabilities = [guess["probability"] for guess in entry["predictions"]]
+            self.assertEqual(len(probabilities), CLASSES)
+            self.assertEqual(probabilities, sorted(probabilities, reverse=True))
+            self.assertAlmostEqual(sum(probabilities), 1)
+        text = self.succeed("predict", "model.onnx", "same.png", "--top", "1")
+        self.assertIn(result[0]["predictions"][0]["label"], text)
+
+    def test_what_is_not_an_image_is_named(self):
+        self.write_model()
+        (self.folder / "text.png").write_text("not a picture\n")
+        self.fail_with(["text.png"], "predict", "model.onnx", "text.png")
+        (self.folder / "empty.png").write_bytes(b"")
+        self.fail_with(["empty.png"], "predict", "model.onnx", "empty.png")
+        self.fail_with(["absent.png"], "predict", "model.onnx", "absent.png")
+        self.fail_with([str(self.folder)], "predict", "model.onnx", self.folder)
+
+    def test_a_truncated_picture_is_refused_in_one_line(self):
+        self.write_model()
+        whole = png(SIZE, SIZE, [7] * (SIZE * SIZE))
+        for size in (9, 40, len(whole) - 1):
+            with self.subTest(size=size):
+                (self.folder / "half.png").write_bytes(whole[:size])
+                self.fail_with(["half.png", "truncated"], "predict", "model.onnx", "half.png")
+
+    def test_a_file_that_is_no_model_is_refused(self):
+        (self.folder / "picture.png").write_bytes(png(2, 2, [0, 1, 2, 3]))
+        self.fail_with(["picture.png"], "predict", "picture.png", "picture.png")
+
+    def test_usage(self):
+        self.wrong_usage("predict", "model.onnx")
+        self.wrong_usage("predict", "model.onnx", "picture.png", "--top", "0")
+
+
+class Compare(DataCommandTest):
+    def arguments(self, **changes):
+        chosen = {"data": "data", "model": "resnet20", "alpha": "0,0.25", "out": "out", **changes}
+        options = [part for name, value in chosen.items() for part in (f"--{name}", value)]
+        return ["compare", "--epochs", "1", *options]
+
+    def need_trainer(self):
+        if "without LibTorch" in self.octconv(*self.arguments(data="no-such-data")).stderr:
+            self.skipTest("built without LibTorch")
+
+    def test_without_a_trainer_it_says_so(self):
+        result = self.octconv(*self.arguments(data="no-such-data"))
+        if "without LibTorch" not in result.stderr:
+            self.skipTest("built with LibTorch")
+        self.fail_with(["LibTorch"], *self.arguments())
+
+    def test_trains_exports_evaluates_times_and_reports(self):
+        self.need_trainer()
+        self.write_data()
+        result = self.octconv(*self.arguments(), "--batch-size", 16, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, (self.folder / "out/results.json").read_text())
+        names = sorted(path.name for path in (self.folder / "out").iterdir())
+        models = ["resnet20-alpha0.25.onnx", "resnet20-alpha0.onnx"]
+        self.assertEqual(names, ["report.html", *models, "results.json"])
+
+        results = json.loads(result.stdout)["variants"]
+        self.assertEqual([variant["alpha"] for variant in results], [0, 0.25])
+        self.assertEqual(results[0]["params"], results[1]["params"])
+        self.assertLess(results[1]["macs"], results[0]["macs"])
+        for variant in results:
+            self.assertEqual(len(variant["epochs"]), 1)
+            self.assertAlmostEqual(variant["accuracy"], variant["module_accuracy"])
+            self.assertGreater(variant["batch"]["ms_per_image"], 0)
+            again = json.loads(
+                self.succeed("eval", f"out/{variant['file']}", "--data", "data", "--json"))
+            for name in ("accuracy", "loss"):
+                self.assertEqual(again[name], variant[name])
+
+        page = xml.etree.ElementTree.parse(self.folder / "out/report.html").getroot()
+        images = list(page.iter("img"))
+        self.assertGreater(len(images), 2)
+        for image in images:
+            self.assertTrue(image.get("src").startswith("data:image/png;base64,"))
+
+    def test_alphas_are_checked_before_training(self):
+        self.need_trainer()
+        self.write_data()
+        self.fail_with(["alpha", "nan"], *self.arguments(alpha="0,nan"))
+        self.fail_with(["alpha", "1.5"], *self.arguments(alpha="1.5"))
+        self.fail_with(["alpha", "-0.1"], *self.arguments(alpha="-0.1"))
+        self.fail_with(["0.25", "twice"], *self.arguments(alpha="0.25,0.25"))
+        self.wrong_usage(*self.arguments(alpha="0,x"))
+
+    def test_a_folder_that_cannot_be_written_is_refused_before_training(self):
+        self.need_trainer()
+        self.write_data()
+        (self.folder / "file").write_text("")
+        self.fail_with(["file"], *self.arguments(out="file"))
+        self.fail_with(["file/below"], *self.arguments(out="file/below"))
+        self.fail_with(["/proc/self/octconv"], *self.arguments(out="/proc/self/octconv"))
+
+    def test_data_and_network_are_checked_before_training(self):
+        self.need_trainer()
+        self.fail_with(["data"], *self.arguments())
+        data = self.write_data()
+        self.fail_with(["resnet2o", "resnet20"], *self.arguments(model="resnet2o"))
+        self.fail_with(["rate"], *self.arguments(), "--learning-rate", "-1")
+        path = data / "train-images-idx3-ubyte.gz"
+        path.write_bytes(path.read_bytes()[:50])
+        self.fail_with([path.name], *self.arguments())
+
+
+def main():
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        sys.exit(__doc__)
+    cli_test.TOOL = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
+
+
+if __name__ == "__main__":
+    main()
