@@ -13,6 +13,8 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
+constexpr std::int64_t kMaxExtent = std::int64_t{1} << 22;  // upsample_scale says why
+
 constexpr Frequency kFrequencies[] = {Frequency::kHigh, Frequency::kLow};
 
 Ints ints(const Shape& shape) {
@@ -169,8 +171,7 @@ class Lowering {
       }
       std::vector<std::string> sums;
       for (const ConvPath* path : terms) {
-        // The bias belongs to the sum: the first path adds it. An upsampled constant is that
-        // constant.
+        // The bias belongs to the sum: the first path adds it. Upsampling keeps a constant.
         const Parameter* bias = conv.bias && path == terms.front() ? &params[1] : nullptr;
         sums.push_back(lower_path(id, options, *path, params[0], bias,
                                   terms.size() == 1 ? result : path_tensor(id, *path)));
@@ -345,15 +346,25 @@ class Lowering {
 }  // namespace
 
 Program lower(const Graph& graph, const Shape& extents) {
+  for (const std::int64_t extent : extents) {
+    if (extent > kMaxExtent) {
+      throw Unsupported("network '" + graph.name() + "': an ONNX file for an input of " +
+                        extents.to_string() + " is not supported; at most " +
+                        std::to_string(kMaxExtent) + " pixels along an axis are");
+    }
+  }
   return Lowering(graph, extents).run();
 }
 
-// ONNX makes floor(from * scale) pixels, and pixel i reads floor(i / scale). For to == 2 from the
-// scale is 2. For to == 2 from - 1 let m = from and scale = 2 - 1 / (2 m), so that from * scale = 2
-// m - 1/2, whose floor is `to`. With e = 1 / (4 m - 1), i / scale = (i / 2) (1 + e), and i <= 2 m -
-// 2 makes (i / 2) e < 1/4: so floor(i / scale) = floor(i / 2), and no float32 rounding crosses an
-// integer while m < 2^21. The other way to say it, `sizes`, would fix the batch, and a scale of (2
-// m - 1) / m leaves a margin of only 1 / (2 m - 1) on either side.
+// ONNX makes floor(from * scale) pixels, and pixel i reads floor(i / scale).
+//
+// For to == 2 from the scale is 2. For to == 2 from - 1 let m = from and scale = 2 - 1 / (2 m).
+// Then from * scale = 2 m - 1/2, whose floor is `to`; and with e = 1 / (4 m - 1)
+//   i / scale = (i / 2) (1 + e),  where i <= 2 m - 2 makes (i / 2) e < 1/4,
+// so that floor(i / scale) = floor(i / 2). No float32 rounding crosses an integer while m < 2^21.
+//
+// Other ways to say it: `sizes` would fix the batch; a scale of (2 m - 1) / m leaves a margin of
+// only 1 / (2 m - 1) on either side.
 float upsample_scale(std::int64_t from, std::int64_t to) {
   if (to == 2 * from) return 2.0F;
   return static_cast<float>(2.0 - 0.5 / static_cast<double>(from));

@@ -57,14 +57,14 @@ struct Program {
 /// The operations for input images of these extents; the same graph and extents give the same
 /// program. Requires a checked graph. Multiplies no sizes, so that a graph from a hostile file
 /// cannot overflow here.
+///
 /// @throws InvalidArgument for extents that do not fit, or two tensors of one name; Unsupported for
-/// pools
-///         of octave values whose low grid no ONNX pool makes
+///         extents above 2^22, and for pools of octave values whose low grid no ONNX pool makes
 [[nodiscard]] Program lower(const Graph& graph, const Shape& extents);
 
 /// Scale by which an ONNX Resize (nearest, asymmetric, floor) takes an extent `from` to `to`, with
-/// output pixel i reading input pixel floor(i / 2). Requires from >= 1, and to == 2 from or to == 2
-/// from - 1.
+/// output pixel i reading input pixel floor(i / 2).
+/// Requires from >= 1, and to == 2 from or to == 2 from - 1.
 [[nodiscard]] float upsample_scale(std::int64_t from, std::int64_t to);
 
 }  // namespace octconv::onnx

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/metadata.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -31,20 +32,18 @@ Writer sizes(const Shape& shape) {
   return std::vector<std::int64_t>(shape.begin(), shape.end());
 }
 
-Writer number(double value, const char* what) {
-  if (!std::isfinite(value)) {
-    throw InvalidArgument("cannot write " + std::string(what) + " " + std::to_string(value) +
-                          " to a model file");
-  }
-  return value;
-}
-
-std::string to_text(const Writer& json, const char* what) {
+// The text, once reading it has shown that import will take it.
+template <class Read>
+std::string to_text(const Writer& json, const char* what, Read&& read) {
+  const std::string start = "cannot write the " + std::string(what) + " to a model file: ";
   try {
-    return json.dump();
+    std::string text = json.dump();
+    static_cast<void>(read(text));
+    return text;
   } catch (const Writer::exception&) {
-    throw InvalidArgument("cannot write the " + std::string(what) +
-                          " to a model file: a name in it is not UTF-8");
+    throw InvalidArgument(start + "a name in it is not UTF-8");
+  } catch (const FormatError& error) {
+    throw InvalidArgument(start + error.what());
   }
 }
 
@@ -67,8 +66,8 @@ void write_op(const Op& op, Writer& json) {
                    json["exchange"] = to_string(o.exchange);
                  },
                  [&](const BatchNorm& o) {
-                   json["epsilon"] = number(o.epsilon, "epsilon");
-                   json["momentum"] = number(o.momentum, "momentum");
+                   json["epsilon"] = o.epsilon;
+                   json["momentum"] = o.momentum;
                  },
                  [&](const Activation& o) { json["kind"] = to_string(o.kind); }, [](const Add&) {},
                  [&](const Pool& o) {
@@ -85,15 +84,31 @@ void write_op(const Op& op, Writer& json) {
   throw FormatError(why);
 }
 
+// Brackets open at once, at most; what is not JSON is left to the parser.
+int depth(std::string_view text) {
+  int open = 0;
+  int most = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') quoted = !quoted;
+    if (quoted) {
+      if (c == '\\') ++i;
+    } else if (c == '[' || c == '{') {
+      most = std::max(most, ++open);
+    } else if (c == ']' || c == '}') {
+      --open;
+    }
+  }
+  return most;
+}
+
 Json parse(std::string_view text) {
-  // The depth is bounded while parsing: what does not exist cannot be too deep for a destructor.
-  const auto bound_depth = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth) fail("it is nested too deeply");
-    return true;
-  };
   if (text.size() > kMaxBytes) fail("it is larger than " + std::to_string(kMaxBytes) + " bytes");
+  // Looked for before parsing: the parser's own callback takes quadratic time on long lists.
+  if (depth(text) > kMaxDepth) fail("it is nested too deeply");
   try {
-    Json json = Json::parse(text, bound_depth);
+    Json json = Json::parse(text);
     if (!json.is_object()) fail("it is not a JSON object");
     return json;
   } catch (const Json::exception&) {
@@ -282,7 +297,7 @@ std::string graph_to_json(const Graph& graph) {
     json["nodes"].push_back(std::move(entry));
   }
   for (const NodeId output : graph.outputs()) json["outputs"].push_back(graph.node(output).name);
-  return to_text(json, "graph");
+  return to_text(json, "graph", graph_from_json);
 }
 
 Graph graph_from_json(std::string_view text) {
@@ -321,15 +336,11 @@ Graph graph_from_json(std::string_view text) {
 
 std::string preprocessing_to_json(const Preprocessing& preprocessing) {
   Writer json = {{"version", kVersion},
-                 {"mean", Writer::array()},
-                 {"deviation", Writer::array()},
+                 {"mean", preprocessing.mean},
+                 {"deviation", preprocessing.deviation},
                  {"extents", sizes(preprocessing.extents)},
                  {"classes", preprocessing.classes}};
-  for (const float mean : preprocessing.mean) json["mean"].push_back(number(mean, "mean"));
-  for (const float deviation : preprocessing.deviation) {
-    json["deviation"].push_back(number(deviation, "deviation"));
-  }
-  return to_text(json, "preprocessing");
+  return to_text(json, "preprocessing", preprocessing_from_json);
 }
 
 Preprocessing preprocessing_from_json(std::string_view text) {

@@ -13,16 +13,18 @@ namespace octconv::onnx {
 /// Most nodes that a described graph may have; real networks have fewer than a thousand.
 inline constexpr std::size_t kMaxNodes = 20000;
 
-/// @throws InvalidArgument for a number that is not finite or text that is not UTF-8
+/// @throws InvalidArgument for what the other direction would refuse, such as infinite numbers and
+///         names that are not UTF-8
 [[nodiscard]] std::string graph_to_json(const Graph& graph);
 /// The graph, checked.
 /// @throws FormatError for anything `graph_to_json` does not write; Unsupported for a newer version
 [[nodiscard]] Graph graph_from_json(std::string_view text);
 
-/// @throws InvalidArgument for a number that is not finite or text that is not UTF-8
+/// @throws InvalidArgument for what the other direction would refuse, such as infinite numbers and
+///         names that are not UTF-8
 [[nodiscard]] std::string preprocessing_to_json(const Preprocessing& preprocessing);
-/// @throws FormatError for anything `preprocessing_to_json` does not write; Unsupported for a newer
-/// version
+/// @throws FormatError for anything `preprocessing_to_json` does not write; Unsupported for a
+///         newer version
 [[nodiscard]] Preprocessing preprocessing_from_json(std::string_view text);
 
 }  // namespace octconv::onnx

@@ -29,8 +29,7 @@ using testing::StartsWith;
   return proto;
 }
 
-// What import says of the bytes; "" if it takes them. Anything but an octconv::Error fails the
-// test.
+// What import says of the bytes; "" if it takes them. Other exceptions fail the test.
 std::string complaint(const std::string& bytes) {
   try {
     static_cast<void>(parse_onnx(bytes, "x.onnx"));
@@ -247,6 +246,8 @@ TEST(Metadata, WrongTypesAndValuesAreRefused) {
 TEST(Metadata, AnAbsurdNumberOfNodesIsRefusedAtOnce) {
   EXPECT_THAT(after_json([](json& g) { g["nodes"] = json(50000, g["nodes"][0]); }),
               HasSubstr("50000 nodes"));
+  EXPECT_THAT(after_json([](json& g) { g["nodes"] = json(1000000, json::object()); }),
+              HasSubstr("1000000 nodes"));
 }
 
 TEST(Metadata, HugeSizesAreRefusedWithoutAskingForTheMemory) {

@@ -11,8 +11,7 @@
 
 namespace octconv::onnx_test {
 
-/// Weights in which neighbours differ, whatever the network's size: a value in the wrong place
-/// shows.
+/// Weights in which neighbours differ: a value in the wrong place shows.
 inline Weights numbered_weights(const Graph& graph) {
   Weights weights;
   std::int64_t next = 1;

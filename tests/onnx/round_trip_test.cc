@@ -183,6 +183,55 @@ TEST(RoundTrip, ThroughAFile) {
   expect_same_weights(model.weights, back.weights);
 }
 
+std::vector<float> floats_of(const ::onnx::ModelProto& proto, const std::string& name) {
+  for (const auto& tensor : proto.graph().initializer()) {
+    if (tensor.name() != name) continue;
+    std::vector<float> values(tensor.raw_data().size() / sizeof(float));
+    std::memcpy(values.data(), tensor.raw_data().data(), tensor.raw_data().size());
+    return values;
+  }
+  ADD_FAILURE() << "no initialiser " << name;
+  return {};
+}
+
+// Alpha 1/4 of 4 channels: channel 0 is low, channels 1 to 3 are high.
+TEST(Export, InitialisersAreBlocksOfTheParametersLowChannelsFirst) {
+  const Model model = small_model({.alpha = 0.25});
+  const ::onnx::ModelProto proto = parsed(export_onnx(model));
+  struct Part {
+    const char* suffix;
+    std::int64_t row, rows, column, columns;
+  };
+  const Tensor& mix = model.weights.at("mix.weight");  // [4, 4, 3, 3]
+  for (const Part& part : {Part{".high_to_high", 1, 3, 1, 3}, Part{".low_to_high", 1, 3, 0, 1},
+                           Part{".low_to_low", 0, 1, 0, 1}, Part{".high_to_low", 0, 1, 1, 3}}) {
+    std::vector<float> expected;
+    for (std::int64_t row = part.row; row < part.row + part.rows; ++row) {
+      for (std::int64_t column = part.column; column < part.column + part.columns; ++column) {
+        for (std::int64_t tap = 0; tap < 9; ++tap) {
+          expected.push_back(mix.data()[(row * 4 + column) * 9 + tap]);
+        }
+      }
+    }
+    EXPECT_EQ(floats_of(proto, std::string("mix.weight") + part.suffix), expected) << part.suffix;
+  }
+  for (const char* name :
+       {"mix.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}) {
+    const float* all = model.weights.at(name).data();
+    EXPECT_EQ(floats_of(proto, std::string(name) + ".low"), std::vector<float>(all, all + 1));
+    EXPECT_EQ(floats_of(proto, std::string(name) + ".high"), std::vector<float>(all + 1, all + 4));
+  }
+}
+
+TEST(Export, BatchNormReadsItsParametersInTheOrderOfOnnx) {
+  const ::onnx::ModelProto proto = parsed(export_onnx(small_model({})));
+  for (const auto& node : proto.graph().node()) {
+    if (node.op_type() != "BatchNormalization") continue;
+    EXPECT_THAT(node.input(), testing::ElementsAre("stem", "norm.weight", "norm.bias",
+                                                   "norm.running_mean", "norm.running_var"));
+  }
+}
+
 TEST(Export, UsesTheDefaultDomainOnly) {
   const ::onnx::ModelProto proto = parsed(export_onnx(small_model()));
   EXPECT_EQ(proto.opset_import_size(), 1);
@@ -194,6 +243,9 @@ TEST(Export, RefusesWhatItCannotWrite) {
   EXPECT_THROW(export_onnx(small_model(), {.opset = 18}), Unsupported);
   EXPECT_THROW(export_onnx(small_model(), {.extents = Shape{19}}), InvalidArgument);
   EXPECT_THROW(export_onnx(small_model(), {.extents = Shape{19, 0}}), InvalidArgument);
+
+  EXPECT_THROW(export_onnx(small_model(), {.extents = Shape{19, (1 << 22) + 1}}), Unsupported);
+  EXPECT_NO_THROW(export_onnx(small_model(), {.extents = Shape{19, 1 << 22}}));
 
   Model missing = small_model();
   missing.weights.erase("mix.weight");

@@ -26,9 +26,9 @@ struct ExportOptions {
 /// per path, with pools, nearest Resizes and an Add between. The graph and the preprocessing are
 /// also written into `metadata_props`, as JSON, under "octconv.graph" and "octconv.preprocessing".
 ///
-/// @throws InvalidArgument for extents or weights that do not fit the graph; Unsupported for
-/// another opset,
-///         for a file of 2 GiB or more, and for what ONNX cannot say
+/// @throws InvalidArgument for extents or weights that do not fit the graph, or numbers and names
+///         that no file can hold; Unsupported for another opset, for extents above 2^22, for a file
+///         of 2 GiB or more, and for pools of octave values that ONNX cannot express
 [[nodiscard]] OCTCONV_API std::string export_onnx(const Model& model,
                                                   const ExportOptions& options = {});
 
@@ -44,8 +44,7 @@ OCTCONV_API void save_onnx(const std::filesystem::path& path, const Model& model
 /// a weight that no path reads are not in the file and become zero.
 ///
 /// @throws FormatError for a damaged file, or one whose operations and metadata disagree;
-/// Unsupported for an
-///         ONNX file of another origin or of a newer octconv
+///         Unsupported for an ONNX file of another origin or of a newer octconv
 [[nodiscard]] OCTCONV_API Model parse_onnx(std::string_view bytes, std::string_view name);
 
 /// The same from a file.
