@@ -88,9 +88,11 @@ class CommandTest(unittest.TestCase):
 
 
 class Tool(CommandTest):
-    def commands(self):
+    def commands(self, available=True):
+        """The commands that this build has, or those that need something it was built without."""
         subcommands = self.succeed("--help").split("Subcommands:\n")[1]
-        return [line.split()[0] for line in subcommands.splitlines() if re.match(r" {2}\w", line)]
+        lines = [line for line in subcommands.splitlines() if re.match(r" {2}\w", line)]
+        return [line.split()[0] for line in lines if ("built without" not in line) == available]
 
     def test_help_of_every_command_has_an_example(self):
         commands = self.commands()
@@ -103,6 +105,11 @@ class Tool(CommandTest):
         for command in self.commands():
             with self.subTest(command=command):
                 self.wrong_usage(command, "--no-such-option")
+
+    def test_commands_of_another_build_say_what_is_missing(self):
+        for command in self.commands(available=False):
+            with self.subTest(command=command):
+                self.fail_with(["built without"], command, "--any", "option")
 
     def test_version(self):
         self.assertRegex(self.succeed("--version"), r"^octconv \d+\.\d+\.\d+\n$")
@@ -242,6 +249,75 @@ class Export(CommandTest):
             restore_signals=False,
         )
         self.assertEqual(target.read_text(), "old")
+
+
+class Run(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.succeed("export", "resnet20", "--alpha", 0.5, "--size", 9, "-o", "net.onnx")
+
+    def run_on(self, shape, values=None, *options):
+        write_npy(self.folder / "x.npy", shape, values)
+        self.succeed("run", "net.onnx", "--input", "x.npy", "--output", "y.npy", *options)
+        return read_npy(self.folder / "y.npy")
+
+    def test_an_untrained_network_is_homogeneous(self):
+        # It has no bias and only relu: twice the input gives twice the output, to the bit.
+        values = [(7 * i) % 31 - 15 for i in range(2 * 3 * 9 * 9)]
+        shape, once = self.run_on((2, 3, 9, 9), values)
+        self.assertEqual(shape, (2, 10))
+        self.assertTrue(any(once))
+        self.assertEqual(list(self.run_on((2, 3, 9, 9), [2 * v for v in values])[1]), [2 * v for v in once])
+        self.assertFalse(any(self.run_on((2, 3, 9, 9))[1]))
+
+    def test_threads_and_batches_do_not_change_the_bits(self):
+        images = [[(k * i) % 31 - 15 for i in range(3 * 9 * 9)] for k in (3, 5, 7)]
+        together = self.run_on((3, 3, 9, 9), sum(images, []))[1]
+        self.assertEqual(self.run_on((3, 3, 9, 9), sum(images, []), "--threads", 1)[1], together)
+        alone = [self.run_on((1, 3, 9, 9), image)[1] for image in images]
+        self.assertEqual(list(together), [value for one in alone for value in one])
+
+    def test_other_image_sizes_than_the_files_run_too(self):
+        self.assertEqual(self.run_on((1, 3, 12, 7))[0], (1, 10))
+
+    def test_inputs_that_do_not_fit_are_errors(self):
+        for shape in ((1, 4, 9, 9), (3, 9, 9), (1, 3, 9, 9, 9), (1, 3, 0, 9), ()):
+            with self.subTest(shape=shape):
+                write_npy(self.folder / "x.npy", shape)
+                self.fail_with([], "run", "net.onnx", "--input", "x.npy", "--output", "y.npy")
+        (self.folder / "x.npy").write_bytes(b"not numpy")
+        self.fail_with(["'x.npy'"], "run", "net.onnx", "--input", "x.npy", "--output", "y.npy")
+
+    def test_damaged_and_foreign_models_are_errors(self):
+        write_npy(self.folder / "x.npy", (1, 3, 9, 9))
+        whole = (self.folder / "net.onnx").read_bytes()
+        damaged = {
+            "empty": (b"", "truncated or not ONNX"),
+            "truncated": (whole[: len(whole) // 2], "truncated or not ONNX"),
+            "a picture": (b"\x89PNG\r\n\x1a\n", "truncated or not ONNX"),
+            # ir_version 8, producer_name "pytorch", an empty graph
+            "foreign": (b"\x08\x08\x12\x07pytorch\x3a\x00", "was not written by octconv"),
+        }
+        for name, (contents, why) in damaged.items():
+            with self.subTest(file=name):
+                (self.folder / "bad.onnx").write_bytes(contents)
+                self.fail_with(["'bad.onnx'", why], "run", "bad.onnx", "--input", "x.npy", "--output", "y.npy")
+
+    def test_files_that_cannot_be_opened_are_named(self):
+        write_npy(self.folder / "x.npy", (1, 3, 9, 9))
+        (self.folder / "file").write_text("")
+        for model, x, y, named in (
+            ("no.onnx", "x.npy", "y.npy", "'no.onnx'"),
+            (".", "x.npy", "y.npy", "'.'"),
+            ("net.onnx", "no.npy", "y.npy", "'no.npy'"),
+            ("net.onnx", "x.npy", "file/y.npy", "'file/y.npy'"),
+        ):
+            with self.subTest(model=model, input=x, output=y):
+                self.fail_with([named], "run", model, "--input", x, "--output", y)
+
+    def test_wrong_usage(self):
+        self.wrong_usage("run", "net.onnx", "--input", "x.npy")
+        self.wrong_usage("run", "net.onnx", "--input", "x.npy", "--output", "y.npy", "--threads", 0)
 
 
 def main():
