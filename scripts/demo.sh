@@ -12,4 +12,4 @@ cmake --preset release
 cmake --build --preset release --target octconv_tool
 echo "demo: built in ${SECONDS} s; now training: octconv compare ${training[*]}"
 build/release/octconv compare "${training[@]}" --out "$report"
-echo "demo: done in $((SECONDS / 60)) min $((SECONDS % 60)) s; the report is $PWD/$report/index.html"
+echo "demo: done in $((SECONDS / 60)) min $((SECONDS % 60)) s; the report is $PWD/$report/report.html"

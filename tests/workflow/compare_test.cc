@@ -82,6 +82,14 @@ TEST(CompareHtml, SaysWhatWasDone) {
   }
 }
 
+TEST(CompareHtml, SaysWhetherTheEngineAgreesWithTheModule) {
+  Comparison comparison = sample();
+  EXPECT_THAT(compare_html(comparison), HasSubstr("came to the same accuracies"));
+  comparison.variants[1].epochs.back().test_accuracy = 0.8;
+  EXPECT_THAT(compare_html(comparison), Not(HasSubstr("came to the same accuracies")));
+  EXPECT_THAT(compare_html(comparison), HasSubstr(disagreements(comparison)[0]));
+}
+
 TEST(CompareHtml, StandsWithoutOctaveVariantAndWithADivergedOne) {
   Comparison comparison = sample();
   comparison.inside.reset();
