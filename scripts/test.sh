@@ -5,9 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
-if [[ -x scripts/peers.sh ]]; then
-  scripts/peers.sh
-fi
+# Results are also held against other engines where these can be had.
+scripts/peers.sh || echo "test: no peers, so the tests against them are skipped"
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}
 cmake --workflow --preset release
 echo "test: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -23,11 +23,11 @@ FOREIGN = [
     (r"zlib\.h", r"src/image/"),
     (r"omp\.h", r"src/base/parallel\.cc"),
     (r"(onnx|google/protobuf)/", r"src/onnx/"),
-    (r"hwy/", r"src/kernels/"),
+    (r"hwy/", r"src/(kernels|nn)/"),
     (r"CLI/", r"tools/"),
     (r"nlohmann/", r"(src|tools)/"),
-    # POSIX: files in base, processes in the layers that measure.
-    (r"(fcntl|unistd|sys/[a-z]+)\.h", r"src/"),
+    # POSIX: files in base, processes in the layers that measure, terminals in the command.
+    (r"(fcntl|unistd|sys/[a-z]+)\.h", r"(src|tools)/"),
     # glibc: keeping freed memory while training.
     (r"malloc\.h", r"src/train/memory\.cc"),
     # The C++ standard library.
