@@ -117,14 +117,15 @@ def check_symbols(nm, *libraries):
 
 
 def check_exports(nm, library):
-    """Only octconv's names. The standard library marks its own templates as visible: those are weak."""
+    """Only octconv's names. The standard library and LibTorch mark templates and inline functions of
+    their headers as visible: those are weak."""
     own = re.compile(r"((typeinfo|typeinfo name|vtable|guard variable) for )?octconv::")
     linker = {"__bss_start", "_edata", "_end"}
     count = 0
     for kind, name in symbols(nm, ["--dynamic", "--defined-only"], library):
         if own.match(name):
             count += 1
-        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx)::", name)):
+        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx|c10|at|torch)::", name)):
             yield f"{library}: exports {kind} {name}"
     if count == 0:
         yield f"{library}: exports nothing of octconv"
