@@ -5,6 +5,7 @@
 usage: hygiene_test.py files SOURCE_FOLDER
        hygiene_test.py symbols NM LIBRARY.a...      what the libraries must not call
        hygiene_test.py exports NM LIBRARY.so        what a shared library may show
+       hygiene_test.py commands OCTCONV PAGE.md     what the page on the command must name
 """
 import re
 import subprocess
@@ -131,6 +132,29 @@ def check_exports(nm, library):
         yield f"{library}: exports nothing of octconv"
 
 
+def check_commands(octconv, page):
+    """Every subcommand has a section, and its examples use only options that it has."""
+    def help_of(*command):
+        return subprocess.run([octconv, *command, "--help"], check=True, capture_output=True,
+                              text=True).stdout
+
+    text = Path(page).read_text()
+    subcommands = re.findall(r"^  ([a-z]+)  +\S", help_of().partition("Subcommands:")[2], re.MULTILINE)
+    if not subcommands:
+        yield f"{octconv} --help lists no subcommand"
+    for name in subcommands:
+        if f"\n## {name}\n" not in text:
+            yield f"{page}: has no section on {name}"
+    for name, line in re.findall(r"^octconv ([a-z]+)(.*?)(?:  +#.*)?$", text, re.MULTILINE):
+        if name not in subcommands:
+            yield f"{page}: octconv {name} is not a subcommand"
+            continue
+        known = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", help_of(name)))
+        for option in re.findall(r" (--?[a-z][a-z-]*)", line):
+            if option not in known:
+                yield f"{page}: octconv {name} has no option {option}"
+
+
 def main():
     what, *arguments = sys.argv[1:]
     if what == "files":
@@ -139,6 +163,8 @@ def main():
         errors = list(check_symbols(*arguments))
     elif what == "exports":
         errors = list(check_exports(*arguments))
+    elif what == "commands":
+        errors = list(check_commands(*arguments))
     else:
         sys.exit(__doc__)
     for error in errors:
