@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between a grid and a coarser one whose pixels are cells of the first: cells at the far edges have
-// the real pixels only. Channels last.
+// Adjoints of pooling and upsampling on the cells of a coarser grid. For tensors without gradients.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <ATen/core/Tensor.h>
+
+#include "octconv/tensor/shape.h"
 
 namespace octconv::nn {
 
-/// A map of [n, extents..., channels] whose pixels are `stride` floats apart: all of a tensor, or
-/// some of its channels. An axis that does not exist has extent 1.
-template <class Float>
-struct PixelMap {
-  Float* data = nullptr;
-  std::int64_t stride = 0;
-};
+/// dst[i] += src[floor(i / cell)], in place and without a tensor of dst's size: adds a
+/// nearest-upsampled map.
+void add_to_cells(at::Tensor dst, at::Tensor src, const Shape& cell);
 
-struct CellGrid {
-  std::int64_t batch = 0;
-  std::array<std::int64_t, 3> fine{};  ///< extents, outermost first
-  std::array<std::int64_t, 3> cell{};  ///< pixels of a whole cell along each axis
-  std::int64_t channels = 0;
-};
+/// Sum of each cell's pixels; the adjoint of nearest upsampling. The last cells may be smaller.
+[[nodiscard]] at::Tensor sum_cells(const at::Tensor& x, const Shape& cell);
 
-/// coarse = sum over each cell of fine, divided by its real pixels if `mean`.
-void gather_cells(const CellGrid& grid, PixelMap<const float> fine, bool mean,
-                  PixelMap<float> coarse);
-
-/// Each pixel of fine = its cell of coarse, divided by the cell's real pixels if `mean`; added to
-/// what fine holds if `accumulate`.
-void spread_cells(const CellGrid& grid, PixelMap<const float> coarse, bool mean, bool accumulate,
-                  PixelMap<float> fine);
+/// Divides each cell's value by the number of its pixels on a grid of `extents`: with
+/// `add_to_cells` the adjoint of average pooling.
+[[nodiscard]] at::Tensor divide_by_cell_size(const at::Tensor& x, const Shape& cell,
+                                             const Shape& extents);
 
 }  // namespace octconv::nn

@@ -258,23 +258,23 @@ class GraphModule::Impl {
       return values[static_cast<std::size_t>(node.inputs[i])];
     };
     return std::visit(
-        Overloaded{
-            [&](const Input&) -> OctTensor { return values[static_cast<std::size_t>(id)]; },
-            [&](const Conv& conv) {
-              return oct_conv(in(0), own[0], conv.bias ? own[1] : at::Tensor(),
-                              graph_.conv_options(id));
-            },
-            [&](const BatchNorm& norm) {
-              return batch_norm(in(0), own[0], own[1], own[2], own[3], norm, root_->is_training());
-            },
-            [&](const Activation& activation) { return activate(in(0), activation.kind); },
-            [&](const Add&) { return add(in(0), in(1)); },
-            [&](const Pool& options) { return pool(in(0), options, graph_.octave()); },
-            [&](const GlobalPool&) -> OctTensor { return {.high = in(0).high.flatten(2).mean(2)}; },
-            [&](const Linear& linear) -> OctTensor {
-              return {.high = linear.bias ? at::linear(in(0).high, own[0], own[1])
-                                          : at::linear(in(0).high, own[0])};
-            }},
+        Overloaded{[&](const Input&) -> OctTensor { return values[static_cast<std::size_t>(id)]; },
+                   [&](const Conv& conv) {
+                     return oct_conv(in(0), own[0], conv.bias ? own[1] : at::Tensor(),
+                                     graph_.conv_options(id));
+                   },
+                   [&](const BatchNorm& norm) {
+                     return batch_norm(in(0), own[0], own[1], own[2], own[3], norm,
+                                       root_->is_training());
+                   },
+                   [&](const Activation& activation) { return activate(in(0), activation.kind); },
+                   [&](const Add&) { return add(in(0), in(1)); },
+                   [&](const Pool& options) { return pool(in(0), options, graph_.octave()); },
+                   [&](const GlobalPool&) -> OctTensor { return in(0).high.flatten(2).mean(2); },
+                   [&](const Linear& linear) -> OctTensor {
+                     return linear.bias ? at::linear(in(0).high, own[0], own[1])
+                                        : at::linear(in(0).high, own[0]);
+                   }},
         node.op);
   }
 

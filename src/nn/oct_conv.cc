@@ -1,138 +1,351 @@
 // SPDX-License-Identifier: Apache-2.0
-// The octave convolution from LibTorch's operations: as few and as large ones as the paths allow.
+// The octave convolution from LibTorch's operations, as few and as large ones as the paths allow:
+// once composed of differentiable ones, for every option, and once as a single function that saves
+// only its inputs.
 #include "octconv/nn/oct_conv.h"
 
-#include <string>
+#include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <ATen/ATen.h>
 
-#include "nn/fused_conv.h"
-#include "nn/path_groups.h"
+#include "nn/cells.h"
+#include "nn/compose.h"
 #include "nn/spatial.h"
+#include "nn/upsampled_conv.h"
 #include "octconv/base/error.h"
 
 namespace octconv::nn {
 namespace {
 
-// What the paths read, each pooled tensor made once.
-class Sources {
- public:
-  explicit Sources(const OctTensor& input) : input_(input) {}
+// Paths that are one convolution: those of one destination that compute on its grid with the same
+// stride.
+using Group = std::vector<ConvPath>;
 
-  at::Tensor get(const ConvPath& path) { return get(path.src, path.pools); }
+bool joins(const ConvPath& a, const ConvPath& b) {
+  return a.dst == b.dst && a.stride == b.stride && !a.upsampled() && !b.upsampled() &&
+         a.groups == 1 && b.groups == 1;
+}
 
- private:
-  struct Pooled {
-    Frequency src;
-    std::vector<Shape> pools;
-    at::Tensor tensor;
-  };
-
-  at::Tensor get(Frequency src, const std::vector<Shape>& pools) {
-    if (pools.empty()) return src == Frequency::kHigh ? input_.high : input_.low;
-    for (const Pooled& known : made_) {
-      if (known.src == src && known.pools == pools) return known.tensor;
+std::vector<Group> group_paths(const ConvOptions& options) {
+  std::vector<Group> groups;
+  for (ConvPath& path : conv_paths(options)) {
+    const auto home = std::find_if(groups.begin(), groups.end(),
+                                   [&](const Group& group) { return joins(group.front(), path); });
+    if (home != groups.end()) {
+      home->push_back(std::move(path));
+    } else {
+      groups.push_back({std::move(path)});
     }
-    const std::vector<Shape> before(pools.begin(), pools.end() - 1);
-    at::Tensor tensor = average_cells(get(src, before), pools.back());
-    made_.push_back({src, pools, tensor});
-    return tensor;
   }
+  for (Group& group : groups) {
+    // The order of the weight's columns.
+    std::sort(group.begin(), group.end(),
+              [](const ConvPath& a, const ConvPath& b) { return a.column < b.column; });
+  }
+  return groups;
+}
 
-  const OctTensor& input_;
-  std::vector<Pooled> made_;
+at::Tensor input_of(const Group& group, PathSources& sources) {
+  if (group.size() == 1) return sources.get(group.front());
+  std::vector<at::Tensor> inputs;
+  for (const ConvPath& path : group) inputs.push_back(sources.get(path));
+  return at::cat(inputs, 1);
+}
+
+at::Tensor block_of(const Group& group, at::Tensor weight) {
+  const ConvPath& first = group.front();
+  std::int64_t columns = 0;
+  for (const ConvPath& path : group) columns += path.columns;
+  if (first.rows != weight.size(0)) weight = weight.narrow(0, first.row, first.rows);
+  if (columns != weight.size(1)) weight = weight.narrow(1, first.column, columns);
+  return weight;
+}
+
+// How many times a group adds the bias to its rows.
+double bias_count(const Group& group, bool first_of_its_rows, BiasRule rule) {
+  if (rule == BiasRule::kPerPath) return static_cast<double>(group.size());
+  return first_of_its_rows ? 1 : 0;
+}
+
+at::Tensor bias_of(const Group& group, const at::Tensor& bias, double count) {
+  if (!bias.defined() || count == 0) return {};
+  const at::Tensor rows = bias.narrow(0, group.front().row, group.front().rows);
+  return count == 1 ? rows : rows * count;
+}
+
+// What the layer does to one input, fixed before anything is computed.
+struct Call {
+  ConvOptions options;
+  BiasRule rule = BiasRule::kOnce;
+  Shape extents;  // of the input's high grid
+  Shape out;      // of the output's
+  std::vector<Group> groups;
 };
 
-void check_frequency(const at::Tensor& x, std::int64_t channels, const char* name,
-                     const ConvOptions& options) {
-  if (x.defined() != (channels > 0)) {
-    throw InvalidArgument("oct_conv: the " + std::string(name) + " input is " +
-                          (x.defined() ? "given" : "missing") + ", but the layer reads " +
-                          std::to_string(channels) + " such channels");
+OctTensor compose(const Call& call, const OctTensor& input, const at::Tensor& weight,
+                  const at::Tensor& bias) {
+  const ConvOptions& o = call.options;
+  PathSources sources(input, o.odd_low);
+  OctTensor result;
+  for (const Group& group : call.groups) {
+    const ConvPath& path = group.front();
+    at::Tensor& dst = path.dst == Frequency::kHigh ? result.high : result.low;
+    const at::Tensor added = bias_of(group, bias, bias_count(group, !dst.defined(), call.rule));
+    const at::Tensor x = input_of(group, sources);
+    at::Tensor y;
+    if (path.upsample_first) {
+      const bool pooled = o.strided() && o.stride_mode != StrideMode::kStrided;
+      const Shape grid = pooled ? low_extents(call.extents, o.stride, o.odd_low) : call.extents;
+      y = conv_of_upsampled(x, block_of(group, weight), path, o, grid);
+      if (added.defined()) y = y + added.view(as_ints(bias_shape(o.rank(), path.rows)));
+    } else {
+      y = padded_conv(x, block_of(group, weight), added, path, o);
+      if (path.upsampled()) y = upsample(y, path.upsample, call.out, o.upsample);
+    }
+    if (dst.defined() && dst.sizes() != y.sizes()) {
+      throw InvalidArgument("oct_conv: an input of " + call.extents.to_string() +
+                            " gives paths of " + spatial_extents(dst).to_string() + " and " +
+                            spatial_extents(y).to_string() + " pixels, which cannot be added");
+    }
+    dst = dst.defined() ? dst + y : y;
   }
-  if (!x.defined()) return;
-  if (x.dim() != static_cast<std::int64_t>(options.rank()) + 2 || x.size(1) != channels) {
-    throw InvalidArgument("oct_conv: the " + std::string(name) + " input has shape " +
-                          Shape(std::span(x.sizes().data(), x.sizes().size())).to_string() +
-                          ", expected [n, " + std::to_string(channels) + "] and " +
-                          std::to_string(options.rank()) + " extents");
-  }
+  return result;
 }
 
-void check_tensors(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
-                   const ConvOptions& o) {
-  check_frequency(input.high, o.in.high, "high", o);
-  check_frequency(input.low, o.in.low, "low", o);
-  if (input.high.defined() && input.low.defined() && input.high.size(0) != input.low.size(0)) {
-    throw InvalidArgument("oct_conv: the high input has batch " +
-                          std::to_string(input.high.size(0)) + ", the low one " +
-                          std::to_string(input.low.size(0)));
-  }
-  Shape expected{o.out.total(), o.in.total() / o.groups};
-  for (const std::int64_t extent : o.kernel) expected.push_back(extent);
-  if (weight.sizes() != as_ints(expected)) {
-    throw InvalidArgument(
-        "oct_conv: the weight has shape " +
-        Shape(std::span(weight.sizes().data(), weight.sizes().size())).to_string() + ", expected " +
-        expected.to_string());
-  }
-  if (bias.defined() && bias.sizes() != at::IntArrayRef{o.out.total()}) {
-    throw InvalidArgument("oct_conv: the bias has shape " +
-                          Shape(std::span(bias.sizes().data(), bias.sizes().size())).to_string() +
-                          ", expected [" + std::to_string(o.out.total()) + "]");
-  }
+// Options for which the backward pass can make again all that it needs from the input and the
+// weight.
+bool is_common(const ConvOptions& o) {
+  return o.padding_mode == PaddingMode::kZeros && o.padding_begin == o.padding_end &&
+         o.downsample != Downsample::kMax && o.upsample == Upsample::kNearest &&
+         o.low_to_high == LowToHigh::kConvThenUpsample && o.odd_low == OddLow::kCeil;
 }
 
-at::Tensor convolve(const PathGroup& group, Sources& sources, const at::Tensor& weight,
-                    const at::Tensor& bias, const ConvOptions& options) {
-  const ConvPath& first = group.first();
-  at::Tensor x = sources.get(first);
-  if (group.paths.size() > 1) {
-    std::vector<at::Tensor> inputs;
-    for (const ConvPath& path : group.paths) inputs.push_back(sources.get(path));
-    x = at::cat(inputs, 1);
+OctTensor run_common(const Call& call, const OctTensor& input, const at::Tensor& weight,
+                     const at::Tensor& bias) {
+  PathSources sources(input, OddLow::kCeil);
+  OctTensor result;
+  for (const Group& group : call.groups) {
+    const ConvPath& path = group.front();
+    at::Tensor& dst = path.dst == Frequency::kHigh ? result.high : result.low;
+    const bool first = !dst.defined();
+    const at::Tensor y =
+        padded_conv(input_of(group, sources), block_of(group, weight),
+                    bias_of(group, bias, bias_count(group, first, call.rule)), path, call.options);
+    if (first) {
+      dst = path.upsampled() ? upsample(y, path.upsample, call.out) : y;
+    } else {
+      add_to_cells(dst, y, path.upsample);
+    }
   }
-  const std::int64_t columns = group.columns();
-  at::Tensor block = weight;
-  if (first.rows != weight.size(0)) block = block.narrow(0, first.row, first.rows);
-  if (columns != weight.size(1)) block = block.narrow(1, first.column, columns);
-  const at::Tensor added = bias.defined() ? bias.narrow(0, first.row, first.rows) : bias;
-  Shape padding = options.padding_begin;
-  if (options.padding_begin != options.padding_end) {
-    x = pad(x, options.padding_begin, options.padding_end, 0);
-    padding = Shape::filled(options.rank(), 0);
-  }
-  const Shape none = Shape::filled(options.rank(), 0);
-  return at::convolution(x, block, added, as_ints(first.stride), as_ints(padding),
-                         as_ints(options.dilation),
-                         /*transposed=*/false, as_ints(none), first.groups);
+  return result;
 }
+
+// The gradient of an average-pooled source, brought back through its pools and added to the
+// source's.
+void add_to_source(at::Tensor& sum, at::Tensor gradient, const ConvPath& path, const Shape& extents,
+                   const at::Tensor& source) {
+  std::vector<Shape> grids{extents};
+  for (const PathPool& pool : path.pools) grids.push_back(low_extents(grids.back(), pool.window));
+  for (std::size_t i = path.pools.size(); i-- > 0;) {
+    const Shape& window = path.pools[i].window;
+    gradient = divide_by_cell_size(gradient, window, grids[i]);
+    if (i == 0) {
+      if (!sum.defined()) sum = at::zeros_like(source);
+      add_to_cells(sum, gradient, window);
+      return;
+    }
+    gradient = upsample(gradient, window, grids[i]);
+  }
+  sum = sum.defined() ? sum.add_(gradient) : gradient;
+}
+
+struct Gradients {
+  OctTensor input;
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+// `wanted`: gradients of the input, the weight, the bias.
+Gradients run_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
+                       bool has_bias, const OctTensor& diff, std::array<bool, 3> wanted) {
+  const ConvOptions& o = call.options;
+  PathSources sources(input, OddLow::kCeil);
+  const Shape none = Shape::filled(o.rank(), 0);
+  const Shape low_grid = low_extents(call.extents, o.octave);
+  Gradients gradients;
+  if (wanted[1]) gradients.weight = at::zeros_like(weight);
+  if (wanted[2] && has_bias) gradients.bias = at::zeros({o.out.total()}, weight.options());
+
+  // high_to_high comes first and makes the high gradient; the pooled paths add to it.
+  bool high_seen = false;
+  bool low_seen = false;
+  at::Tensor high_sums;  // of the cells of diff.high, made once
+  for (const Group& group : call.groups) {
+    const ConvPath& path = group.front();
+    const bool to_high = path.dst == Frequency::kHigh;
+    const bool first = !std::exchange(to_high ? high_seen : low_seen, true);
+    at::Tensor dy = to_high ? diff.high : diff.low;
+    if (!dy.defined()) continue;
+    if (path.upsampled()) {
+      if (!high_sums.defined()) high_sums = sum_cells(dy, path.upsample);
+      dy = high_sums;
+    }
+    const at::Tensor x = input_of(group, sources);
+    at::Tensor block = block_of(group, weight);
+    if (x.numel() == 0) block = block.contiguous();  // as in `convolution`
+    const bool picks = picks_pixels(o.kernel, path.stride, o.padding_begin);
+    const at::Tensor read = picks ? every(x, path.stride).contiguous(x.suggest_memory_format()) : x;
+    const Shape stride = picks ? Shape::filled(o.rank(), 1) : path.stride;
+    auto [dx, dw, unused] = at::convolution_backward(dy, read, block, c10::nullopt, as_ints(stride),
+                                                     as_ints(o.padding_begin), as_ints(o.dilation),
+                                                     /*transposed=*/false, as_ints(none),
+                                                     path.groups, {wanted[0], wanted[1], false});
+    if (picks && wanted[0]) {
+      const at::Tensor picked = std::exchange(dx, at::zeros_like(x));
+      every(dx, path.stride).copy_(picked);
+    }
+    std::int64_t channel = 0;
+    for (const ConvPath& part : group) {
+      const std::int64_t channels = part.columns * part.groups;
+      if (wanted[0]) {
+        const bool from_low = part.src == Frequency::kLow;
+        const at::Tensor piece = group.size() == 1 ? dx : dx.narrow(1, channel, channels);
+        at::Tensor& sum = from_low ? gradients.input.low : gradients.input.high;
+        add_to_source(sum, piece, part, from_low ? low_grid : call.extents,
+                      from_low ? input.low : input.high);
+      }
+      if (wanted[1]) {
+        gradients.weight.narrow(0, part.row, part.rows)
+            .narrow(1, part.column, part.columns)
+            .copy_(dw.narrow(1, part.column - path.column, part.columns));
+      }
+      channel += channels;
+    }
+    const double count = bias_count(group, first, call.rule);
+    if (gradients.bias.defined() && count > 0) {
+      std::vector<std::int64_t> pixels{0};
+      for (std::int64_t axis = 2; axis < dy.dim(); ++axis) pixels.push_back(axis);
+      gradients.bias.narrow(0, path.row, path.rows).add_(dy.sum(pixels), count);
+    }
+  }
+  return gradients;
+}
+
+// The common options as one differentiable function. Its backward pass, itself differentiated
+// (create_graph), runs on the composed form.
+class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
+ public:
+  using Context = torch::autograd::AutogradContext;
+  using Tensors = torch::autograd::variable_list;
+
+  // LibTorch takes what may be absent as an optional.
+  using MaybeTensor = c10::optional<at::Tensor>;
+
+  static Tensors forward(Context* context, const MaybeTensor& high, const MaybeTensor& low,
+                         const at::Tensor& weight, const MaybeTensor& bias, const Call& call) {
+    const OctTensor x{high.value_or(at::Tensor()), low.value_or(at::Tensor()), call.extents};
+    const at::Tensor added = bias.value_or(at::Tensor());
+    const OctTensor y = run_common(call, x, weight, added);
+    context->save_for_backward({x.high, x.low, weight, added});
+    context->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<CallHolder>(call));
+    Tensors outputs;
+    for (const at::Tensor& output : {y.high, y.low}) {
+      if (output.defined()) outputs.push_back(output);
+    }
+    return outputs;
+  }
+
+  static Tensors backward(Context* context, const Tensors& diffs) {
+    const Tensors saved = context->get_saved_variables();
+    const auto holder = context->saved_data["call"].toCapsule();
+    const Call& call = static_cast<const CallHolder&>(*holder).call;
+    const OctTensor input{saved[0], saved[1], call.extents};
+    const bool has_high = call.options.out.high > 0;
+    const OctTensor diff{has_high ? diffs[0] : at::Tensor(),
+                         call.options.out.low > 0 ? diffs.back() : at::Tensor()};
+    if (at::GradMode::is_enabled())
+      return backward_of_composed(call, input, saved[2], saved[3], diff);
+    const bool input_wanted = (input.high.defined() && input.high.requires_grad()) ||
+                              (input.low.defined() && input.low.requires_grad());
+    const Gradients gradients = run_backward(
+        call, input, saved[2], saved[3].defined(), diff,
+        {input_wanted, saved[2].requires_grad(), saved[3].defined() && saved[3].requires_grad()});
+    return {gradients.input.high, gradients.input.low, gradients.weight, gradients.bias,
+            at::Tensor()};
+  }
+
+ private:
+  struct CallHolder : torch::CustomClassHolder {
+    explicit CallHolder(Call held) : call(std::move(held)) {}
+    Call call;
+  };
+
+  static Tensors backward_of_composed(const Call& call, const OctTensor& input,
+                                      const at::Tensor& weight, const at::Tensor& bias,
+                                      const OctTensor& diff) {
+    const OctTensor y = compose(call, input, weight, bias);
+    Tensors outputs;
+    Tensors diffs;
+    for (const auto& [output, gradient] :
+         {std::pair{y.high, diff.high}, std::pair{y.low, diff.low}}) {
+      if (!output.defined() || !gradient.defined()) continue;
+      outputs.push_back(output);
+      diffs.push_back(gradient);
+    }
+    Tensors inputs;
+    std::vector<std::size_t> places;
+    const std::array<at::Tensor, 4> all{input.high, input.low, weight, bias};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!all[i].defined() || !all[i].requires_grad()) continue;
+      inputs.push_back(all[i]);
+      places.push_back(i);
+    }
+    Tensors gradients(5);
+    if (outputs.empty() || inputs.empty()) return gradients;
+    const Tensors made =
+        torch::autograd::grad(outputs, inputs, diffs, /*retain_graph=*/true, /*create_graph=*/true,
+                              /*allow_unused=*/true);
+    for (std::size_t i = 0; i < places.size(); ++i) gradients[places[i]] = made[i];
+    return gradients;
+  }
+};
 
 }  // namespace
 
 OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
-                   const ConvOptions& options) {
+                   const ConvOptions& options, BiasRule rule) {
   check(options);
-  check_tensors(input, weight, bias, options);
-  const Shape in_extents = full_extents(input, options.octave);
-  const Shape extents = output_extents(options, in_extents);
+  if (is_unbatched(input, options.rank())) {
+    return without_batch(oct_conv(with_batch(input), weight, bias, options, rule));
+  }
+  Shape weight_shape{options.out.total(), weight_columns(options)};
+  for (const std::int64_t extent : options.kernel) weight_shape.push_back(extent);
+  check_operands("oct_conv", input, options.in, options.rank(), weight, weight_shape, bias,
+                 options.out.total());
+  const Shape extents = full_extents(input, options.octave, options.odd_low);
+  const Call call{options, rule, extents, output_extents(options, extents), group_paths(options)};
+
+  const auto maybe = [](const at::Tensor& x) {
+    return x.defined() ? CommonOctConv::MaybeTensor(x) : c10::nullopt;
+  };
   OctTensor result;
-  if (fused_conv_takes(input, weight, bias, options)) {
-    result = fused_conv(input, weight, bias, options, in_extents);
-    if (!result.high.defined()) result.extents = extents;
-    return result;
+  if (!is_common(options)) {
+    result = compose(call, input, weight, bias);
+  } else if (!at::GradMode::is_enabled()) {
+    result = run_common(call, input, weight, bias);
+  } else {
+    const std::vector<at::Tensor> outputs =
+        CommonOctConv::apply(maybe(input.high), maybe(input.low), weight, maybe(bias), call);
+    if (options.out.high > 0) result.high = outputs.front();
+    if (options.out.low > 0) result.low = outputs.back();
   }
-  Sources sources(input);
-  for (const PathGroup& group : group_paths(options)) {
-    at::Tensor& dst = group.first().dst == Frequency::kHigh ? result.high : result.low;
-    const at::Tensor added = dst.defined() ? at::Tensor() : bias;  // once
-    at::Tensor y = convolve(group, sources, weight, added, options);
-    if (group.first().upsampled()) y = upsample(y, group.first().upsample, extents);
-    dst = dst.defined() ? dst.add_(y) : y;
-  }
-  if (!result.high.defined()) result.extents = extents;
+  if (!result.high.defined()) result.extents = call.out;
   return result;
 }
 

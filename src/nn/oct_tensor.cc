@@ -67,7 +67,16 @@ at::Tensor pool_tensor(const at::Tensor& x, const Pool& pool, const Shape& out) 
 
 }  // namespace
 
-Shape full_extents(const OctTensor& value, const Shape& octave) {
+const at::Tensor& OctTensor::tensor() const {
+  if (high.defined() == low.defined()) {
+    throw InvalidArgument(std::string("a value with ") +
+                          (high.defined() ? "both frequencies" : "no frequency") +
+                          " is not one tensor");
+  }
+  return high.defined() ? high : low;
+}
+
+Shape full_extents(const OctTensor& value, const Shape& octave, OddLow odd_low) {
   if (!value.high.defined() && !value.low.defined()) {
     throw InvalidArgument("an octave value needs at least one frequency");
   }
@@ -84,7 +93,7 @@ Shape full_extents(const OctTensor& value, const Shape& octave) {
     throw InvalidArgument("a value of extents " + extents.to_string() + " does not have " +
                           std::to_string(octave.rank()) + " axes");
   }
-  if (value.low.defined() && spatial_extents(value.low) != low_extents(extents, octave)) {
+  if (value.low.defined() && spatial_extents(value.low) != low_extents(extents, octave, odd_low)) {
     throw InvalidArgument("low extents " + spatial_extents(value.low).to_string() +
                           " do not belong to high extents " + extents.to_string());
   }
@@ -106,13 +115,15 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
   const auto norm = [&](const at::Tensor& x, const at::Tensor& added) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
-    const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, channels); };
+    const auto part = [&](const at::Tensor& all) {
+      return all.defined() ? all.narrow(0, first, channels) : all;
+    };
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
     return norm_add_relu(x, own, added, rectified, options, training);
   };
-  OctTensor result{.extents = value.extents};
+  OctTensor result(at::Tensor(), at::Tensor(), value.extents);
   result.low = norm(value.low, residual.low);
   result.high = norm(value.high, residual.high);
   return result;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/spatial.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
+
+#include "octconv/base/error.h"
 
 namespace octconv::nn {
 namespace {
@@ -29,6 +33,28 @@ at::Tensor average(const at::Tensor& x, const Shape& kernel, const Shape& stride
   }
 }
 
+at::Tensor maximum_of(const at::Tensor& x, const Shape& kernel, const Shape& stride,
+                      bool ceil_mode) {
+  const at::IntArrayRef none = filled(kZeros, kernel);
+  const at::IntArrayRef dense = filled(kOnes, kernel);
+  switch (kernel.rank()) {
+    case 1:
+      return at::max_pool1d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+    case 2:
+      return at::max_pool2d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+    default:
+      return at::max_pool3d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+  }
+}
+
+// The pixel of an axis that stands at `at`, inside or outside it.
+std::int64_t source_index(std::int64_t at, std::int64_t extent, PaddingMode mode) {
+  if (mode == PaddingMode::kReplicate) return std::clamp<std::int64_t>(at, 0, extent - 1);
+  if (mode == PaddingMode::kCircular) return (at + extent) % extent;
+  if (at < 0) return -at;
+  return at < extent ? at : 2 * (extent - 1) - at;
+}
+
 }  // namespace
 
 Shape spatial_extents(const at::Tensor& x) {
@@ -46,38 +72,94 @@ at::Tensor pad(const at::Tensor& x, const Shape& begin, const Shape& end, double
   return at::constant_pad_nd(x, amounts, value);
 }
 
-at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride) {
-  const at::IntArrayRef none = filled(kZeros, kernel);
-  const at::IntArrayRef dense = filled(kOnes, kernel);
-  switch (kernel.rank()) {
-    case 1:
-      return at::max_pool1d(x, as_ints(kernel), as_ints(stride), none, dense);
-    case 2:
-      return at::max_pool2d(x, as_ints(kernel), as_ints(stride), none, dense);
-    default:
-      return at::max_pool3d(x, as_ints(kernel), as_ints(stride), none, dense);
+at::Tensor every(const at::Tensor& x, const Shape& step) {
+  at::Tensor y = x;
+  for (std::size_t axis = 0; axis < step.rank(); ++axis) {
+    y = y.slice(static_cast<std::int64_t>(axis) + 2, 0, c10::nullopt, step[axis]);
   }
+  return y;
+}
+
+bool picks_pixels(const Shape& kernel, const Shape& stride, const Shape& padding) {
+  return is_all(kernel, 1) && is_all(padding, 0) && !is_all(stride, 1);
+}
+
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                       const Shape& stride, const Shape& padding, const Shape& dilation,
+                       std::int64_t groups) {
+  // With an empty batch LibTorch 1.13 views the weight as a matrix, which a block cannot be.
+  const at::Tensor usable = x.numel() == 0 ? weight.contiguous() : weight;
+  const bool picks = picks_pixels(spatial_extents(weight), stride, padding);
+  const at::Tensor source = picks ? every(x, stride).contiguous(x.suggest_memory_format()) : x;
+  return at::convolution(source, usable, bias, picks ? filled(kOnes, stride) : as_ints(stride),
+                         as_ints(padding), as_ints(dilation), /*transposed=*/false,
+                         filled(kZeros, stride), groups);
+}
+
+at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride) {
+  return maximum_of(x, kernel, stride, /*ceil_mode=*/false);
 }
 
 at::Tensor average_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride) {
   return average(x, kernel, stride, /*ceil_mode=*/false);
 }
 
-at::Tensor average_cells(const at::Tensor& x, const Shape& window) {
-  return average(x, window, window, /*ceil_mode=*/true);
+at::Tensor pad(const at::Tensor& x, const Shape& begin, const Shape& end, PaddingMode mode) {
+  if (mode == PaddingMode::kZeros) return pad(x, begin, end, 0.0);
+  at::Tensor padded = x;
+  for (std::size_t axis = 0; axis < begin.rank(); ++axis) {
+    if (begin[axis] == 0 && end[axis] == 0) continue;
+    const auto dim = static_cast<std::int64_t>(axis) + 2;
+    const std::int64_t extent = x.size(dim);
+    const std::int64_t most = std::max(begin[axis], end[axis]);
+    if ((mode == PaddingMode::kReflect && most >= extent) ||
+        (mode == PaddingMode::kCircular && most > extent) || extent == 0) {
+      throw InvalidArgument("padding of " + std::to_string(most) + " by mode " +
+                            std::string(to_string(mode)) + " does not fit a map of extents " +
+                            spatial_extents(x).to_string());
+    }
+    std::vector<std::int64_t> sources;
+    for (std::int64_t at = -begin[axis]; at < extent + end[axis]; ++at) {
+      sources.push_back(source_index(at, extent, mode));
+    }
+    padded = padded.index_select(dim, at::tensor(sources, at::kLong).to(x.device()));
+  }
+  return padded;
 }
 
-at::Tensor upsample(const at::Tensor& x, const Shape& factor, const Shape& extents) {
-  // Given the factors, LibTorch takes source pixel floor(i / factor) whatever size is asked for:
-  // cropping is free.
+at::Tensor pool_cells(const at::Tensor& x, const Shape& window, bool maximum, OddLow odd_low) {
+  const bool ceil_mode = odd_low == OddLow::kCeil;
+  Shape cell = window;
+  for (std::size_t axis = 0; axis < cell.rank(); ++axis) {
+    const std::int64_t extent = x.size(static_cast<std::int64_t>(axis) + 2);
+    if (extent >= cell[axis]) continue;
+    if (!ceil_mode) {
+      throw InvalidArgument("a map of extents " + spatial_extents(x).to_string() +
+                            " has no whole cell of " + window.to_string());
+    }
+    cell[axis] = extent;  // one cell, which LibTorch would call smaller than its window
+  }
+  return maximum ? maximum_of(x, cell, cell, ceil_mode) : average(x, cell, cell, ceil_mode);
+}
+
+at::Tensor upsample(const at::Tensor& x, const Shape& factor, const Shape& extents, Upsample how) {
+  // Given the factors, LibTorch takes source pixel floor(i / factor), or interpolates around
+  // (i + .5) / factor - .5, whatever size is asked for: cropping is free.
   const auto scale = [&](std::size_t axis) { return static_cast<double>(factor[axis]); };
+  constexpr bool kCornersAligned = false;
+  const bool nearest = how == Upsample::kNearest;
   switch (factor.rank()) {
     case 1:
-      return at::upsample_nearest1d(x, as_ints(extents), scale(0));
+      return nearest ? at::upsample_nearest1d(x, as_ints(extents), scale(0))
+                     : at::upsample_linear1d(x, as_ints(extents), kCornersAligned, scale(0));
     case 2:
-      return at::upsample_nearest2d(x, as_ints(extents), scale(0), scale(1));
+      return nearest ? at::upsample_nearest2d(x, as_ints(extents), scale(0), scale(1))
+                     : at::upsample_bilinear2d(x, as_ints(extents), kCornersAligned, scale(0),
+                                               scale(1));
     default:
-      return at::upsample_nearest3d(x, as_ints(extents), scale(0), scale(1), scale(2));
+      return nearest ? at::upsample_nearest3d(x, as_ints(extents), scale(0), scale(1), scale(2))
+                     : at::upsample_trilinear3d(x, as_ints(extents), kCornersAligned, scale(0),
+                                                scale(1), scale(2));
   }
 }
 

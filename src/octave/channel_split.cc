@@ -16,13 +16,20 @@ void check_alpha(double alpha, const std::string& who) {
   }
 }
 
-ChannelSplit split_channels(std::int64_t channels, double alpha) {
+ChannelSplit split_channels(std::int64_t channels, double alpha, Rounding rounding) {
   if (channels < 1) {
     throw InvalidArgument("split_channels: channels must be at least 1, got " +
                           std::to_string(channels));
   }
   check_alpha(alpha, "split_channels");
-  const auto low = static_cast<std::int64_t>(std::floor(alpha * static_cast<double>(channels)));
+  const auto floor_of = [&](double share) {
+    return static_cast<std::int64_t>(std::floor(share * static_cast<double>(channels)));
+  };
+  if (rounding == Rounding::kFloorHigh) {
+    const std::int64_t high = floor_of(1.0 - alpha);
+    return {.high = high, .low = channels - high};
+  }
+  const std::int64_t low = floor_of(alpha);
   return {.high = channels - low, .low = low};
 }
 

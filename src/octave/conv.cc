@@ -2,8 +2,10 @@
 #include "octconv/octave/conv.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "octconv/base/error.h"
+#include "octconv/octave/upsampled_taps.h"
 
 namespace octconv {
 namespace {
@@ -45,8 +47,8 @@ bool pools_for_stride(const ConvOptions& o) {
   return o.strided() && o.stride_mode != StrideMode::kStrided;
 }
 
-void add_pool(ConvPath& path, const Shape& window) {
-  if (!all_of(window, 1)) path.pools.push_back(window);
+void add_pool(ConvPath& path, const Shape& window, bool maximum = false) {
+  if (!all_of(window, 1)) path.pools.push_back({window, maximum});
 }
 
 ConvPath high_to_high(const ConvOptions& o) {
@@ -63,32 +65,69 @@ ConvPath low_to_low(const ConvOptions& o) {
 
 ConvPath high_to_low(const ConvOptions& o) {
   ConvPath path{.src = Frequency::kHigh, .dst = Frequency::kLow};
-  if (!pools_for_stride(o)) {
-    add_pool(path, o.octave);
-  } else if (o.stride_mode == StrideMode::kPool) {
-    add_pool(path, product(o.stride, o.octave));
-  } else {
+  if (pools_for_stride(o)) {
+    // One pool can do both steps only if both are averages.
+    if (o.stride_mode == StrideMode::kPool && o.downsample == Downsample::kAverage) {
+      add_pool(path, product(o.stride, o.octave));
+      return path;
+    }
     add_pool(path, o.stride);
-    add_pool(path, o.octave);
+  }
+  if (o.downsample == Downsample::kStridedConv) {
+    path.stride = pools_for_stride(o) ? o.octave : product(o.stride, o.octave);
+  } else {
+    add_pool(path, o.octave, o.downsample == Downsample::kMax);
   }
   return path;
 }
 
 ConvPath low_to_high(const ConvOptions& o) {
   ConvPath path{.src = Frequency::kLow, .dst = Frequency::kHigh, .upsample = o.octave};
-  if (!pools_for_stride(o)) return path;
-  if (o.stride_mode == StrideMode::kPoolLow) {
+  if (pools_for_stride(o) && o.stride_mode == StrideMode::kPoolLow) {
     add_pool(path, o.stride);
-    return path;
+  } else if (pools_for_stride(o)) {
+    // Along an axis that is both halved and strided the low grid already is the strided high grid.
+    Shape pool = o.stride;
+    for (std::size_t axis = 0; axis < o.rank(); ++axis) {
+      if (o.octave[axis] == o.stride[axis]) pool[axis] = path.upsample[axis] = 1;
+    }
+    add_pool(path, pool);
   }
-  // Along an axis that is both halved and strided the low grid already is the strided high grid.
-  Shape pool = o.stride;
-  for (std::size_t axis = 0; axis < o.rank(); ++axis) {
-    if (o.octave[axis] == o.stride[axis]) pool[axis] = path.upsample[axis] = 1;
-  }
-  add_pool(path, pool);
+  path.upsample_first = o.low_to_high == LowToHigh::kUpsampleThenConv && path.upsampled();
   return path;
 }
+
+std::int64_t channels_of(const ChannelSplit& split, Frequency frequency) {
+  return frequency == Frequency::kLow ? split.low : split.high;
+}
+
+// Groups of a path, or 0 where the group rule leaves it out.
+std::int64_t path_groups(const ConvOptions& o, Frequency src, Frequency dst) {
+  const std::int64_t in = channels_of(o.in, src);
+  const std::int64_t out = channels_of(o.out, dst);
+  switch (o.group_rule) {
+    case GroupRule::kAll:
+      if (o.depthwise()) return src == dst ? out : 0;
+      return o.groups;
+    case GroupRule::kMinimum:
+      return std::min(out, o.groups);
+    case GroupRule::kProportional:
+      if (src == dst) return ceil_div(o.groups * in, o.in.total());
+      return o.groups > 1 && o.groups == o.in.total() ? 0 : o.groups;
+  }
+  return 0;
+}
+
+// Input channels within each group of a path; 0 for a path that does not exist.
+std::int64_t path_columns(const ConvOptions& o, Frequency src, Frequency dst) {
+  const std::int64_t groups = channels_of(o.out, dst) == 0 ? 0 : path_groups(o, src, dst);
+  return groups == 0 ? 0 : channels_of(o.in, src) / groups;
+}
+
+constexpr std::pair<Frequency, Frequency> kPairs[] = {{Frequency::kHigh, Frequency::kHigh},
+                                                      {Frequency::kLow, Frequency::kHigh},
+                                                      {Frequency::kLow, Frequency::kLow},
+                                                      {Frequency::kHigh, Frequency::kLow}};
 
 }  // namespace
 
@@ -118,12 +157,21 @@ std::string octave_obstacle(const ConvOptions& o) {
     }
     if (o.stride[axis] > 2) return "stride " + o.stride.to_string() + " is larger than 2";
   }
-  if (!o.depthwise()) {
-    for (const std::int64_t channels : {o.in.high, o.in.low, o.out.high, o.out.low}) {
-      if (channels % o.groups != 0) {
-        return std::to_string(o.groups) + " groups do not divide " + std::to_string(channels) +
-               " channels of one frequency";
-      }
+  for (const Frequency dst : {Frequency::kHigh, Frequency::kLow}) {
+    if (channels_of(o.out, dst) > 0 && path_columns(o, Frequency::kHigh, dst) == 0 &&
+        path_columns(o, Frequency::kLow, dst) == 0) {
+      return "no path leads to the " + std::string(dst == Frequency::kLow ? "low" : "high") +
+             " output channels of a depthwise layer";
+    }
+  }
+  for (const auto& [src, dst] : kPairs) {
+    const std::int64_t in = channels_of(o.in, src);
+    const std::int64_t out = channels_of(o.out, dst);
+    const std::int64_t groups = in == 0 || out == 0 ? 0 : path_groups(o, src, dst);
+    if (groups != 0 && (in % groups != 0 || out % groups != 0)) {
+      return std::to_string(groups) + " groups do not divide " + std::to_string(in) +
+             " input and " + std::to_string(out) + " output channels of " +
+             std::string(ConvPath{.src = src, .dst = dst}.name());
     }
   }
   return "";
@@ -150,7 +198,7 @@ void check(const ConvOptions& o) {
                           std::to_string(o.in.total()) + " input and " +
                           std::to_string(o.out.total()) + " output channels");
   }
-  if (o.depthwise() && o.in != o.out) {
+  if (o.depthwise() && o.group_rule != GroupRule::kMinimum && o.in != o.out) {
     throw InvalidArgument("convolution: a depthwise layer keeps its frequencies, got " +
                           show(o.in) + " in and " + show(o.out) + " out");
   }
@@ -158,6 +206,21 @@ void check(const ConvOptions& o) {
   // Pooling instead of a stride needs the same geometry as octave values do.
   const std::string obstacle = octave_obstacle(o);
   if (!obstacle.empty()) throw Unsupported("octave convolution: " + obstacle);
+}
+
+std::string rare_option(const ConvOptions& o) {
+  const auto named = [](const char* option, std::string_view value) {
+    return std::string(option) + " " + std::string(value);
+  };
+  if (o.low_to_high != LowToHigh::kConvThenUpsample)
+    return named("low_to_high", to_string(o.low_to_high));
+  if (o.downsample != Downsample::kAverage) return named("downsample", to_string(o.downsample));
+  if (o.upsample != Upsample::kNearest) return named("upsample", to_string(o.upsample));
+  if (o.odd_low != OddLow::kCeil) return named("odd_low", to_string(o.odd_low));
+  if (o.group_rule != GroupRule::kAll) return named("group_rule", to_string(o.group_rule));
+  if (o.padding_mode != PaddingMode::kZeros)
+    return named("padding_mode", to_string(o.padding_mode));
+  return "";
 }
 
 std::vector<ConvPath> conv_paths(const ConvOptions& o) {
@@ -169,30 +232,26 @@ std::vector<ConvPath> conv_paths(const ConvOptions& o) {
   const auto add = [&](ConvPath path) {
     const bool from_low = path.src == Frequency::kLow;
     const bool to_low = path.dst == Frequency::kLow;
-    const std::int64_t in = from_low ? o.in.low : o.in.high;
-    const std::int64_t out = to_low ? o.out.low : o.out.high;
+    const std::int64_t in = channels_of(o.in, path.src);
+    const std::int64_t out = channels_of(o.out, path.dst);
     if (in == 0 || out == 0) return;
+    path.groups = path_groups(o, path.src, path.dst);
+    if (path.groups == 0) return;
     path.row = to_low ? 0 : o.out.low;
     path.rows = out;
-    if (o.depthwise()) {
-      path.groups = out;
-      path.column = 0;
-      path.columns = 1;
-    } else {
-      path.groups = o.groups;
-      path.column = from_low ? 0 : o.in.low / o.groups;
-      path.columns = in / o.groups;
-    }
-    path.stride = pools_for_stride(o) ? Shape::filled(o.rank(), 1) : o.stride;
+    path.column = from_low ? 0 : path_columns(o, Frequency::kLow, path.dst);
+    path.columns = path_columns(o, path.src, path.dst);
+    if (path.stride.empty())
+      path.stride = pools_for_stride(o) ? Shape::filled(o.rank(), 1) : o.stride;
     if (path.upsample.empty()) path.upsample = Shape::filled(o.rank(), 1);
     paths.push_back(std::move(path));
   };
   // An exchange is switched off only where both frequencies also have a path of their own: without
   // it the other frequency would not exist (authors' code, utils/symbol/symbol_octconv.py).
   add(high_to_high(o));
-  if (!o.depthwise() && (up || !both_stay)) add(low_to_high(o));
+  if (up || !both_stay) add(low_to_high(o));
   add(low_to_low(o));
-  if (!o.depthwise() && (down || !both_stay)) add(high_to_low(o));
+  if (down || !both_stay) add(high_to_low(o));
   return paths;
 }
 
@@ -207,27 +266,29 @@ std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stri
   return (in + padding - span) / stride + 1;
 }
 
-Shape low_extents(const Shape& extents, const Shape& octave) {
+Shape low_extents(const Shape& extents, const Shape& octave, OddLow odd_low) {
   Shape low = extents;
-  for (std::size_t axis = 0; axis < low.rank(); ++axis)
-    low[axis] = ceil_div(low[axis], octave[axis]);
+  for (std::size_t axis = 0; axis < low.rank(); ++axis) {
+    low[axis] =
+        odd_low == OddLow::kCeil ? ceil_div(low[axis], octave[axis]) : low[axis] / octave[axis];
+  }
   return low;
 }
 
 Shape output_extents(const ConvOptions& o, const Shape& extents) {
   const bool pooled = pools_for_stride(o);
-  Shape out = extents;
+  Shape out = pooled ? low_extents(extents, o.stride, o.odd_low) : extents;
   for (std::size_t axis = 0; axis < o.rank(); ++axis) {
-    out[axis] = conv_extent(pooled ? ceil_div(extents[axis], o.stride[axis]) : extents[axis],
-                            o.kernel[axis], pooled ? 1 : o.stride[axis], o.dilation[axis],
-                            o.padding_begin[axis] + o.padding_end[axis]);
+    out[axis] = conv_extent(out[axis], o.kernel[axis], pooled ? 1 : o.stride[axis],
+                            o.dilation[axis], o.padding_begin[axis] + o.padding_end[axis]);
   }
   return out;
 }
 
 Shape path_extents(const ConvOptions& o, const ConvPath& path, const Shape& extents) {
-  Shape grid = path.src == Frequency::kLow ? low_extents(extents, o.octave) : extents;
-  for (const Shape& window : path.pools) grid = low_extents(grid, window);
+  if (path.upsample_first) return output_extents(o, extents);
+  Shape grid = path.src == Frequency::kLow ? low_extents(extents, o.octave, o.odd_low) : extents;
+  for (const PathPool& pool : path.pools) grid = low_extents(grid, pool.window, o.odd_low);
   for (std::size_t axis = 0; axis < o.rank(); ++axis) {
     grid[axis] = conv_extent(grid[axis], o.kernel[axis], path.stride[axis], o.dilation[axis],
                              o.padding_begin[axis] + o.padding_end[axis]);
@@ -236,7 +297,30 @@ Shape path_extents(const ConvOptions& o, const ConvPath& path, const Shape& exte
 }
 
 std::int64_t path_macs(const ConvOptions& o, const ConvPath& path, const Shape& extents) {
-  return path_extents(o, path, extents).elements() * path.rows * path.columns * o.kernel.elements();
+  const Shape computed = path_extents(o, path, extents);
+  std::int64_t taps = path.rows * path.columns;
+  for (std::size_t axis = 0; axis < o.rank(); ++axis) {
+    const std::int64_t extent = computed[axis];
+    if (path.upsample_first && path.upsample[axis] == 2 && o.upsample == Upsample::kNearest) {
+      const std::int64_t even = static_cast<std::int64_t>(
+          upsampled_taps(o.kernel[axis], o.dilation[axis], o.padding_begin[axis], 0).size());
+      const std::int64_t odd = static_cast<std::int64_t>(
+          upsampled_taps(o.kernel[axis], o.dilation[axis], o.padding_begin[axis], 1).size());
+      taps *= ceil_div(extent, 2) * even + extent / 2 * odd;
+    } else {
+      taps *= extent * o.kernel[axis];
+    }
+  }
+  return taps;
+}
+
+std::int64_t weight_columns(const ConvOptions& o) {
+  std::int64_t columns = 0;
+  for (const Frequency dst : {Frequency::kHigh, Frequency::kLow}) {
+    columns = std::max(
+        columns, path_columns(o, Frequency::kLow, dst) + path_columns(o, Frequency::kHigh, dst));
+  }
+  return columns;
 }
 
 std::int64_t weight_elements(const ConvOptions& o) {

@@ -22,6 +22,26 @@ constexpr Names<Exchange, 4> kExchanges{{{Exchange::kBoth, "both"},
                                          {Exchange::kLowToHigh, "low_to_high"},
                                          {Exchange::kNone, "none"}}};
 
+constexpr Names<LowToHigh, 2> kLowToHighs{{{LowToHigh::kConvThenUpsample, "conv_then_upsample"},
+                                           {LowToHigh::kUpsampleThenConv, "upsample_then_conv"}}};
+constexpr Names<Downsample, 3> kDownsamples{{{Downsample::kAverage, "average"},
+                                             {Downsample::kMax, "max"},
+                                             {Downsample::kStridedConv, "strided_conv"}}};
+constexpr Names<Upsample, 2> kUpsamples{
+    {{Upsample::kNearest, "nearest"}, {Upsample::kBilinear, "bilinear"}}};
+constexpr Names<Rounding, 2> kRoundings{
+    {{Rounding::kFloorLow, "floor_low"}, {Rounding::kFloorHigh, "floor_high"}}};
+constexpr Names<BiasRule, 2> kBiasRules{
+    {{BiasRule::kOnce, "once"}, {BiasRule::kPerPath, "per_path"}}};
+constexpr Names<OddLow, 2> kOddLows{{{OddLow::kCeil, "ceil"}, {OddLow::kFloor, "floor"}}};
+constexpr Names<GroupRule, 3> kGroupRules{{{GroupRule::kAll, "all"},
+                                           {GroupRule::kMinimum, "minimum"},
+                                           {GroupRule::kProportional, "proportional"}}};
+constexpr Names<PaddingMode, 4> kPaddingModes{{{PaddingMode::kZeros, "zeros"},
+                                               {PaddingMode::kReflect, "reflect"},
+                                               {PaddingMode::kReplicate, "replicate"},
+                                               {PaddingMode::kCircular, "circular"}}};
+
 template <class Enum, std::size_t kCount>
 std::string_view name_of(const Names<Enum, kCount>& names, Enum value) noexcept {
   for (const auto& [known, name] : names) {
@@ -43,12 +63,37 @@ Enum value_of(const Names<Enum, kCount>& names, std::string_view what, std::stri
 
 }  // namespace
 
-std::string_view to_string(StrideMode mode) noexcept {
-  return name_of(kStrideModes, mode);
+std::string_view to_string(StrideMode value) noexcept {
+  return name_of(kStrideModes, value);
 }
-std::string_view to_string(Exchange exchange) noexcept {
-  return name_of(kExchanges, exchange);
+std::string_view to_string(Exchange value) noexcept {
+  return name_of(kExchanges, value);
 }
+std::string_view to_string(LowToHigh value) noexcept {
+  return name_of(kLowToHighs, value);
+}
+std::string_view to_string(Downsample value) noexcept {
+  return name_of(kDownsamples, value);
+}
+std::string_view to_string(Upsample value) noexcept {
+  return name_of(kUpsamples, value);
+}
+std::string_view to_string(Rounding value) noexcept {
+  return name_of(kRoundings, value);
+}
+std::string_view to_string(BiasRule value) noexcept {
+  return name_of(kBiasRules, value);
+}
+std::string_view to_string(OddLow value) noexcept {
+  return name_of(kOddLows, value);
+}
+std::string_view to_string(GroupRule value) noexcept {
+  return name_of(kGroupRules, value);
+}
+std::string_view to_string(PaddingMode value) noexcept {
+  return name_of(kPaddingModes, value);
+}
+
 StrideMode parse_stride_mode(std::string_view text) {
   return value_of(kStrideModes, "stride mode", text);
 }

@@ -16,7 +16,8 @@ using kernels::kTilePixels;
 // once.
 std::size_t pooled_map(std::vector<ConvMap>& maps, const ConvPath& path) {
   std::size_t at = path.src == Frequency::kHigh ? 0 : 1;
-  for (const Shape& window : path.pools) {
+  for (const PathPool& pool : path.pools) {
+    const Shape& window = pool.window;
     const auto known = std::find_if(maps.begin() + 2, maps.end(), [&](const ConvMap& map) {
       return map.from == at && map.window == window;
     });
@@ -149,6 +150,11 @@ void check_sizes(const ConvOptions& options, std::span<const float> weight,
 OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,
                                  std::span<const float> bias) {
   check(options);
+  const std::string rare = rare_option(options);
+  if (!rare.empty()) {
+    throw Unsupported("planned octave convolution: " + rare +
+                      " is only available as a LibTorch module");
+  }
   check_sizes(options, weight, bias);
   OctConvWeights::Packed packed{.options = options, .kernel = &kernels::conv_kernel()};
   packed.maps = {{.from = 0, .channels = options.in.high}, {.from = 1, .channels = options.in.low}};

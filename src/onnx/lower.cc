@@ -190,7 +190,7 @@ class Lowering {
     const NodeId source = graph_.node(id).inputs[0];
     std::string x = tensor(source, path.src);
     Shape grid = extents(shape(source), path.src);
-    for (const Shape& window : path.pools) x = average(x, grid, window);
+    for (const PathPool& pool : path.pools) x = average(x, grid, pool.window);
 
     std::vector<std::string> inputs{x, path_weight(options, path, weight)};
     if (bias != nullptr) inputs.push_back(channel_part(*bias, options.out, path.dst));

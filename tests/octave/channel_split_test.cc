@@ -23,6 +23,13 @@ TEST(SplitChannels, EndsAreWhole) {
   EXPECT_EQ(split_channels(17, 1.0), (ChannelSplit{.high = 0, .low = 17}));
 }
 
+TEST(SplitChannels, FloorsTheHighPartOnRequest) {
+  EXPECT_EQ(split_channels(10, 0.25, Rounding::kFloorHigh), (ChannelSplit{.high = 7, .low = 3}));
+  EXPECT_EQ(split_channels(3, 0.5, Rounding::kFloorHigh), (ChannelSplit{.high = 1, .low = 2}));
+  EXPECT_EQ(split_channels(10, 0.9, Rounding::kFloorHigh), (ChannelSplit{.high = 0, .low = 10}))
+      << "floor((1 - .9) * 10) is 0 in floating point, as in braincreators' code";
+}
+
 TEST(SplitChannels, NeverLosesAChannel) {
   for (std::int64_t channels = 1; channels <= 130; ++channels) {
     for (int step = 0; step <= 40; ++step) {

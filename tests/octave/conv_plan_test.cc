@@ -368,6 +368,16 @@ TEST(ConvPlan, RefusesWhatDoesNotFit) {
   EXPECT_THROW(OctConvWeights(lopsided, weight, {}), Unsupported);
 }
 
+TEST(ConvPlan, RefusesOptionsThatItDoesNotHave) {
+  const std::vector<float> weight(4 * 4 * 9);
+  ConvOptions options = octave_conv({2, 2}, {2, 2}, {3, 3});
+  options.upsample = Upsample::kBilinear;
+  EXPECT_THROW(OctConvWeights(options, weight, {}), Unsupported);
+  options = octave_conv({2, 2}, {2, 2}, {3, 3});
+  options.padding_mode = PaddingMode::kReflect;
+  EXPECT_THROW(OctConvWeights(options, weight, {}), Unsupported);
+}
+
 TEST(ConvPlan, RunsAnEmptyBatch) {
   const ConvOptions options = octave_conv({2, 2}, {2, 2}, {3, 3});
   const std::vector<float> weight(4 * 4 * 9);

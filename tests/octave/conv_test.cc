@@ -2,6 +2,7 @@
 // The paths of an octave convolution: which exist, what they read, where they compute.
 #include "octconv/octave/conv.h"
 
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/octave/upsampled_taps.h"
 
 namespace octconv {
 namespace {
@@ -99,25 +101,25 @@ TEST(ConvPaths, DepthwiseExchangesNothing) {
 }
 
 TEST(ConvPaths, StrideModesPoolAsTheirAuthorsDo) {
-  using Shapes = std::vector<Shape>;
+  using Pools = std::vector<PathPool>;
   const auto pool = paths_by_name(conv3x3({2, 2}, {2, 2}, 2, StrideMode::kPool));
-  EXPECT_EQ(pool.at("high_to_high").pools, (Shapes{{2, 2}}));
-  EXPECT_EQ(pool.at("high_to_low").pools, (Shapes{{4, 4}}));
-  EXPECT_EQ(pool.at("low_to_low").pools, (Shapes{{2, 2}}));
+  EXPECT_EQ(pool.at("high_to_high").pools, (Pools{{{2, 2}}}));
+  EXPECT_EQ(pool.at("high_to_low").pools, (Pools{{{4, 4}}}));
+  EXPECT_EQ(pool.at("low_to_low").pools, (Pools{{{2, 2}}}));
   EXPECT_TRUE(pool.at("low_to_high").pools.empty());
   EXPECT_FALSE(pool.at("low_to_high").upsampled());
 
   const auto twice = paths_by_name(conv3x3({2, 2}, {2, 2}, 2, StrideMode::kPoolTwice));
-  EXPECT_EQ(twice.at("high_to_low").pools, (Shapes{{2, 2}, {2, 2}}));
+  EXPECT_EQ(twice.at("high_to_low").pools, (Pools{{{2, 2}}, {{2, 2}}}));
   EXPECT_FALSE(twice.at("low_to_high").upsampled());
 
   const auto low = paths_by_name(conv3x3({2, 2}, {2, 2}, 2, StrideMode::kPoolLow));
-  EXPECT_EQ(low.at("low_to_high").pools, (Shapes{{2, 2}}));
+  EXPECT_EQ(low.at("low_to_high").pools, (Pools{{{2, 2}}}));
   EXPECT_TRUE(low.at("low_to_high").upsampled());
 
   const auto strided = paths_by_name(conv3x3({2, 2}, {2, 2}, 2, StrideMode::kStrided));
   for (const auto& [name, path] : strided) EXPECT_EQ(path.stride, (Shape{2, 2})) << name;
-  EXPECT_EQ(strided.at("high_to_low").pools, (Shapes{{2, 2}}));
+  EXPECT_EQ(strided.at("high_to_low").pools, (Pools{{{2, 2}}}));
   EXPECT_TRUE(strided.at("low_to_high").upsampled());
 }
 
@@ -154,7 +156,7 @@ TEST(ConvPaths, AnAxisThatIsStridedButNotHalvedIsPooledOnTheWayUp) {
                       .octave = {1, 2, 2},
                       .stride_mode = StrideMode::kPool};
   const auto paths = paths_by_name(options);
-  EXPECT_EQ(paths.at("low_to_high").pools, (std::vector<Shape>{{2, 1, 1}}));
+  EXPECT_EQ(paths.at("low_to_high").pools, (std::vector<PathPool>{{{2, 1, 1}}}));
   EXPECT_FALSE(paths.at("low_to_high").upsampled());
   EXPECT_EQ(path_extents(options, paths.at("low_to_high"), {7, 9, 10}),
             output_extents(options, {7, 9, 10}));
@@ -171,6 +173,80 @@ TEST(ConvCost, FollowsTheArticlesTableOne) {
     EXPECT_DOUBLE_EQ(static_cast<double>(macs) / ordinary, 1 - 0.75 * alpha * (2 - alpha)) << alpha;
     EXPECT_EQ(weight_elements(options), 64 * 64 * 9);
   }
+}
+
+TEST(ConvPaths, OtherDownSamplingsReplaceTheOctavePoolOnly) {
+  using Pools = std::vector<PathPool>;
+  ConvOptions options = conv3x3({2, 2}, {2, 2}, 2, StrideMode::kPool);
+  options.downsample = Downsample::kMax;
+  EXPECT_EQ(paths_by_name(options).at("high_to_low").pools, (Pools{{{2, 2}}, {{2, 2}, true}}));
+  options.downsample = Downsample::kStridedConv;
+  EXPECT_EQ(paths_by_name(options).at("high_to_low").pools, (Pools{{{2, 2}}}));
+  EXPECT_EQ(paths_by_name(options).at("high_to_low").stride, (Shape{2, 2}));
+  options.stride_mode = StrideMode::kStrided;
+  EXPECT_EQ(paths_by_name(options).at("high_to_low").stride, (Shape{4, 4}));
+  EXPECT_TRUE(paths_by_name(options).at("high_to_low").pools.empty());
+}
+
+TEST(ConvPaths, GroupRulesShareGroupsAsTheirAuthorsDo) {
+  ConvOptions options = conv3x3({12, 4}, {12, 4});
+  options.groups = 4;
+  auto paths = paths_by_name(options);
+  EXPECT_EQ(paths.at("low_to_low").columns, 1);
+  EXPECT_EQ(paths.at("high_to_high").columns, 3);
+  EXPECT_EQ(weight_columns(options), 4);
+
+  options.group_rule = GroupRule::kProportional;  // d-li14: 3 and 1 groups within, 4 across
+  paths = paths_by_name(options);
+  EXPECT_EQ(paths.at("high_to_high").groups, 3);
+  EXPECT_EQ(paths.at("low_to_low").groups, 1);
+  EXPECT_EQ(paths.at("high_to_low").groups, 4);
+  EXPECT_EQ(paths.at("low_to_high").groups, 4);
+  EXPECT_EQ(weight_columns(options), 7);  // a low row: 4 of low_to_low, 3 of high_to_low
+
+  options = conv3x3({4, 2}, {4, 2});
+  options.groups = 2;
+  options.group_rule = GroupRule::kMinimum;
+  EXPECT_EQ(paths_by_name(options).at("low_to_low").groups, 2);
+  options = conv3x3({4, 4}, {4, 4});
+  options.groups = 8;  // depthwise to others; this rule keeps the exchange
+  options.group_rule = GroupRule::kMinimum;
+  EXPECT_EQ(names(options), (Names{"high_to_high", "high_to_low", "low_to_high", "low_to_low"}));
+  EXPECT_EQ(paths_by_name(options).at("low_to_high").groups, 4);
+}
+
+TEST(UpsampledTaps, CostSixteenMultipliesInsteadOfThirtySix) {
+  ConvOptions options = conv3x3({1, 1}, {1, 1});
+  options.low_to_high = LowToHigh::kUpsampleThenConv;
+  const auto paths = paths_by_name(options);
+  EXPECT_EQ(path_macs(options, paths.at("low_to_high"), {8, 8}), 4 * 4 * 16);
+  EXPECT_EQ(path_macs(options, paths.at("high_to_high"), {8, 8}), 8 * 8 * 9);
+}
+
+TEST(UpsampledTaps, ReadWhatTheLargeKernelReads) {
+  for (std::int64_t kernel = 1; kernel <= 7; ++kernel) {
+    for (std::int64_t dilation = 1; dilation <= 4; ++dilation) {
+      const std::int64_t padding = dilation * (kernel - 1) / 2;
+      for (std::int64_t i = 0; i < 12; ++i) {
+        std::vector<int> seen(static_cast<std::size_t>(kernel));
+        for (const UpsampledTap& small : upsampled_taps(kernel, dilation, padding, i % 2)) {
+          for (const std::int64_t tap : small.taps) {
+            ++seen[static_cast<std::size_t>(tap)];
+            const auto cell = static_cast<std::int64_t>(
+                std::floor(static_cast<double>(i + tap * dilation - padding) / 2));
+            EXPECT_EQ(cell, i / 2 + small.offset)
+                << kernel << " " << dilation << " " << i << " " << tap;
+          }
+        }
+        for (const int times : seen) EXPECT_EQ(times, 1);
+      }
+    }
+  }
+}
+
+TEST(LowExtents, RoundAsAsked) {
+  EXPECT_EQ(low_extents({7, 8, 5}, {2, 2, 1}), (Shape{4, 4, 5}));
+  EXPECT_EQ(low_extents({7, 8, 5}, {2, 2, 1}, OddLow::kFloor), (Shape{3, 4, 5}));
 }
 
 TEST(ConvCheck, RefusesGeometryThatMovesTheGridsApart) {

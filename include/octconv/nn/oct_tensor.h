@@ -2,10 +2,13 @@
 // An octave value as LibTorch tensors, and what acts on each frequency alone.
 #pragma once
 
+#include <utility>
+
 #include <ATen/core/Tensor.h>
 
 #include "octconv/base/api.h"
 #include "octconv/graph/ops.h"
+#include "octconv/octave/options.h"
 #include "octconv/tensor/shape.h"
 
 namespace octconv::nn {
@@ -15,6 +18,8 @@ namespace octconv::nn {
 ///
 /// An absent frequency is an undefined tensor (`tensor.defined()` is false), never one without
 /// channels. An ordinary value has `high` only.
+///
+/// A tensor converts to an ordinary value; `tensor()` gives back a value's only one.
 struct OctTensor {
   at::Tensor high;
   at::Tensor low;
@@ -22,11 +27,22 @@ struct OctTensor {
   /// `low` (along each halved axis). Results without high channels carry it, so that odd extents
   /// are not lost.
   Shape extents;
+
+  OctTensor() = default;
+  OctTensor(at::Tensor ordinary)
+      : high(std::move(ordinary)) {}  // NOLINT(google-explicit-constructor)
+  OctTensor(at::Tensor high_part, at::Tensor low_part, Shape full_grid = {})
+      : high(std::move(high_part)), low(std::move(low_part)), extents(full_grid) {}
+
+  /// The one frequency that there is.
+  /// @throws InvalidArgument if there are two, or none
+  [[nodiscard]] OCTCONV_API const at::Tensor& tensor() const;
 };
 
 /// Extents of the value's full grid.
 /// @throws InvalidArgument if neither frequency is there, or they do not belong together
-[[nodiscard]] OCTCONV_API Shape full_extents(const OctTensor& value, const Shape& octave);
+[[nodiscard]] OCTCONV_API Shape full_extents(const OctTensor& value, const Shape& octave,
+                                             OddLow odd_low = OddLow::kCeil);
 
 /// The activation of each frequency.
 [[nodiscard]] OCTCONV_API OctTensor activate(const OctTensor& value, ActivationKind kind);
@@ -38,7 +54,7 @@ struct OctTensor {
 /// Batch normalisation; the parameters hold the low channels first, then the high ones.
 ///
 /// @param weight, bias, running_mean, running_var  [c_low + c_high]; the running ones are updated
-/// if `training`
+/// if `training`; each may be undefined
 OCTCONV_API OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight,
                                  const at::Tensor& bias, const at::Tensor& running_mean,
                                  const at::Tensor& running_var, const BatchNorm& options,

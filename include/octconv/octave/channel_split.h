@@ -6,6 +6,7 @@
 #include <string>
 
 #include "octconv/base/api.h"
+#include "octconv/octave/options.h"
 
 namespace octconv {
 
@@ -20,15 +21,21 @@ struct ChannelSplit {
   friend bool operator==(const ChannelSplit&, const ChannelSplit&) = default;
 };
 
-/// Splits `channels` so that `low = floor(alpha * channels)`.
+/// Splits `channels` so that `low = floor(alpha * channels)`, or `high = floor((1 - alpha) *
+/// channels)`.
 ///
-/// Source: Chen et al., "Drop an Octave", ICCV 2019, section 3 (https://arxiv.org/abs/1904.05049);
-/// the floor as in the authors' code (facebookresearch/OctConv, utils/gluon/utils/densenet.py).
+/// Source: Chen et al., "Drop an Octave", ICCV 2019, section 3
+/// (https://arxiv.org/abs/1904.05049); the floor of the low part as in the authors' code
+/// (facebookresearch/OctConv, utils/gluon/utils/densenet.py).
+///
+/// The products are taken in floating point, as everyone's are: (1 - .9) * 10 is less than 1. Who
+/// must have a certain count gives it as a ChannelSplit.
 ///
 /// @param channels  total channels of the feature map, >= 1
 /// @param alpha     fraction kept at half resolution, in [0, 1]
 /// @throws InvalidArgument if either is out of range
-[[nodiscard]] OCTCONV_API ChannelSplit split_channels(std::int64_t channels, double alpha);
+[[nodiscard]] OCTCONV_API ChannelSplit split_channels(std::int64_t channels, double alpha,
+                                                      Rounding rounding = Rounding::kFloorLow);
 
 /// Throws unless alpha is in [0, 1] (NaN is not). `who` starts the message.
 OCTCONV_API void check_alpha(double alpha, const std::string& who);

@@ -36,6 +36,12 @@ struct ConvOptions {
       octave;  ///< how much coarser the low grid is along each axis: 2, or 1 where it is not halved
   StrideMode stride_mode = StrideMode::kStrided;
   Exchange exchange = Exchange::kBoth;
+  LowToHigh low_to_high = LowToHigh::kConvThenUpsample;
+  Downsample downsample = Downsample::kAverage;
+  Upsample upsample = Upsample::kNearest;
+  OddLow odd_low = OddLow::kCeil;
+  GroupRule group_rule = GroupRule::kAll;
+  PaddingMode padding_mode = PaddingMode::kZeros;
 
   [[nodiscard]] std::size_t rank() const noexcept { return kernel.rank(); }
   [[nodiscard]] bool octave_valued() const noexcept { return in.octave() || out.octave(); }
@@ -46,17 +52,26 @@ struct ConvOptions {
 
 enum class Frequency { kHigh, kLow };
 
-/// One of the convolutions that an octave convolution is the sum of. Applied in the order of the
-/// members: average pools (ceil mode, real pixels only), convolution, nearest upsampling (cropped
-/// to the destination).
+/// One pool of a path: window and stride are the same. Windows at the far edge take the real pixels
+/// only.
+struct PathPool {
+  Shape window;
+  bool maximum = false;  ///< of the window; otherwise its average
+  friend bool operator==(const PathPool&, const PathPool&) = default;
+};
+
+/// One of the convolutions that an octave convolution is the sum of: pools, then the convolution
+/// and the upsampling in the order that `upsample_first` says.
 struct ConvPath {
   Frequency src = Frequency::kHigh;
   Frequency dst = Frequency::kHigh;
-  std::vector<Shape> pools;  ///< window and stride per axis of each pool
-  Shape stride;              ///< of the convolution itself
-  Shape upsample;  ///< factor per axis; all 1 where the destination has the convolution's grid
+  std::vector<PathPool> pools;
+  Shape stride;  ///< of the convolution itself
+  Shape
+      upsample;  ///< factor per axis, cropped to the destination; all 1 where nothing is upsampled
+  bool upsample_first = false;
   std::int64_t groups = 1;
-  // The block of the weight [out, in / groups, kernel...].
+  // The block of the weight [out, columns, kernel...].
   std::int64_t row = 0;      ///< first output channel
   std::int64_t rows = 0;     ///< output channels
   std::int64_t column = 0;   ///< first input channel within each group
@@ -79,6 +94,10 @@ struct ConvPath {
 ///         `octave_obstacle` names a reason
 OCTCONV_API void check(const ConvOptions& options);
 
+/// The first option with a value that only the LibTorch operator has, e.g. "upsample bilinear", or
+/// "": what graphs, the engine and ONNX files hold is the stride mode and the exchange.
+[[nodiscard]] OCTCONV_API std::string rare_option(const ConvOptions& options);
+
 /// The paths, sorted: high_to_high, low_to_high, low_to_low, high_to_low; those that exist.
 /// Requires checked options.
 [[nodiscard]] OCTCONV_API std::vector<ConvPath> conv_paths(const ConvOptions& options);
@@ -90,8 +109,9 @@ OCTCONV_API void check(const ConvOptions& options);
                                                    std::int64_t stride, std::int64_t dilation,
                                                    std::int64_t padding);
 
-/// Extents of the low grid: ceil(extent / octave) along each axis.
-[[nodiscard]] OCTCONV_API Shape low_extents(const Shape& extents, const Shape& octave);
+/// Extents of the low grid: ceil(extent / octave) along each axis, or the floor.
+[[nodiscard]] OCTCONV_API Shape low_extents(const Shape& extents, const Shape& octave,
+                                            OddLow odd_low = OddLow::kCeil);
 
 /// High-grid extents of the output for high-grid extents of the input. In the pool modes a stride s
 /// takes an extent to ceil(extent / s), like a strided convolution with the padding that octave
@@ -103,9 +123,15 @@ OCTCONV_API void check(const ConvOptions& options);
                                              const Shape& extents);
 
 /// Multiply-adds of one path for one image: output pixels * rows * columns * taps. Bias is not
-/// counted.
+/// counted. A convolution after nearest upsampling counts its summed taps
+/// (octave/upsampled_taps.h).
 [[nodiscard]] OCTCONV_API std::int64_t path_macs(const ConvOptions& options, const ConvPath& path,
                                                  const Shape& extents);
+
+/// Second extent of the weight: in / groups where every path has all the groups. Under the other
+/// group rules the rows of the two frequencies may need different numbers of columns: the larger
+/// one; the paths say which columns are read.
+[[nodiscard]] OCTCONV_API std::int64_t weight_columns(const ConvOptions& options);
 
 /// Weight elements that some path reads: all of them unless `exchange` switches a path off.
 [[nodiscard]] OCTCONV_API std::int64_t weight_elements(const ConvOptions& options);
