@@ -120,7 +120,7 @@ def check_symbols(nm, *libraries):
 def check_exports(nm, library):
     """Only octconv's names. The standard library and LibTorch mark templates and inline functions of
     their headers as visible: those are weak."""
-    own = re.compile(r"((typeinfo|typeinfo name|vtable|guard variable) for )?octconv::")
+    own = re.compile(r"((typeinfo|typeinfo name|vtable|VTT|guard variable) for |(non-)?virtual thunk to )?octconv::")
     linker = {"__bss_start", "_edata", "_end"}
     count = 0
     for kind, name in symbols(nm, ["--dynamic", "--defined-only"], library):
