@@ -6,7 +6,7 @@
 
 #include "octconv/base/error.h"
 
-namespace octconv {
+namespace octconv::octave {
 namespace {
 
 using kernels::ConvKernel;
@@ -190,4 +190,4 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   return packed;
 }
 
-}  // namespace octconv
+}  // namespace octconv::octave
