@@ -11,6 +11,7 @@
 #include "octconv/base/error.h"
 
 namespace octconv {
+namespace engine {
 namespace {
 
 // y = scale * x + shift, per channel.
@@ -330,6 +331,8 @@ std::vector<NodeId> reads(const Step& step) {
                     step.kind);
 }
 
+}  // namespace engine
+
 Network::Network(std::shared_ptr<const Program> program) noexcept : program_(std::move(program)) {}
 
 const std::string& Network::name() const noexcept {
@@ -346,7 +349,8 @@ std::int64_t Network::steps() const noexcept {
 }
 
 Network compile(const Model& model, const CompileOptions& options) {
-  return Network(std::make_shared<const Network::Program>(Compiler(model, options).compile()));
+  return Network(
+      std::make_shared<const Network::Program>(engine::Compiler(model, options).compile()));
 }
 
 }  // namespace octconv

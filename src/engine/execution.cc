@@ -11,7 +11,7 @@
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 
-namespace octconv {
+namespace octconv::engine {
 namespace {
 
 // Floats to read for which waking another thread is worth its time.
@@ -19,13 +19,6 @@ constexpr std::int64_t kGrain = 16'384;
 
 std::int64_t grain(std::int64_t floats_each) {
   return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, floats_each));
-}
-
-kernels::Extents3 to_three(const Shape& shape, std::int64_t missing) {
-  kernels::Extents3 three;
-  three.fill(missing);
-  std::copy(shape.begin(), shape.end(), three.end() - static_cast<std::ptrdiff_t>(shape.rank()));
-  return three;
 }
 
 // src [image][rows][columns] to out [image][columns][rows].
@@ -56,11 +49,11 @@ kernels::PoolRows pool_rows(const Pool& pool, const Shape& in, const Shape& out,
   }
   return {
       .channels = channels,
-      .in = to_three(in, 1),
-      .extents = to_three(out, 1),
-      .kernel = to_three(pool.kernel, 1),
-      .stride = to_three(pool.stride, 1),
-      .padding = to_three(pool.padding_begin, 0),
+      .in = kernels::to_three(in, 1),
+      .extents = kernels::to_three(out, 1),
+      .kernel = kernels::to_three(pool.kernel, 1),
+      .stride = kernels::to_three(pool.stride, 1),
+      .padding = kernels::to_three(pool.padding_begin, 0),
       .kind = pool.kind == PoolKind::kMax ? kernels::PoolKind::kMax : kernels::PoolKind::kAverage};
 }
 
@@ -288,4 +281,4 @@ Tensor Execution::read(NodeId id, Frequency frequency, const float* arena) const
   return tensor;
 }
 
-}  // namespace octconv
+}  // namespace octconv::engine

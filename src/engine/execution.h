@@ -13,7 +13,7 @@
 #include "octconv/octave/conv_plan.h"
 #include "octconv/tensor/shape.h"
 
-namespace octconv {
+namespace octconv::engine {
 
 /// One frequency of a value in the arena.
 struct Place {
@@ -78,4 +78,4 @@ class Execution {
   std::int64_t arena_elements_ = 0;
 };
 
-}  // namespace octconv
+}  // namespace octconv::engine

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace octconv {
+namespace octconv::engine {
 namespace {
 
 constexpr std::int64_t kLine = 16;  // floats of one cache line
@@ -43,4 +43,4 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& buffers) {
   return plan;
 }
 
-}  // namespace octconv
+}  // namespace octconv::engine

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace octconv {
+namespace octconv::engine {
 
 /// A buffer that is alive during steps [first, last].
 struct Lifetime {
@@ -22,4 +22,4 @@ struct MemoryPlan {
 /// Largest first, each at the lowest place that is free for its lifetime.
 [[nodiscard]] MemoryPlan plan_memory(const std::vector<Lifetime>& buffers);
 
-}  // namespace octconv
+}  // namespace octconv::engine

@@ -13,6 +13,7 @@
 #include "octconv/octave/conv_plan.h"
 
 namespace octconv {
+namespace engine {
 
 /// From the caller's channels-first tensor.
 struct LoadInput {};
@@ -62,15 +63,17 @@ struct Step {
   StepKind kind;
 };
 
+/// Nodes whose values the step reads.
+[[nodiscard]] std::vector<NodeId> reads(const Step& step);
+
+}  // namespace engine
+
 struct Network::Program {
   Graph graph;
-  std::vector<Step> steps;  ///< in an order in which they can run
+  std::vector<engine::Step> steps;  ///< in an order in which they can run
   std::vector<NodeId> keep;
   NodeId input = -1;
   NodeId output = -1;
 };
-
-/// Nodes whose values the step reads.
-[[nodiscard]] std::vector<NodeId> reads(const Step& step);
 
 }  // namespace octconv

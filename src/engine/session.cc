@@ -12,6 +12,8 @@
 namespace octconv {
 namespace {
 
+using engine::Execution;
+
 constexpr std::size_t kMaxShapes = 16;
 
 }  // namespace

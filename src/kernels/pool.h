@@ -2,13 +2,11 @@
 // Pooling, channels last.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
-namespace octconv::kernels {
+#include "kernels/extents3.h"
 
-/// Extents along three axes, outermost first; an axis that does not exist has extent 1.
-using Extents3 = std::array<std::int64_t, 3>;
+namespace octconv::kernels {
 
 enum class PoolKind { kMax, kAverage };
 

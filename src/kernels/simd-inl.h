@@ -52,9 +52,9 @@ HWY_INLINE void StorePart(Tag d, Vector value, float* to, std::size_t count) {
 
 // NaN stays NaN in all of these: where a comparison with it is false, the value itself is taken.
 HWY_INLINE Vector Relu(Tag d, Vector x) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
-  return hn::Max(hn::Zero(d),
-                 x);  // one instruction, which gives its second operand if either is NaN
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+  // One instruction, which gives its second operand if either is NaN.
+  return hn::Max(hn::Zero(d), x);
 #else
   return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
 #endif

@@ -12,6 +12,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/pool.h"
 #include "octave/packed_conv.h"
+#include "octave/tap_grid.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 
@@ -20,6 +21,16 @@ namespace {
 
 using kernels::Extents3;
 using kernels::kTilePixels;
+using kernels::product;
+using kernels::to_three;
+using octave::ConvMap;
+using octave::ConvPass;
+using octave::kRowPointers;
+using octave::PassInput;
+using octave::Position;
+using octave::Slice;
+using octave::TapGrid;
+using octave::TapRange;
 
 // Pixels of one task: few enough for the table of their addends to live on the stack.
 constexpr std::int64_t kTaskTiles = 42;
@@ -27,20 +38,8 @@ constexpr std::int64_t kTaskTiles = 42;
 // of output channels to the next.
 constexpr std::int64_t kTaskFloats = 128 * 1024;
 // Multiply-adds and copied floats for which waking another thread is worth its time.
-constexpr std::int64_t kLeastMacs = 200'000;
+constexpr std::int64_t kLeastMacs = 500'000;
 constexpr std::int64_t kLeastFloats = 16'384;
-
-// Axes that a shape does not have get `missing`, and come first.
-Extents3 to_three(const Shape& shape, std::int64_t missing) {
-  Extents3 three;
-  three.fill(missing);
-  std::copy(shape.begin(), shape.end(), three.end() - static_cast<std::ptrdiff_t>(shape.rank()));
-  return three;
-}
-
-std::int64_t product(const Extents3& extents) {
-  return extents[0] * extents[1] * extents[2];
-}
 
 kernels::Activation to_kernel(ConvActivation activation) noexcept {
   switch (activation) {
@@ -55,98 +54,6 @@ kernels::Activation to_kernel(ConvActivation activation) noexcept {
   }
   return kernels::Activation::kNone;
 }
-
-// A pixel of a batch of maps.
-struct Position {
-  Position(const Extents3& extents, std::int64_t pixel) {
-    x = pixel % extents[2];
-    pixel /= extents[2];
-    y = pixel % extents[1];
-    pixel /= extents[1];
-    z = pixel % extents[0];
-    image = pixel / extents[0];
-  }
-
-  std::int64_t image;
-  std::int64_t z;
-  std::int64_t y;
-  std::int64_t x;
-};
-
-// Where the taps of one path fall on its map.
-class TapGrid {
- public:
-  TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map, std::int64_t channels)
-      : in_(to_three(map, 1)), stride_(to_three(path.stride, 1)), channels_(channels) {
-    const Extents3 kernel = to_three(options.kernel, 1);
-    const Extents3 dilation = to_three(options.dilation, 1);
-    const Extents3 padding = to_three(options.padding_begin, 0);
-    for (std::int64_t tap = 0; tap < product(kernel); ++tap) {
-      const Position at(kernel, tap);
-      const std::int64_t x = at.x * dilation[2] - padding[2];
-      const auto first_from = [&](std::int64_t input) {
-        return std::max<std::int64_t>(0, (input - x + stride_[2] - 1) / stride_[2]);
-      };
-      taps_.push_back({.z = at.z * dilation[0] - padding[0],
-                       .y = at.y * dilation[1] - padding[1],
-                       .x = x,
-                       .begin = x >= 0 ? 0 : first_from(0),
-                       .end = x >= in_[2] ? 0 : first_from(in_[2])});
-    }
-  }
-
-  // Row pointers [tap][pitch] of pixels [begin, end) of the output; from there on they repeat the
-  // last one.
-  void fill(const float* src, const float* zeros, const Extents3& extents, std::int64_t begin,
-            std::int64_t end, TapRange taps, std::int64_t pitch, const float** rows) const {
-    for (std::int64_t pixel = begin; pixel < end;) {
-      const Position at(extents, pixel);
-      const std::int64_t count = std::min(extents[2] - at.x, end - pixel);
-      fill_run(src, zeros, at, count, taps, pitch, rows + (pixel - begin));
-      pixel += count;
-    }
-    for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
-      const float** row = rows + tap * pitch;
-      std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
-    }
-  }
-
- private:
-  // Position on the map minus that of the output times the stride.
-  struct Tap {
-    std::int64_t z;
-    std::int64_t y;
-    std::int64_t x;
-    std::int64_t begin;  // output x from which on it is right of the map's left edge
-    std::int64_t end;    // and that from which on it is outside of the right one
-  };
-
-  // `count` pixels of one row of the output.
-  void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
-                TapRange taps, std::int64_t pitch, const float** rows) const {
-    const std::int64_t step = stride_[2] * channels_;
-    for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
-      const Tap& tap = taps_[static_cast<std::size_t>(i)];
-      const std::int64_t z = at.z * stride_[0] + tap.z;
-      const std::int64_t y = at.y * stride_[1] + tap.y;
-      const float** row = rows;
-      if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
-        const float** const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
-        const float** const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
-        while (row < begin) *row++ = zeros;
-        const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
-        const float* from = src + (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
-        for (; row < end; from += step) *row++ = from;
-      }
-      while (row < rows + count) *row++ = zeros;
-    }
-  }
-
-  Extents3 in_;
-  Extents3 stride_;
-  std::int64_t channels_;
-  std::vector<Tap> taps_;
-};
 
 struct PlannedMap {
   Shape extents;
@@ -450,7 +357,7 @@ struct OctConvPlan::Impl {
 
 OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float> weight,
                                std::span<const float> bias)
-    : packed_(std::make_shared<const Packed>(pack_conv(options, weight, bias))) {}
+    : packed_(std::make_shared<const Packed>(octave::pack_conv(options, weight, bias))) {}
 
 const ConvOptions& OctConvWeights::options() const noexcept {
   return packed_->options;

@@ -6,7 +6,7 @@
 
 #include "octconv/base/error.h"
 
-namespace octconv {
+namespace octconv::octave {
 namespace {
 
 using kernels::ConvKernel;
@@ -196,4 +196,4 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   return packed;
 }
 
-}  // namespace octconv
+}  // namespace octconv::octave

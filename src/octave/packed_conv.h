@@ -14,6 +14,7 @@
 #include "octconv/tensor/tensor.h"
 
 namespace octconv {
+namespace octave {
 
 /// Row pointers that one task keeps on its stack; bounds the taps of a slice.
 inline constexpr std::int64_t kRowPointers = 2048;
@@ -60,17 +61,23 @@ struct ConvPass {
   std::int64_t bias_stride = 0;  ///< floats of one group's bias
 };
 
+}  // namespace octave
+
 struct OctConvWeights::Packed {
   ConvOptions options;
   const kernels::ConvKernel* kernel = nullptr;
-  std::vector<ConvMap> maps;  ///< [0] the high input, [1] the low input, then pooled ones in order
-  std::vector<ConvPass> passes;
+  std::vector<octave::ConvMap>
+      maps;  ///< [0] the high input, [1] the low input, then pooled ones in order
+  std::vector<octave::ConvPass> passes;
   Tensor zeros;  ///< stands for pixels outside of the image, and for an absent bias
 };
+
+namespace octave {
 
 /// @throws as OctConvWeights
 [[nodiscard]] OctConvWeights::Packed pack_conv(const ConvOptions& options,
                                                std::span<const float> weight,
                                                std::span<const float> bias);
 
+}  // namespace octave
 }  // namespace octconv

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run allocates nothing once its input's shape was seen. Replaces this program's operator new.
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
@@ -15,10 +16,14 @@ namespace {
 
 std::atomic<int> allocations{0};
 
-void* allocate(std::size_t size, std::size_t alignment) {
+void* try_allocate(std::size_t size, std::size_t alignment) noexcept {
   ++allocations;
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  return std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+}
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  void* memory = try_allocate(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }

@@ -5,7 +5,7 @@
 
 #include "octconv/base/random.h"
 
-namespace octconv {
+namespace octconv::engine {
 namespace {
 
 TEST(MemoryPlan, SeparatesBuffersThatAreAliveTogether) {
@@ -45,4 +45,4 @@ TEST(MemoryPlan, ReusesTheMemoryOfBuffersThatAreDone) {
 }
 
 }  // namespace
-}  // namespace octconv
+}  // namespace octconv::engine

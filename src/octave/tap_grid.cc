@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octave/tap_grid.h"
+
+#include <algorithm>
+
+namespace octconv::octave {
+
+using kernels::Extents3;
+using kernels::product;
+using kernels::to_three;
+
+TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map,
+                 std::int64_t channels)
+    : in_(to_three(map, 1)), stride_(to_three(path.stride, 1)), channels_(channels) {
+  const Extents3 kernel = to_three(options.kernel, 1);
+  const Extents3 dilation = to_three(options.dilation, 1);
+  const Extents3 padding = to_three(options.padding_begin, 0);
+  for (std::int64_t tap = 0; tap < product(kernel); ++tap) {
+    const Position at(kernel, tap);
+    const std::int64_t x = at.x * dilation[2] - padding[2];
+    const auto first_from = [&](std::int64_t input) {
+      return input <= x ? 0 : (input - x + stride_[2] - 1) / stride_[2];
+    };
+    taps_.push_back({.z = at.z * dilation[0] - padding[0],
+                     .y = at.y * dilation[1] - padding[1],
+                     .x = x,
+                     .begin = first_from(0),
+                     .end = first_from(in_[2])});
+  }
+}
+
+void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents,
+                   std::int64_t begin, std::int64_t end, TapRange taps, std::int64_t pitch,
+                   const float** rows) const noexcept {
+  for (std::int64_t pixel = begin; pixel < end;) {
+    const Position at(extents, pixel);
+    const std::int64_t count = std::min(extents[2] - at.x, end - pixel);
+    fill_run(src, zeros, at, count, taps, pitch, rows + (pixel - begin));
+    pixel += count;
+  }
+  for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
+    const float** row = rows + tap * pitch;
+    std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
+  }
+}
+
+// `count` pixels of one row of the output.
+void TapGrid::fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
+                       TapRange taps, std::int64_t pitch, const float** rows) const noexcept {
+  const std::int64_t step = stride_[2] * channels_;
+  for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
+    const Tap& tap = taps_[static_cast<std::size_t>(i)];
+    const std::int64_t z = at.z * stride_[0] + tap.z;
+    const std::int64_t y = at.y * stride_[1] + tap.y;
+    const float** row = rows;
+    if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
+      const float** const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
+      const float** const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
+      while (row < begin) *row++ = zeros;
+      const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
+      // An offset, not a pointer: a tap that is never inside has one beyond the map.
+      std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
+      for (; row < end; offset += step) *row++ = src + offset;
+    }
+    while (row < rows + count) *row++ = zeros;
+  }
+}
+
+}  // namespace octconv::octave

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the taps of a convolution fall on its input: what makes any rank, stride, dilation and
+// padding one loop.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/extents3.h"
+#include "octave/packed_conv.h"
+#include "octconv/octave/conv.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv::octave {
+
+/// A pixel of a batch of maps, last axis fastest.
+struct Position {
+  Position(const kernels::Extents3& extents, std::int64_t pixel) {
+    x = pixel % extents[2];
+    pixel /= extents[2];
+    y = pixel % extents[1];
+    pixel /= extents[1];
+    z = pixel % extents[0];
+    image = pixel / extents[0];
+  }
+
+  std::int64_t image;
+  std::int64_t z;
+  std::int64_t y;
+  std::int64_t x;
+};
+
+class TapGrid {
+ public:
+  /// @param map       extents of the path's input, after its pools
+  /// @param channels  floats from one of its pixels to the next
+  TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map,
+          std::int64_t channels);
+
+  /// Row pointers [tap][pitch] of pixels [begin, end) of an output of these extents; `zeros`
+  /// outside of the map. From `end - begin` to `pitch` they repeat the last pixel's. Requires begin
+  /// < end.
+  void fill(const float* src, const float* zeros, const kernels::Extents3& extents,
+            std::int64_t begin, std::int64_t end, TapRange taps, std::int64_t pitch,
+            const float** rows) const noexcept;
+
+ private:
+  /// Position on the map minus that of the output times the stride.
+  struct Tap {
+    std::int64_t z;
+    std::int64_t y;
+    std::int64_t x;
+    std::int64_t begin;  ///< output x from which on it is right of the map's left edge
+    std::int64_t end;    ///< and that from which on it is outside of the right one
+  };
+
+  void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
+                TapRange taps, std::int64_t pitch, const float** rows) const noexcept;
+
+  kernels::Extents3 in_;
+  kernels::Extents3 stride_;
+  std::int64_t channels_;
+  std::vector<Tap> taps_;
+};
+
+}  // namespace octconv::octave
