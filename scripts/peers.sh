@@ -12,7 +12,10 @@ wanted=$(printf '%s\n' "${packages[@]}")
 if [[ -f $made_for && $(<"$made_for") == "$wanted" ]]; then
   exit 0
 fi
+# What is half made would look like peers to the tests.
+trap 'rm -rf "$environment"' EXIT
 echo "peers: installing ${packages[*]} into $environment"
 python3 -m venv --clear "$environment"
 "$environment/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"
 echo "$wanted" >"$made_for"
+trap - EXIT

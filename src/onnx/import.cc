@@ -162,10 +162,13 @@ void compare_operation(const ::onnx::NodeProto& proto, const Operation& expected
   for (const auto& attribute : proto.attribute()) {
     attributes.emplace(attribute.name(), read_attribute(attribute));
   }
+  const auto complain = [&](const char* what, const std::string& attribute) {
+    fail(who + what + "'" + attribute + "'");
+  };
   for (const auto& [name, value] : expected.attributes) {
     const auto found = attributes.find(name);
-    if (found == attributes.end()) fail(who + " lacks attribute '" + name + "'");
-    if (found->second != value) fail(who + " has another '" + name + "'");
+    if (found == attributes.end()) complain(" lacks attribute ", name);
+    if (found->second != value) complain(" has another ", name);
   }
   if (static_cast<std::size_t>(proto.attribute_size()) != expected.attributes.size()) {
     fail(who + " has attributes that it should not have");
@@ -173,10 +176,11 @@ void compare_operation(const ::onnx::NodeProto& proto, const Operation& expected
 }
 
 void compare_operations(const ::onnx::GraphProto& graph, const std::vector<Operation>& expected) {
-  const std::size_t count = static_cast<std::size_t>(graph.node_size());
+  const auto count = static_cast<std::size_t>(graph.node_size());
   for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
-    compare_operation(graph.node(static_cast<int>(i)), expected[i],
-                      "operation " + std::to_string(i) + " (of '" + expected[i].outputs[0] + "')");
+    std::string who = "operation " + std::to_string(i);
+    who += " (of '" + expected[i].outputs[0] + "')";
+    compare_operation(graph.node(static_cast<int>(i)), expected[i], who);
   }
   if (count != expected.size()) {
     fail("it has " + std::to_string(count) + " operations instead of " +

@@ -65,15 +65,17 @@ class Lowering {
   }
 
  private:
-  const ValueShape& shape(NodeId id) const { return shapes_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] const ValueShape& shape(NodeId id) const {
+    return shapes_[static_cast<std::size_t>(id)];
+  }
 
   // Name of the tensor that holds one frequency of a value.
-  std::string tensor(NodeId id, Frequency frequency) const {
+  [[nodiscard]] std::string tensor(NodeId id, Frequency frequency) const {
     const Node& node = graph_.node(id);
     return node.name + suffix(node.channels, frequency);
   }
 
-  Port port(NodeId id) const {
+  [[nodiscard]] Port port(NodeId id) const {
     Port port{.name = tensor(id, Frequency::kHigh), .shape = Shape{graph_.node(id).channels.high}};
     for (const std::int64_t extent : shape(id).high) port.shape.push_back(extent);
     return port;
@@ -155,7 +157,7 @@ class Lowering {
     }
   }
 
-  std::string input(NodeId id, std::size_t index, Frequency frequency) const {
+  [[nodiscard]] std::string input(NodeId id, std::size_t index, Frequency frequency) const {
     return tensor(graph_.node(id).inputs[index], frequency);
   }
 
@@ -180,7 +182,7 @@ class Lowering {
     });
   }
 
-  std::string path_tensor(NodeId id, const ConvPath& path) const {
+  [[nodiscard]] std::string path_tensor(NodeId id, const ConvPath& path) const {
     return graph_.node(id).name + "." + std::string(path.name());
   }
 
@@ -227,7 +229,7 @@ class Lowering {
   std::string average(const std::string& x, Shape& grid, const Shape& window) {
     const Shape before = grid;
     grid = low_extents(grid, window);
-    const std::string result = x + ".pool" + times(window);
+    std::string result = x + ".pool" + times(window);
     if (!pooled_.insert(result).second) return result;
     bool whole_windows = true;
     for (std::size_t axis = 0; axis < window.rank(); ++axis) {
