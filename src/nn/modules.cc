@@ -133,8 +133,7 @@ void print_common(std::ostream& stream, const Layer& layer) {
 
 }  // namespace
 
-// --- OctConv
-// --------------------------------------------------------------------------------------------------
+// --- OctConv -----------------------------------------------------------------
 
 template <std::size_t D, class Derived>
 OctConvNdImpl<D, Derived>::OctConvNdImpl(const OctConvOptions<D>& options_)
@@ -178,8 +177,7 @@ OctTensor OctConvNdImpl<D, Derived>::forward(const OctTensor& input) {
   return oct_conv(as_input(input, layer_.in), weight, bias, layer_, options.bias_rule());
 }
 
-// --- OctConvTranspose
-// -----------------------------------------------------------------------------------------
+// --- OctConvTranspose --------------------------------------------------------
 
 template <std::size_t D, class Derived>
 OctConvTransposeNdImpl<D, Derived>::OctConvTransposeNdImpl(
@@ -219,8 +217,7 @@ OctTensor OctConvTransposeNdImpl<D, Derived>::forward(const OctTensor& input) {
   return oct_conv_transpose(as_input(input, layer_.in), weight, bias, layer_, options.bias_rule());
 }
 
-// --- OctBatchNorm
-// ---------------------------------------------------------------------------------------------
+// --- OctBatchNorm ------------------------------------------------------------
 
 template <std::size_t D, class Derived>
 OctBatchNormNdImpl<D, Derived>::OctBatchNormNdImpl(const OctBatchNormOptions& options_)
@@ -308,8 +305,7 @@ OctTensor OctBatchNormNdImpl<D, Derived>::forward(const OctTensor& input) {
                     this->is_training() || !tracked);
 }
 
-// --- OctSqueezeExcite
-// -----------------------------------------------------------------------------------------
+// --- OctSqueezeExcite --------------------------------------------------------
 
 OctSqueezeExciteImpl::OctSqueezeExciteImpl(const OctSqueezeExciteOptions& options_)
     : options(options_) {

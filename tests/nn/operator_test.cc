@@ -158,8 +158,7 @@ OctTensor run(const Layer& layer, const Operands& operands) {
   return oct_conv(operands.input, operands.weight, operands.bias, layer.options, layer.rule);
 }
 
-// --- the reference's side
-// -------------------------------------------------------------------------------------
+// --- the reference's side ----------------------------------------------------
 
 reference::Axes axes(const Shape& shape, std::int64_t filler) {
   reference::Axes all{filler, filler, filler};
@@ -241,8 +240,7 @@ bool fits(const Layer& layer, const Operands& operands) {
   return !refused([&] { static_cast<void>(run(layer, operands)); });
 }
 
-// --- tests
-// ----------------------------------------------------------------------------------------------------
+// --- tests -------------------------------------------------------------------
 
 TEST(Operator, EqualsPlainLoopsWithEveryOption) {
   Random random(2019);
@@ -585,8 +583,7 @@ TEST(Operator, WithoutABatchAxisAndWithAnEmptyBatch) {
   }
 }
 
-// --- the transposed operator
-// ----------------------------------------------------------------------------------
+// --- the transposed operator -------------------------------------------------
 
 struct TransposedLayer {
   ConvTransposeOptions options;
