@@ -7,12 +7,14 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "octconv/image/dataset.h"
+#include "octconv/onnx/onnx.h"
 #include "octconv/train/trainer.h"
 #include "progress.h"
 
@@ -57,9 +59,12 @@ void run(const Arguments& arguments) {
   title << arguments.model << " alpha " << arguments.alpha;
   ProgressDisplay display(title.str());
   const train::TrainResult result = train::train(graph, data, options, &display);
+  const std::filesystem::path file = options.folder / "model.onnx";
+  save_onnx(file, result.model, {.extents = result.model.preprocessing.extents});
   const train::EpochRecord& last = result.history.back();
   std::cout << title.str() << ": test accuracy " << 100 * last.test_accuracy << " % after "
-            << result.history.size() << " epochs on " << result.train_images << " images\n";
+            << result.history.size() << " epochs on " << result.train_images << " images\n"
+            << "model: " << file.string() << "\n";
 }
 
 }  // namespace
@@ -101,7 +106,8 @@ void add_train(CLI::App& app) {
   command->add_option("--threads", training.threads, "0: one per processor");
   command->add_option("--train-images", training.train_images,
                       "train on so many of the images; 0: all");
-  command->add_option("--out", training.folder, "folder for checkpoint.pt")->required();
+  command->add_option("--out", training.folder, "folder for checkpoint.pt and model.onnx")
+      ->required();
   command->add_flag("--resume", training.resume, "continue the training in the folder");
   command->callback([arguments] { run(*arguments); });
 }
