@@ -41,8 +41,10 @@ std::filesystem::path data_root() {
 std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& stem) {
   for (const char* ending : {"", ".gz"}) {
     std::error_code error;
-    if (std::filesystem::path path = folder / (stem + ending); std::filesystem::exists(path, error))
+    if (std::filesystem::path path = folder / (stem + ending);
+        std::filesystem::exists(path, error)) {
       return path;
+    }
   }
   throw FileError("data set folder '" + folder.string() + "' has no file '" + stem + "' or '" +
                   stem + ".gz'");

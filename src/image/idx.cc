@@ -27,8 +27,9 @@ class ByteReader {
     constexpr std::string_view kGzipSignature = "\x1f\x8b";
     constexpr int kGzipFormat = 16;
     compressed_ = bytes_.starts_with(kGzipSignature);
-    if (compressed_ && inflateInit2(&stream_, MAX_WBITS + kGzipFormat) != Z_OK)
+    if (compressed_ && inflateInit2(&stream_, MAX_WBITS + kGzipFormat) != Z_OK) {
       throw std::bad_alloc();
+    }
   }
   ByteReader(const ByteReader&) = delete;
   ByteReader& operator=(const ByteReader&) = delete;
@@ -60,8 +61,9 @@ class ByteReader {
   /// @throws FormatError if there is anything left
   void finish() {
     std::array<std::uint8_t, 1> extra{};
-    if ((compressed_ ? inflate_some(extra) : copy_some(extra)) != 0)
+    if ((compressed_ ? inflate_some(extra) : copy_some(extra)) != 0) {
       fail("it goes on after the last value");
+    }
     if (compressed_ && !ended_) fail("it is truncated");
     if (at_ != bytes_.size()) fail("bytes follow the compressed data");
   }

@@ -239,8 +239,9 @@ class Drawing {
     points.pop_back();
     body_ += "<polyline points=\"" + points + "\" class=\"line\" style=\"stroke: " + colour(i) +
              dash(i) + "\"/>\n";
-    for (std::size_t p = 1; p < series.points.size(); ++p)
+    for (std::size_t p = 1; p < series.points.size(); ++p) {
       take_segment(series.points[p - 1], series.points[p]);
+    }
   }
 
   /// Keeps labels off a stretch of line.

@@ -60,8 +60,9 @@ void check_alphas(const std::vector<double>& alphas) {
 void check_output(const CompareOptions& options) {
   make_folder(options.out);
   std::vector<std::string> names{kResultsName, kReportName};
-  for (const double alpha : options.alphas)
+  for (const double alpha : options.alphas) {
     names.push_back(variant_file_name(options.network, alpha));
+  }
   for (const std::string& name : names) {
     std::error_code error;
     if (std::filesystem::is_directory(options.out / name, error)) {

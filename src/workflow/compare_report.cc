@@ -21,6 +21,8 @@ using report::grouped;
 using report::shortest;
 
 constexpr double kNanosecondsPerMillisecond = 1e6;
+// Sums in another order may turn a near tie, so the engine and LibTorch may differ in a few images.
+constexpr int kTolerated = 5;
 
 double ratio_to_first(const Comparison& comparison, const Variant& variant) {
   return static_cast<double>(variant.macs) / static_cast<double>(comparison.variants.front().macs);
@@ -68,14 +70,13 @@ void add_result(const Comparison& comparison, report::HtmlPage& page) {
   page.table(compare_table(comparison));
   page.paragraph(
       "Accuracy is the share of test images whose class the exported model, read back from its "
-      "file, puts first "
-      "in octconv's engine. Multiply-adds and milliseconds are those of one image, in a batch or "
-      "alone. Ratios compare with the first "
-      "row.");
+      "file, puts first in octconv's engine. Multiply-adds and milliseconds are those of one "
+      "image, in a batch or alone. Ratios compare with the first row.");
   const std::vector<std::string> sentences = disagreements(comparison);
   for (const std::string& sentence : sentences) page.paragraph(sentence);
   if (sentences.empty()) {
-    page.paragraph("The trained modules, run in LibTorch, came to the same accuracies.");
+    page.paragraph("The trained modules, run in LibTorch, agree to within " +
+                   std::to_string(kTolerated) + " of the test images.");
   }
 }
 
@@ -103,8 +104,9 @@ void add_curve(const Comparison& comparison, const char* title, const char* unit
     report::Series series{.name = "alpha " + shortest(variant.alpha)};
     for (const EpochResult& epoch : variant.epochs) {
       // A diverged epoch leaves a gap instead of a page without charts.
-      if (std::isfinite(value(epoch)))
+      if (std::isfinite(value(epoch))) {
         series.points.push_back({static_cast<double>(epoch.epoch), value(epoch), ""});
+      }
     }
     if (!series.points.empty()) chart.series.push_back(std::move(series));
   }
@@ -122,8 +124,9 @@ report::PictureRow row_of(const char* name, const std::vector<Image>& maps, std:
                           std::int64_t zoom) {
   report::PictureRow row{.title = std::string(name) + ", " + std::to_string(channels) +
                                   (channels == 1 ? " channel" : " channels")};
-  for (const Image& map : maps)
+  for (const Image& map : maps) {
     row.pictures.push_back(picture(map, zoom, std::string(name) + " map"));
+  }
   return row;
 }
 
@@ -155,24 +158,27 @@ void add_inside(const Comparison& comparison, report::HtmlPage& page) {
   }
   page.paragraph(
       "Shown are the maps with most contrast of each frequency, each stretched from black for its "
-      "smallest value "
-      "to white for its largest.");
+      "smallest value to white for its largest.");
 }
 
 void add_method(const Comparison& comparison, report::HtmlPage& page) {
   page.heading("How it was done");
+  const std::string threads =
+      std::to_string(comparison.threads) + (comparison.threads == 1 ? " thread" : " threads");
   page.paragraph(
       "Each network was trained from scratch with the same seed and settings, exported to ONNX and "
-      "read back. Times "
-      "are medians of octconv's engine on test images, " +
-      std::to_string(comparison.threads) + (comparison.threads == 1 ? " thread" : " threads") +
+      "read back. Times are medians of octconv's engine on test images, " +
+      threads +
       "; all networks took turns in one run, so that a change of the machine's pace met all of "
-      "them, and a ratio is "
-      "the median of the ratios within each turn. The batch has " +
-      std::to_string(std::min(kTimedBatch, comparison.test_images)) +
-      " images. One training run per network: "
-      "accuracies that differ by less than about half a percent may change order with another "
-      "seed.");
+      "them, and a ratio is the median of the ratios within each turn. The batch has " +
+      std::to_string(std::min(kTimedBatch, comparison.test_images)) + " images.");
+  const double share = comparison.variants.front().evaluation.top1();
+  const double deviation =
+      std::sqrt(share * (1 - share) / static_cast<double>(comparison.test_images));
+  page.paragraph("Another set of as many test images would move an accuracy by about " +
+                 fixed(100 * deviation, 2) +
+                 " points (one standard deviation), and another seed moves it too: one training "
+                 "run per network cannot tell closer ones apart.");
   std::vector<std::pair<std::string, std::string>> files;
   for (const Variant& variant : comparison.variants) {
     files.emplace_back("alpha " + shortest(variant.alpha), variant.file.filename().string());
@@ -206,10 +212,8 @@ report::Table compare_table(const Comparison& comparison) {
 std::vector<std::string> disagreements(const Comparison& comparison) {
   std::vector<std::string> sentences;
   for (const Variant& variant : comparison.variants) {
-    // Sums in another order may turn a near tie, so single images may differ.
-    constexpr double kImages = 5;
     const double difference = std::abs(variant.module_accuracy() - variant.evaluation.top1());
-    if (difference * static_cast<double>(variant.evaluation.images) <= kImages) continue;
+    if (difference * static_cast<double>(variant.evaluation.images) <= kTolerated) continue;
     sentences.push_back("Alpha " + shortest(variant.alpha) +
                         ": the trained module has an accuracy of " +
                         percent(variant.module_accuracy()) + ", but its exported file " +
@@ -223,8 +227,7 @@ std::string compare_html(const Comparison& comparison) {
                         comparison.data_name);
   page.paragraph(
       "An octave network keeps a fraction alpha of its channels at half resolution. It has as many "
-      "parameters as the "
-      "ordinary network (alpha 0) and does less work.");
+      "parameters as the ordinary network (alpha 0) and needs fewer multiply-adds.");
   add_facts(comparison, page);
   add_result(comparison, page);
   add_work_chart(comparison, page);

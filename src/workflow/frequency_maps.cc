@@ -91,8 +91,9 @@ std::vector<Image> clearest_maps(const Tensor& maps, std::size_t count) {
                    [&](std::size_t a, std::size_t b) { return energies[a] > energies[b]; });
   order.resize(std::min(channels, count));
   std::vector<Image> images;
-  for (const std::size_t c : order)
+  for (const std::size_t c : order) {
     images.push_back(stretched(map_of(maps, c), maps.shape()[2], maps.shape()[3]));
+  }
   return images;
 }
 

@@ -18,8 +18,9 @@ double median(std::vector<double> values) {
 std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& bodies,
                                      std::int64_t rounds) {
   using Clock = std::chrono::steady_clock;
-  if (rounds < 1)
+  if (rounds < 1) {
     throw InvalidArgument("measure_in_turns: needs a round, got " + std::to_string(rounds));
+  }
   std::vector<std::vector<double>> times(bodies.size());
   std::vector<std::vector<double>> ratios(bodies.size());
   for (const auto& body : bodies) body();

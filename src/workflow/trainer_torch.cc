@@ -60,8 +60,9 @@ TrainingResult train_network(const Graph& graph, const Dataset& data, const Trai
   Forwarder forwarder(listener);
   train::TrainResult trained = train::train(graph, data, to_options(plan), &forwarder);
   TrainingResult result{.model = std::move(trained.model)};
-  for (const train::EpochRecord& record : trained.history)
+  for (const train::EpochRecord& record : trained.history) {
     result.epochs.push_back(to_result(record));
+  }
   return result;
 }
 

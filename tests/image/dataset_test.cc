@@ -125,8 +125,9 @@ TEST_F(IdxFolder, NamesAreLookedForWhereTheEnvironmentSays) {
   const std::filesystem::path mnist = folder_ / "mnist";
   std::filesystem::create_directory(mnist);
   for (const auto& file : std::filesystem::directory_iterator(folder_)) {
-    if (file.is_regular_file())
+    if (file.is_regular_file()) {
       std::filesystem::rename(file.path(), mnist / file.path().filename());
+    }
   }
   EXPECT_EQ(open_dataset("mnist").classes.size(), 10U);
   ::unsetenv("OCTCONV_DATA");
@@ -149,8 +150,9 @@ TEST_F(IdxFolder, StatisticsEqualTwoPassesInLongDouble) {
   for (const char pixel : train_pixels_) mean += static_cast<std::uint8_t>(pixel) / 255.0L;
   mean /= static_cast<long double>(train_pixels_.size());
   long double variance = 0;
-  for (const char pixel : train_pixels_)
+  for (const char pixel : train_pixels_) {
     variance += std::pow(static_cast<std::uint8_t>(pixel) / 255.0L - mean, 2);
+  }
   variance /= static_cast<long double>(train_pixels_.size());
   const Dataset dataset = open();
   EXPECT_FLOAT_EQ(dataset.mean[0], static_cast<float>(mean));

@@ -66,8 +66,9 @@ TEST_F(ImageFile, GreyBecomesThreeEqualChannels) {
   const Image grey = random_image(5, 4, 1, 3);
   const Image colour = read_image(write("image.png", encode_png(grey)), 3);
   ASSERT_EQ(colour.pixels.size(), 3 * grey.pixels.size());
-  for (std::size_t i = 0; i < colour.pixels.size(); ++i)
+  for (std::size_t i = 0; i < colour.pixels.size(); ++i) {
     EXPECT_EQ(colour.pixels[i], grey.pixels[i / 3]);
+  }
 }
 
 std::string jpeg(int height, int width) {

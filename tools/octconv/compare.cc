@@ -23,8 +23,9 @@ struct Arguments {
 void run(const Arguments& arguments) {
   workflow::CompareOptions options = arguments.options;
   options.out = arguments.out;
-  if (!arguments.stride_mode.empty())
+  if (!arguments.stride_mode.empty()) {
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
+  }
   if (arguments.threads != 0) set_thread_count(arguments.threads);
   const workflow::Comparison comparison =
       workflow::compare(options, [](const std::string& line) { std::cerr << line << std::endl; });
@@ -33,8 +34,9 @@ void run(const Arguments& arguments) {
     return;
   }
   std::cout << workflow::compare_table(comparison).text();
-  for (const std::string& sentence : workflow::disagreements(comparison))
+  for (const std::string& sentence : workflow::disagreements(comparison)) {
     std::cout << sentence << "\n";
+  }
   std::cout << "report: " << (options.out / workflow::kReportName).string() << "\n";
 }
 

@@ -57,8 +57,9 @@ void run(const Arguments& arguments) {
       print(picture, predictions);
     }
   }
-  if (arguments.json)
+  if (arguments.json) {
     std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  }
 }
 
 }  // namespace
