@@ -2,6 +2,7 @@
 // Shape inference: the extents of every value for one input size.
 #include <algorithm>
 
+#include "base/checked.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/graph.h"
 
@@ -12,7 +13,7 @@ Shape pool_extents(const Pool& pool, const Shape& in) {
   Shape out = in;
   for (std::size_t axis = 0; axis < in.rank(); ++axis) {
     out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
-                            pool.padding_begin[axis] + pool.padding_end[axis]);
+                            checked_sum(pool.padding_begin[axis], pool.padding_end[axis]));
   }
   return out;
 }
@@ -27,10 +28,10 @@ Shape ValueShape::tensor_shape(Frequency frequency) const {
 }
 
 std::int64_t ValueShape::high_elements() const {
-  return channels.high * high.elements();
+  return checked_product(channels.high, high.elements());
 }
 std::int64_t ValueShape::low_elements() const {
-  return channels.low * low.elements();
+  return checked_product(channels.low, low.elements());
 }
 
 std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents) {

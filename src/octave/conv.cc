@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/checked.h"
 #include "octconv/base/error.h"
 #include "octconv/octave/upsampled_taps.h"
 
@@ -16,7 +17,7 @@ bool all_of(const Shape& shape, std::int64_t value) {
 }
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
+  return a / b + (a % b > 0 ? 1 : 0);
 }
 
 Shape product(const Shape& a, const Shape& b) {
@@ -257,13 +258,14 @@ std::vector<ConvPath> conv_paths(const ConvOptions& o) {
 
 std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride,
                          std::int64_t dilation, std::int64_t padding) {
-  const std::int64_t span = dilation * (kernel - 1) + 1;
-  if (in + padding < span) {
+  const std::int64_t span = checked_sum(checked_product(dilation, kernel - 1), 1);
+  const std::int64_t padded = checked_sum(in, padding);
+  if (padded < span) {
     throw InvalidArgument("an extent of " + std::to_string(in) + " with padding " +
                           std::to_string(padding) + " is smaller than a kernel that spans " +
                           std::to_string(span));
   }
-  return (in + padding - span) / stride + 1;
+  return (padded - span) / stride + 1;
 }
 
 Shape low_extents(const Shape& extents, const Shape& octave, OddLow odd_low) {
@@ -298,7 +300,7 @@ Shape path_extents(const ConvOptions& o, const ConvPath& path, const Shape& exte
 
 std::int64_t path_macs(const ConvOptions& o, const ConvPath& path, const Shape& extents) {
   const Shape computed = path_extents(o, path, extents);
-  std::int64_t taps = path.rows * path.columns;
+  std::int64_t taps = checked_product(path.rows, path.columns);
   for (std::size_t axis = 0; axis < o.rank(); ++axis) {
     const std::int64_t extent = computed[axis];
     if (path.upsample_first && path.upsample[axis] == 2 && o.upsample == Upsample::kNearest) {
@@ -306,9 +308,10 @@ std::int64_t path_macs(const ConvOptions& o, const ConvPath& path, const Shape& 
           upsampled_taps(o.kernel[axis], o.dilation[axis], o.padding_begin[axis], 0).size());
       const std::int64_t odd = static_cast<std::int64_t>(
           upsampled_taps(o.kernel[axis], o.dilation[axis], o.padding_begin[axis], 1).size());
-      taps *= ceil_div(extent, 2) * even + extent / 2 * odd;
+      taps = checked_product(taps, checked_sum(checked_product(ceil_div(extent, 2), even),
+                                               checked_product(extent / 2, odd)));
     } else {
-      taps *= extent * o.kernel[axis];
+      taps = checked_product(taps, checked_product(extent, o.kernel[axis]));
     }
   }
   return taps;
@@ -326,7 +329,8 @@ std::int64_t weight_columns(const ConvOptions& o) {
 std::int64_t weight_elements(const ConvOptions& o) {
   std::int64_t elements = 0;
   for (const ConvPath& path : conv_paths(o))
-    elements += path.rows * path.columns * o.kernel.elements();
+    elements = checked_sum(
+        elements, checked_product(checked_product(path.rows, path.columns), o.kernel.elements()));
   return elements;
 }
 

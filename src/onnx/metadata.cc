@@ -47,6 +47,10 @@ std::string to_text(const Writer& json, const char* what, Read&& read) {
   }
 }
 
+const char* counting_name(CountingRule rule) {
+  return rule == CountingRule::kGluon ? "gluon" : "symbol";
+}
+
 void write_op(const Op& op, Writer& json) {
   const auto window = [&](const auto& o) {
     json["kernel"] = sizes(o.kernel);
@@ -294,7 +298,8 @@ std::string graph_to_json(const Graph& graph) {
                  {"default_extents", sizes(graph.default_extents())},
                  {"policy",
                   {{"stride_mode", octconv::to_string(graph.policy().stride_mode)},
-                   {"octave_stages", graph.policy().octave_stages}}},
+                   {"octave_stages", graph.policy().octave_stages},
+                   {"counting", counting_name(graph.policy().counting)}}},
                  {"nodes", Writer::array()},
                  {"outputs", Writer::array()}};
   for (const Node& node : graph.nodes()) {
@@ -320,6 +325,14 @@ Graph graph_from_json(std::string_view text) {
   for (const Json& stage : array(policy, "octave_stages")) {
     if (!stage.is_boolean()) fail("'octave_stages' holds something other than true and false");
     read.octave_stages.push_back(stage.get<bool>());
+  }
+  if (policy.contains("counting")) {
+    const std::string& counting = string(policy, "counting");
+    if (counting == counting_name(CountingRule::kGluon)) {
+      read.counting = CountingRule::kGluon;
+    } else if (counting != counting_name(CountingRule::kSymbol)) {
+      fail("'counting' is the unknown '" + counting + "'");
+    }
   }
   graph.set_policy(std::move(read));
 

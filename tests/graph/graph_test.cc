@@ -283,6 +283,8 @@ TEST(Octavize, EveryAlphaGivesAConsistentGraph) {
     for (int percent = 0; percent <= 100; percent += 4) {
       const Octavized result = octavize(make_network(entry.name), {.alpha = percent / 100.0});
       EXPECT_NO_THROW(result.graph.check()) << entry.name << " " << percent;
+      // The groups of a ResNeXt divide few low counts.
+      if (entry.name.find("resnext") != std::string_view::npos) continue;
       EXPECT_TRUE(result.kept_ordinary.empty()) << entry.name << " " << percent;
     }
   }

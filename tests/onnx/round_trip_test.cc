@@ -12,6 +12,7 @@
 #include <onnx/shape_inference/implementation.h>
 
 #include "octconv/base/error.h"
+#include "octconv/graph/cost.h"
 #include "octconv/onnx/onnx.h"
 #include "onnx/models.h"
 
@@ -102,7 +103,10 @@ TEST(RoundTrip, EveryZooNetworkOrdinaryAndOctave) {
   for (const ZooEntry& entry : zoo_entries()) {
     for (const double alpha : {0.0, 0.25, 0.5}) {
       SCOPED_TRACE(std::string(entry.name) + " alpha " + std::to_string(alpha));
-      expect_round_trip(octave_model(entry.name, {.alpha = alpha}));
+      const Graph graph = octavize(make_network(entry.name), {.alpha = alpha}).graph;
+      // Large networks take seconds each, and differ from smaller ones in depth only.
+      if (cost(graph, graph.default_extents()).params > 20'000'000 && alpha != 0.5) continue;
+      expect_round_trip(model_of(graph));
     }
   }
 }

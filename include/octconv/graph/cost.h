@@ -23,6 +23,7 @@ struct NodeCost {
   NodeId node = -1;
   std::int64_t macs =
       0;  ///< multiply-adds of convolutions, linear layers and attention, without bias
+  std::int64_t authors_flops = 0;  ///< operations as the article's authors counted them
   std::int64_t params = 0;         ///< trained parameters that the node reads
   std::int64_t high_elements = 0;  ///< of its value, on the full grid
   std::int64_t low_elements = 0;   ///< of its value, on the low grid
@@ -31,14 +32,21 @@ struct NodeCost {
 
 struct Cost {
   std::int64_t macs = 0;
+  /// Operations as the authors of the article counted them for its figures and tables: beside
+  /// multiply-adds they count biases, pools and some relus (docs/octave-convolution.md).
+  std::int64_t authors_flops = 0;
   std::int64_t params = 0;
   std::int64_t activation_elements = 0;  ///< sum over all values but the inputs
-  std::vector<NodeCost> nodes;           ///< one per node, in order
+  /// Largest sum of values that exist at once when the nodes run in order and each value is freed
+  /// after its last use, inputs included.
+  std::int64_t peak_live_elements = 0;
+  std::vector<NodeCost> nodes;  ///< one per node, in order
 };
 
 /// Counts for one image of these extents. Agrees with the article's counts (a multiply-add is one
 /// operation; pooling, upsampling, additions and batch norm are not counted).
-/// @throws InvalidArgument if the extents do not fit the network
+/// @throws InvalidArgument if the extents do not fit the network, or a count does not fit in 63
+/// bits
 [[nodiscard]] OCTCONV_API Cost cost(const Graph& graph, const Shape& extents);
 
 }  // namespace octconv

@@ -24,17 +24,24 @@ struct Node {
   std::string name;  ///< unique; parameters are called "<name>.weight" and so on
   Op op;
   std::vector<NodeId> inputs;  ///< nodes with smaller ids
-  int stage = kNoStage;        ///< which stage of the network a convolution begins or continues
+  int stage = kNoStage;        ///< the part of the network it belongs to, which the policy knows
   ChannelSplit channels;       ///< of the value; `low == 0` for an ordinary one
   bool spatial = true;         ///< has extents; false after a global pool
 
   static constexpr int kNoStage = -1;  ///< stems and heads: never octave
 };
 
+/// By which of the authors' two frameworks their tool counts a network (`Cost::authors_flops`).
+enum class CountingRule {
+  kSymbol,  ///< every relu and global pool is counted
+  kGluon,   ///< those of nodes without a stage
+};
+
 /// How a family of networks becomes octave: what octavize does unless told otherwise.
 struct OctavePolicy {
   StrideMode stride_mode = StrideMode::kPool;
   std::vector<bool> octave_stages;  ///< per stage: does it take the given alpha (or 0)
+  CountingRule counting = CountingRule::kSymbol;
   friend bool operator==(const OctavePolicy&, const OctavePolicy&) = default;
 };
 

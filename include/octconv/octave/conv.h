@@ -104,7 +104,8 @@ OCTCONV_API void check(const ConvOptions& options);
 
 /// Output extent of a convolution along one axis: floor((in + padding - dilation (k - 1) - 1) /
 /// stride) + 1.
-/// @throws InvalidArgument if the padded input is smaller than the dilated kernel
+/// @throws InvalidArgument if the padded input is smaller than the dilated kernel, or a size does
+/// not fit in 63 bits
 [[nodiscard]] OCTCONV_API std::int64_t conv_extent(std::int64_t in, std::int64_t kernel,
                                                    std::int64_t stride, std::int64_t dilation,
                                                    std::int64_t padding);
@@ -125,6 +126,7 @@ OCTCONV_API void check(const ConvOptions& options);
 /// Multiply-adds of one path for one image: output pixels * rows * columns * taps. Bias is not
 /// counted. A convolution after nearest upsampling counts its summed taps
 /// (octave/upsampled_taps.h).
+/// @throws InvalidArgument if the count does not fit in 63 bits
 [[nodiscard]] OCTCONV_API std::int64_t path_macs(const ConvOptions& options, const ConvPath& path,
                                                  const Shape& extents);
 

@@ -11,53 +11,53 @@
 namespace octconv::zoo {
 namespace {
 
-Graph build(std::string_view name, const NetworkOptions& options, int blocks_per_stage) {
-  Graph graph(std::string(name), Shape{2, 2});
-  graph.set_default_extents({32, 32});
-  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true, true, false}});
-  Builder layers(graph, BatchNorm{});
+struct CifarResNet {
+  int blocks_per_stage;
 
-  NodeId x = graph.add("input", Input{options.in_channels.value_or(3)}, {});
-  layers.begin_block("", 0);
-  x = layers.relu("relu", layers.batch_norm("bn1", layers.conv("conv1", x, 16, 3)));
-  for (int stage = 0; stage < 3; ++stage) {
-    const std::int64_t channels = std::int64_t{16} << stage;
-    for (int block = 0; block < blocks_per_stage; ++block) {
-      layers.begin_block("layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".",
-                         stage);
-      const bool first = stage > 0 && block == 0;
-      const std::int64_t stride = first ? 2 : 1;
-      NodeId y = layers.conv("conv1", x, channels, 3, stride);
-      y = layers.relu("relu1", layers.batch_norm("bn1", y));
-      y = layers.batch_norm("bn2", layers.conv("conv2", y, channels, 3));
-      if (first)
-        x = layers.batch_norm("downsample.1", layers.conv("downsample.0", x, channels, 1, stride));
-      x = layers.relu("relu2", layers.add("add", y, x));
+  [[nodiscard]] Graph build(std::string_view name, const NetworkOptions& options) const {
+    Graph graph(std::string(name), Shape{2, 2});
+    graph.set_default_extents({32, 32});
+    graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true, true, false}});
+    Builder layers(graph, BatchNorm{}, options);
+
+    NodeId x = layers.input();
+    layers.begin_block("", 0);
+    x = layers.relu("relu", layers.batch_norm("bn1", layers.conv("conv1", x, 16, 3)));
+    for (int stage = 0; stage < 3; ++stage) {
+      const std::int64_t channels = std::int64_t{16} << stage;
+      for (int block = 0; block < blocks_per_stage; ++block) {
+        layers.begin_block(block_prefix(stage, block), stage);
+        const bool first = stage > 0 && block == 0;
+        const std::int64_t stride = first ? 2 : 1;
+        NodeId y = layers.conv("conv1", x, channels, 3, stride);
+        y = layers.relu("relu1", layers.batch_norm("bn1", y));
+        y = layers.last_batch_norm("bn2", layers.conv("conv2", y, channels, 3));
+        if (first) {
+          x = layers.conv("downsample.0", x, channels, 1, stride);
+          x = layers.batch_norm("downsample.1", x);
+        }
+        x = layers.relu("relu2", layers.add("add", y, x));
+      }
     }
+    layers.classifier(x, 10);
+    return graph;
   }
-  x = graph.add("avgpool", GlobalPool{}, {x});
-  x = graph.add("fc", Linear{.out_channels = options.classes.value_or(10)}, {x});
-  graph.add_output(x);
-  return graph;
-}
+};
+
+constexpr CifarResNet kResNet20{3};
+constexpr CifarResNet kResNet32{5};
+constexpr CifarResNet kResNet44{7};
+constexpr CifarResNet kResNet56{9};
+constexpr CifarResNet kResNet110{18};
 
 }  // namespace
 
 std::vector<ZooEntry> cifar_resnets() {
-  return {
-      {"resnet20", "CIFAR ResNet-20 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) {
-         return build(name, options, 3);
-       }},
-      {"resnet32", "CIFAR ResNet-32 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) {
-         return build(name, options, 5);
-       }},
-      {"resnet56", "CIFAR ResNet-56 (He et al. 2016)",
-       [](std::string_view name, const NetworkOptions& options) {
-         return build(name, options, 9);
-       }},
-  };
+  return {entry_of<kResNet20>("resnet20", "CIFAR ResNet-20 (He et al. 2016)"),
+          entry_of<kResNet32>("resnet32", "CIFAR ResNet-32 (He et al. 2016)"),
+          entry_of<kResNet44>("resnet44", "CIFAR ResNet-44 (He et al. 2016)"),
+          entry_of<kResNet56>("resnet56", "CIFAR ResNet-56 (He et al. 2016)"),
+          entry_of<kResNet110>("resnet110", "CIFAR ResNet-110 (He et al. 2016)")};
 }
 
 }  // namespace octconv::zoo

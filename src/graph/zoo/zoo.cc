@@ -13,7 +13,10 @@ namespace octconv {
 const std::vector<ZooEntry>& zoo_entries() {
   static const std::vector<ZooEntry> entries = [] {
     std::vector<ZooEntry> all;
-    for (const auto& family : {zoo::cifar_resnets(), zoo::resnets()}) {
+    for (const auto& family :
+         {zoo::cifar_resnets(), zoo::wide_resnets(), zoo::basic_resnets(),
+          zoo::pre_activation_resnets(), zoo::post_activation_resnets(), zoo::densenets(),
+          zoo::mobilenets_v1(), zoo::mobilenets_v2(), zoo::video_resnets()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     return all;
@@ -39,7 +42,16 @@ Graph make_network(std::string_view name, const NetworkOptions& options) {
         "unknown network '" + std::string(name) + "'; " +
         (nearest.empty() ? "known are " + join(names, ", ") : "did you mean '" + nearest + "'?"));
   }
-  return entry->build(entry->name, options);
+  Graph graph = entry->build(entry->name, options);
+  if (options.zero_gamma &&
+      std::none_of(graph.nodes().begin(), graph.nodes().end(), [](const Node& node) {
+        const auto* norm = std::get_if<BatchNorm>(&node.op);
+        return norm != nullptr && norm->initial_scale == 0;
+      })) {
+    throw InvalidArgument("network '" + std::string(name) +
+                          "': no residual branch ends with a batch norm whose scale could be 0");
+  }
+  return graph;
 }
 
 }  // namespace octconv
