@@ -38,7 +38,7 @@ TEST_P(ZooTraining, GradientsReachEveryParameterAndAStepLowersTheLoss) {
   module.load(moved_weights(ordinary));
   torch::manual_seed(3);
   std::vector<std::int64_t> shape{4, 3};
-  if (ordinary.rank() == 3) shape.push_back(2);
+  if (ordinary.rank() == 3) shape.push_back(4);
   const std::int64_t size = ordinary.default_extents()[0] == 32 ? 9 : 33;
   shape.insert(shape.end(), {size, size});
   const at::Tensor images = at::randn(shape);
@@ -53,9 +53,10 @@ TEST_P(ZooTraining, GradientsReachEveryParameterAndAStepLowersTheLoss) {
     EXPECT_GT(tensor.grad().abs().max().item<float>(), 0) << name;
     squares += tensor.grad().square().sum().item<double>();
   }
-  // A step that lowers a linear loss by a hundredth.
+  // A step that would lower a linear loss by a part in 10^4: batch norms over few pixels make it
+  // anything but linear.
   for (const auto& [name, tensor] : module.named_parameters()) {
-    tensor.sub_(tensor.grad(), 0.01 * before.item<double>() / squares);
+    tensor.sub_(tensor.grad(), 1e-4 * before.item<double>() / squares);
   }
   EXPECT_LT(loss().item<float>(), before.item<float>());
 }
