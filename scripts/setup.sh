@@ -14,6 +14,7 @@ packages=(
   libopencv-dev zlib1g-dev                               # octconv::image
   libcli11-dev nlohmann-json3-dev                        # the command
   libgtest-dev libgmock-dev libbenchmark-dev dataset-fashion-mnist
+  python-matplotlib-data                                 # a photograph, for the tests
 )
 case "${1:-}" in
   "") ;;

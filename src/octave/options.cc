@@ -100,5 +100,8 @@ StrideMode parse_stride_mode(std::string_view text) {
 Exchange parse_exchange(std::string_view text) {
   return value_of(kExchanges, "exchange", text);
 }
+Upsample parse_upsample(std::string_view text) {
+  return value_of(kUpsamples, "upsampling", text);
+}
 
 }  // namespace octconv

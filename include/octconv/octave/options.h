@@ -84,5 +84,7 @@ enum class PaddingMode { kZeros, kReflect, kReplicate, kCircular };
 [[nodiscard]] OCTCONV_API StrideMode parse_stride_mode(std::string_view text);
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Exchange parse_exchange(std::string_view text);
+/// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API Upsample parse_upsample(std::string_view text);
 
 }  // namespace octconv
