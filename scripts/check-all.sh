@@ -26,6 +26,7 @@ shared_build() {
 }
 
 step format scripts/format.sh --check
+step docs scripts/docs.sh
 step dev cmake --workflow --preset dev
 step tidy scripts/tidy.sh
 step asan cmake --workflow --preset asan

@@ -9,6 +9,7 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build ccache pkg-config git ca-certificates
   python3 python3-venv                                   # repository tests, measured peers
+  doxygen                                                # the reference of the public headers
   libhwy-dev libonnx-dev libprotobuf-dev protobuf-compiler
   libtorch-dev libgloo-dev libopenblas0-pthread          # octconv::torch
   libopencv-dev zlib1g-dev                               # octconv::image

@@ -11,24 +11,26 @@
 
 namespace octconv {
 
+/// Cost of one path of a convolution for one image.
 struct PathCost {
   std::string_view path;  ///< "high_to_high" and so on; "linear" for a fully connected layer
-  std::int64_t macs = 0;
+  std::int64_t macs = 0;  ///< multiply-adds
 };
 
 /// Cost of one node for one image.
 struct NodeCost {
-  NodeId node = -1;
+  NodeId node = -1;         ///< whose cost it is
   std::int64_t macs = 0;    ///< multiply-adds of convolutions and linear layers, without bias
   std::int64_t params = 0;  ///< trained parameters that the node reads
   std::int64_t high_elements = 0;  ///< of its value, on the full grid
   std::int64_t low_elements = 0;   ///< of its value, on the low grid
-  std::vector<PathCost> paths;
+  std::vector<PathCost> paths;     ///< their multiply-adds add up to `macs`
 };
 
+/// Cost of a network for one image.
 struct Cost {
-  std::int64_t macs = 0;
-  std::int64_t params = 0;
+  std::int64_t macs = 0;                 ///< multiply-adds
+  std::int64_t params = 0;               ///< trained parameters
   std::int64_t activation_elements = 0;  ///< sum over all values but the inputs
   std::vector<NodeCost> nodes;           ///< one per node, in order
 };

@@ -26,13 +26,13 @@ struct EpochRecord {
 
 /// Where training stands after a step.
 struct StepProgress {
-  std::int64_t epoch = 0;  ///< 1 is the first
-  std::int64_t epochs = 0;
-  std::int64_t step = 0;  ///< steps of this epoch that are done
-  std::int64_t steps = 0;
-  double loss = 0;      ///< mean over this epoch so far
-  double accuracy = 0;  ///< over this epoch so far
-  double learning_rate = 0;
+  std::int64_t epoch = 0;        ///< 1 is the first
+  std::int64_t epochs = 0;       ///< of the training
+  std::int64_t step = 0;         ///< steps of this epoch that are done
+  std::int64_t steps = 0;        ///< of an epoch
+  double loss = 0;               ///< mean over this epoch so far
+  double accuracy = 0;           ///< over this epoch so far
+  double learning_rate = 0;      ///< of this step
   double images_per_second = 0;  ///< in this epoch
   double seconds_left = 0;       ///< until training ends, estimated
 };
@@ -45,11 +45,13 @@ class OCTCONV_API Observer {
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
   virtual ~Observer();
+  /// After each step.
   virtual void on_step(const StepProgress& progress);
   /// After the epoch's checkpoint was written.
   virtual void on_epoch(const EpochRecord& record);
 };
 
+/// What training came to.
 struct TrainResult {
   Model model;                       ///< trained, with the data set's preprocessing and class names
   std::vector<EpochRecord> history;  ///< one per epoch, also of those before a resume
