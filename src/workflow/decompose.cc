@@ -356,8 +356,8 @@ Decomposed decompose_layer(const Model& model, const std::string& name, const st
   Session session(compile(model, {.keep = {layer}}));
   static_cast<void>(session.run(input));
 
-  // Tiles of 64 pixels are large enough to see something; both frequencies have the same scale.
-  constexpr std::int64_t kTile = 64;
+  // Tiles of 112 pixels are large enough to see something; both frequencies have the same scale.
+  constexpr std::int64_t kTile = 112;
   const Tensor high_maps = session.value(layer, Frequency::kHigh);
   const std::int64_t height = high_maps.shape()[2];
   const std::int64_t width = high_maps.shape()[3];

@@ -256,11 +256,11 @@ TEST_F(DecomposeLayer, ShowsEveryChannelOfBothFrequencies) {
   EXPECT_EQ(decomposed.parts[0].height, 17);
   EXPECT_EQ(decomposed.parts[1].channels, node.channels.low);
   EXPECT_EQ(decomposed.parts[1].height, 9);
-  // 64 / 18 = 3 times enlarged, low ones twice that.
+  // 112 / 18 = 6 times enlarged, low ones twice that.
   const Image high = read_image(write("high.png", file_of(decomposed, "high.png")), 3);
-  EXPECT_EQ(high.width, 4 + 4 * (3 * 18 + 4));
+  EXPECT_EQ(high.width, 4 + 4 * (6 * 18 + 4));
   const Image low = read_image(write("low.png", file_of(decomposed, "low.png")), 3);
-  EXPECT_EQ(low.width, 4 + 2 * (6 * 9 + 4));
+  EXPECT_EQ(low.width, 4 + 2 * (12 * 9 + 4));
 
   // The energies are those of the engine's own values.
   Session session(compile(*model_, {.keep = {node.name}}));
