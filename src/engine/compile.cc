@@ -22,16 +22,21 @@ struct Affine {
 
 Affine batch_norm(const BatchNorm& norm, const std::string& name, const Weights& weights) {
   const auto parameter = [&](const char* what) { return weights.at(name + "." + what).values(); };
-  const auto gamma = parameter("weight");
-  const auto beta = parameter("bias");
   const auto mean = parameter("running_mean");
   const auto variance = parameter("running_var");
+  std::span<const float> gamma;
+  std::span<const float> beta;
+  if (norm.affine) {
+    gamma = parameter("weight");
+    beta = parameter("bias");
+  }
   Affine affine;
-  for (std::size_t c = 0; c < gamma.size(); ++c) {
-    const double scale =
-        static_cast<double>(gamma[c]) / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
+  for (std::size_t c = 0; c < mean.size(); ++c) {
+    const double weight = norm.affine ? static_cast<double>(gamma[c]) : 1;
+    const double bias = norm.affine ? static_cast<double>(beta[c]) : 0;
+    const double scale = weight / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
     affine.scale.push_back(scale);
-    affine.shift.push_back(static_cast<double>(beta[c]) - static_cast<double>(mean[c]) * scale);
+    affine.shift.push_back(bias - static_cast<double>(mean[c]) * scale);
   }
   return affine;
 }
@@ -143,8 +148,10 @@ class Compiler {
     std::visit(Overloaded{[&](const Input&) { start(id); }, [&](const Conv&) { start(id); },
                           [&](const BatchNorm& norm) { place_norm(id, norm); },
                           [&](const Activation& activation) { place_activation(id, activation); },
-                          [&](const Add&) { place_add(id); }, [&](const Pool&) { start(id); },
-                          [&](const GlobalPool&) { start(id); }, [&](const Linear&) { start(id); }},
+                          [&](const Add&) { place_add(id); }, [&](const Concat&) { start(id); },
+                          [&](const Scale&) { start(id); }, [&](const Attention&) { start(id); },
+                          [&](const Pool&) { start(id); }, [&](const GlobalPool&) { start(id); },
+                          [&](const Linear&) { start(id); }},
                node.op);
   }
 
@@ -199,37 +206,45 @@ class Compiler {
     const Node& node = graph_.node(draft.node);
     const NodeId src = node.inputs.empty() ? -1 : node.inputs[0];
     return std::visit(
-        Overloaded{[&](const Input&) -> StepKind { return LoadInput{}; },
-                   [&](const Conv& conv) -> StepKind {
-                     return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
-                   },
-                   [&](const BatchNorm& norm) -> StepKind {
-                     const Affine affine = batch_norm(norm, node.name, model_.weights);
-                     return RunScale{.scale = to_tensor(affine.scale),
-                                     .shift = to_tensor(affine.shift),
-                                     .src = src,
-                                     .activation = kernel_activation(draft)};
-                   },
-                   [&](const Activation& activation) -> StepKind {
-                     return RunActivation{.src = src, .activation = to_kernel(activation.kind)};
-                   },
-                   [&](const Add&) -> StepKind {
-                     return RunAdd{
-                         .a = src, .b = node.inputs[1], .activation = kernel_activation(draft)};
-                   },
-                   [&](const Pool& pool) -> StepKind { return RunPool{.src = src, .pool = pool}; },
-                   [&](const GlobalPool&) -> StepKind { return RunGlobalPool{.src = src}; },
-                   [&](const Linear& linear) -> StepKind {
-                     const ConvOptions options{.in = {.high = graph_.node(src).channels.total()},
-                                               .out = {.high = linear.out_channels},
-                                               .kernel = {1},
-                                               .stride = {1},
-                                               .dilation = {1},
-                                               .padding_begin = {0},
-                                               .padding_end = {0},
-                                               .octave = {1}};
-                     return finish_conv(draft, options, linear.bias);
-                   }},
+        Overloaded{
+            [&](const Input&) -> StepKind { return LoadInput{}; },
+            [&](const Conv& conv) -> StepKind {
+              return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
+            },
+            [&](const BatchNorm& norm) -> StepKind {
+              const Affine affine = batch_norm(norm, node.name, model_.weights);
+              return RunScale{.scale = to_tensor(affine.scale),
+                              .shift = to_tensor(affine.shift),
+                              .src = src,
+                              .activation = kernel_activation(draft)};
+            },
+            [&](const Activation& activation) -> StepKind {
+              return RunActivation{.src = src, .activation = to_kernel(activation.kind)};
+            },
+            [&](const Add&) -> StepKind {
+              return RunAdd{.a = src, .b = node.inputs[1], .activation = kernel_activation(draft)};
+            },
+            [&](const Concat&) -> StepKind { return RunConcat{.parts = node.inputs}; },
+            [&](const Scale&) -> StepKind { return RunGate{.src = src, .gate = node.inputs[1]}; },
+            [&](const Attention& attention) -> StepKind {
+              return RunAttention{.queries = src,
+                                  .keys = node.inputs[1],
+                                  .values = node.inputs[2],
+                                  .factor = static_cast<float>(attention.factor)};
+            },
+            [&](const Pool& pool) -> StepKind { return RunPool{.src = src, .pool = pool}; },
+            [&](const GlobalPool&) -> StepKind { return RunGlobalPool{.src = src}; },
+            [&](const Linear& linear) -> StepKind {
+              const ConvOptions options{.in = {.high = graph_.node(src).channels.total()},
+                                        .out = {.high = linear.out_channels},
+                                        .kernel = {1},
+                                        .stride = {1},
+                                        .dilation = {1},
+                                        .padding_begin = {0},
+                                        .padding_end = {0},
+                                        .octave = {1}};
+              return finish_conv(draft, options, linear.bias);
+            }},
         node.op);
   }
 
@@ -326,6 +341,13 @@ std::vector<NodeId> reads(const Step& step) {
                                  return List{add.a, add.b};
                                },
                                [](const RunActivation& activation) { return List{activation.src}; },
+                               [](const RunConcat& concat) { return concat.parts; },
+                               [](const RunGate& gate) {
+                                 return List{gate.src, gate.gate};
+                               },
+                               [](const RunAttention& attention) {
+                                 return List{attention.queries, attention.keys, attention.values};
+                               },
                                [](const RunPool& pool) { return List{pool.src}; },
                                [](const RunGlobalPool& pool) { return List{pool.src}; }},
                     step.kind);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/memory.h"
+#include "kernels/attention.h"
 #include "kernels/layout.h"
 #include "kernels/pointwise.h"
 #include "octconv/base/error.h"
@@ -34,6 +35,14 @@ void transpose_images(const float* src, std::int64_t images, std::int64_t rows,
       begin += last - first;
     }
   });
+}
+
+// Rows [begin, end) of `columns` floats to rows that are `pitch` apart.
+void copy_rows(const float* src, std::int64_t columns, std::int64_t begin, std::int64_t end,
+               float* out, std::int64_t pitch) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    std::copy_n(src + row * columns, columns, out + row * pitch);
+  }
 }
 
 // Windows of one frequency of a pool, checked to hold a real pixel each.
@@ -71,6 +80,9 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
                  [&](const RunScale& scale) -> NodeId { return if_dies(scale.src); },
                  [&](const RunAdd& add) -> NodeId { return dies(add.a) ? add.a : if_dies(add.b); },
                  [&](const RunActivation& activation) -> NodeId { return if_dies(activation.src); },
+                 [](const RunConcat&) -> NodeId { return -1; },
+                 [&](const RunGate& gate) -> NodeId { return if_dies(gate.src); },
+                 [](const RunAttention&) -> NodeId { return -1; },
                  [](const RunPool&) -> NodeId { return -1; },
                  [](const RunGlobalPool&) -> NodeId { return -1; }},
       step.kind);
@@ -113,6 +125,9 @@ void Execution::prepare(const Network::Program& program) {
                    [&](const RunScale& scale) { prepared.kind = &scale; },
                    [&](const RunAdd& add) { prepared.kind = &add; },
                    [&](const RunActivation& activation) { prepared.kind = &activation; },
+                   [&](const RunConcat& concat) { prepared.kind = &concat; },
+                   [&](const RunGate& gate) { prepared.kind = &gate; },
+                   [&](const RunAttention& attention) { prepared.kind = &attention; },
                    [&](const RunPool& pool) {
                      const ValueShape& in = shape(pool.src);
                      const ValueShape& out = shape(step.dst);
@@ -231,6 +246,69 @@ void Execution::run_step(const Prepared& prepared, const float* input,
               kernels::activate(at(places(activation->src)[frequency]) + begin, end - begin,
                                 activation->activation, at(dst[frequency]) + begin);
             });
+          },
+          [&](const RunConcat* concat) {
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              const Place& to = dst[frequency];
+              parallel_for(to.channels == 0 ? 0 : to.pixels, grain(to.channels),
+                           [&](std::int64_t begin, std::int64_t end) {
+                             std::int64_t first = 0;
+                             for (const NodeId part : concat->parts) {
+                               const Place& from = places(part)[frequency];
+                               copy_rows(at(from), from.channels, begin, end, at(to) + first,
+                                         to.channels);
+                               first += from.channels;
+                             }
+                           });
+            }
+          },
+          [&](const RunGate* gate) {
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              const Place& to = dst[frequency];
+              if (to.elements() == 0) continue;
+              const std::int64_t pixels = to.pixels / batch_;
+              const Place& gates = places(gate->gate)[0];
+              const std::int64_t first = frequency == 0 ? dst[1].channels : 0;  // low come first
+              const float* src = at(places(gate->src)[frequency]);
+              parallel_for(
+                  to.pixels, grain(to.channels), [&](std::int64_t begin, std::int64_t end) {
+                    while (begin < end) {
+                      const std::int64_t image = begin / pixels;
+                      const std::int64_t count = std::min(end, (image + 1) * pixels) - begin;
+                      kernels::scale(src + begin * to.channels, count, to.channels,
+                                     at(gates) + image * gates.channels + first,
+                                     at(to) + begin * to.channels);
+                      begin += count;
+                    }
+                  });
+            }
+          },
+          [&](const RunAttention* attention) {
+            const Place& keys = places(attention->keys)[0];
+            if (dst[0].elements() == 0) return;
+            const std::int64_t queries = dst[0].pixels / batch_;
+            const std::int64_t positions = keys.pixels / batch_;
+            parallel_for(dst[0].pixels, grain(positions * keys.channels),
+                         [&](std::int64_t begin, std::int64_t end) {
+                           while (begin < end) {
+                             const std::int64_t image = begin / queries;
+                             const std::int64_t first = begin % queries;
+                             const std::int64_t last = std::min(queries, first + end - begin);
+                             kernels::attention(
+                                 {.queries = at(places(attention->queries)[0]) +
+                                             image * queries * keys.channels,
+                                  .keys = at(keys) + image * positions * keys.channels,
+                                  .values = at(places(attention->values)[0]) +
+                                            image * positions * dst[0].channels,
+                                  .out = at(dst[0]) + image * queries * dst[0].channels,
+                                  .channels = keys.channels,
+                                  .positions = positions,
+                                  .width = dst[0].channels,
+                                  .factor = attention->factor},
+                                 first, last);
+                             begin += last - first;
+                           }
+                         });
           },
           [&](const Pool& pool) {
             for (std::size_t frequency = 0; frequency < 2; ++frequency) {

@@ -54,8 +54,8 @@ class Execution {
   };
   struct Prepared {
     NodeId dst = -1;
-    std::variant<const LoadInput*, Conv, const RunScale*, const RunAdd*, const RunActivation*, Pool,
-                 const RunGlobalPool*>
+    std::variant<const LoadInput*, Conv, const RunScale*, const RunAdd*, const RunActivation*,
+                 const RunConcat*, const RunGate*, const RunAttention*, Pool, const RunGlobalPool*>
         kind;
   };
 

@@ -45,6 +45,23 @@ struct RunActivation {
   kernels::Activation activation = kernels::Activation::kNone;
 };
 
+struct RunConcat {
+  std::vector<NodeId> parts;
+};
+
+/// Every channel times its own number.
+struct RunGate {
+  NodeId src = -1;
+  NodeId gate = -1;
+};
+
+struct RunAttention {
+  NodeId queries = -1;
+  NodeId keys = -1;
+  NodeId values = -1;
+  float factor = 1;
+};
+
 struct RunPool {
   NodeId src = -1;
   Pool pool;
@@ -54,8 +71,8 @@ struct RunGlobalPool {
   NodeId src = -1;
 };
 
-using StepKind =
-    std::variant<LoadInput, RunConv, RunScale, RunAdd, RunActivation, RunPool, RunGlobalPool>;
+using StepKind = std::variant<LoadInput, RunConv, RunScale, RunAdd, RunActivation, RunConcat,
+                              RunGate, RunAttention, RunPool, RunGlobalPool>;
 
 /// Makes the value of node `dst`, the last of those that it stands for.
 struct Step {

@@ -29,6 +29,13 @@ Cost cost(const Graph& graph, const Shape& extents) {
     } else if (const auto* linear = std::get_if<Linear>(&node.op)) {
       cost.paths.push_back(
           {"linear", linear->out_channels * graph.node(node.inputs[0]).channels.total()});
+    } else if (std::holds_alternative<Attention>(node.op)) {
+      // Every position's dot product with every key, and its sum over every value.
+      const auto in = [&](std::size_t input) -> const ValueShape& {
+        return shapes[static_cast<std::size_t>(node.inputs[input])];
+      };
+      cost.paths.push_back({"attention", in(0).high.elements() * in(1).high.elements() *
+                                             (in(0).channels.high + in(2).channels.high)});
     }
     for (const PathCost& path : cost.paths) cost.macs += path.macs;
 

@@ -13,28 +13,33 @@ std::string describe(const Graph& graph, NodeId id) {
     text << " " << kernel.to_string();
     if (stride != Shape::filled(stride.rank(), 1)) text << " stride " << stride.to_string();
   };
-  std::visit(Overloaded{[&](const Input&) { text << "input"; },
-                        [&](const Conv& conv) {
-                          const ConvOptions options = graph.conv_options(id);
-                          text << (options.octave_valued() ? "octave conv" : "conv");
-                          window(conv.kernel, conv.stride);
-                          if (options.strided() && conv.stride_mode != StrideMode::kStrided) {
-                            text << " by " << to_string(conv.stride_mode);
-                          }
-                          if (conv.groups > 1) text << " groups " << conv.groups;
-                          if (conv.exchange != Exchange::kBoth)
-                            text << " exchange " << to_string(conv.exchange);
-                        },
-                        [&](const BatchNorm&) { text << "batch norm"; },
-                        [&](const Activation& activation) { text << to_string(activation.kind); },
-                        [&](const Add&) { text << "add"; },
-                        [&](const Pool& pool) {
-                          text << to_string(pool.kind) << " pool";
-                          window(pool.kernel, pool.stride);
-                        },
-                        [&](const GlobalPool&) { text << "global average pool"; },
-                        [&](const Linear&) { text << "linear"; }},
-             graph.node(id).op);
+  std::visit(
+      Overloaded{[&](const Input&) { text << "input"; },
+                 [&](const Conv& conv) {
+                   const ConvOptions options = graph.conv_options(id);
+                   text << (options.octave_valued() ? "octave conv" : "conv");
+                   window(conv.kernel, conv.stride);
+                   if (options.strided() && conv.stride_mode != StrideMode::kStrided) {
+                     text << " by " << to_string(conv.stride_mode);
+                   }
+                   if (conv.groups > 1) text << " groups " << conv.groups;
+                   if (conv.exchange != Exchange::kBoth)
+                     text << " exchange " << to_string(conv.exchange);
+                 },
+                 [&](const BatchNorm& norm) {
+                   text << "batch norm" << (norm.affine ? "" : " without scale and shift");
+                 },
+                 [&](const Activation& activation) { text << to_string(activation.kind); },
+                 [&](const Add&) { text << "add"; }, [&](const Concat&) { text << "concat"; },
+                 [&](const Scale&) { text << "scale"; },
+                 [&](const Attention&) { text << "attention"; },
+                 [&](const Pool& pool) {
+                   text << to_string(pool.kind) << " pool";
+                   window(pool.kernel, pool.stride);
+                 },
+                 [&](const GlobalPool&) { text << "global average pool"; },
+                 [&](const Linear&) { text << "linear"; }},
+      graph.node(id).op);
   return text.str();
 }
 

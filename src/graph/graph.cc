@@ -4,6 +4,8 @@
 #include "octconv/graph/graph.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "octconv/base/error.h"
 
@@ -18,9 +20,12 @@ std::string show(const ChannelSplit& split) {
   return std::to_string(split.high) + " high + " + std::to_string(split.low) + " low channels";
 }
 
-std::size_t arity(const Op& op) {
+// How many inputs an operation takes, or none if that is any number but 0.
+std::optional<std::size_t> arity(const Op& op) {
   if (std::holds_alternative<Input>(op)) return 0;
-  return std::holds_alternative<Add>(op) ? 2 : 1;
+  if (std::holds_alternative<Concat>(op)) return std::nullopt;
+  if (std::holds_alternative<Attention>(op)) return 3;
+  return std::holds_alternative<Add>(op) || std::holds_alternative<Scale>(op) ? 2 : 1;
 }
 
 void check_window(const std::string& name, std::size_t rank, const char* what, const Shape& shape,
@@ -49,8 +54,10 @@ Graph::Graph(std::string name, Shape octave) : name_(std::move(name)), octave_(o
 NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage) {
   if (name.empty()) fail(name, "a node needs a name");
   if (find(name) >= 0) fail(name, "the name is taken");
-  if (inputs.size() != arity(op)) {
-    fail(name, std::string(op_name(op)) + " takes " + std::to_string(arity(op)) + " inputs, got " +
+  const std::optional<std::size_t> wanted = arity(op);
+  if (wanted ? inputs.size() != *wanted : inputs.empty()) {
+    fail(name, std::string(op_name(op)) + " takes " +
+                   (wanted ? std::to_string(*wanted) : "at least 1") + " inputs, got " +
                    std::to_string(inputs.size()));
   }
   for (const NodeId input : inputs) {
@@ -59,54 +66,84 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
     }
   }
   const auto in = [&](std::size_t i) -> const Node& { return node(inputs[i]); };
-  const auto need_spatial = [&](bool wanted) {
-    if (in(0).spatial != wanted) {
-      fail(name, std::string(op_name(op)) + " needs a value " + (wanted ? "with" : "without") +
-                     " extents, and '" + in(0).name + "' is not one");
+  const auto need_spatial = [&](bool spatial_wanted, std::size_t input = 0) {
+    if (in(input).spatial != spatial_wanted) {
+      fail(name, std::string(op_name(op)) + " needs a value " +
+                     (spatial_wanted ? "with" : "without") + " extents, and '" + in(input).name +
+                     "' is not one");
     }
   };
   std::int64_t channels = inputs.empty() ? 0 : in(0).channels.total();
   bool spatial = inputs.empty() || in(0).spatial;
   std::visit(
-      Overloaded{[&](const Input& o) { channels = o.channels; },
-                 [&](const Conv& o) {
-                   need_spatial(true);
-                   channels = o.out_channels;
-                 },
-                 [&](const BatchNorm& o) {
-                   need_spatial(true);
-                   if (!(o.epsilon > 0)) fail(name, "epsilon must be positive");
-                   if (!(o.momentum >= 0 && o.momentum <= 1))
-                     fail(name, "momentum must be in [0, 1]");
-                 },
-                 [](const Activation&) {},
-                 [&](const Add&) {
-                   if (in(1).channels.total() != channels || in(1).spatial != spatial) {
-                     fail(name, "cannot add '" + in(0).name + "' (" + show(in(0).channels) +
-                                    ") and '" + in(1).name + "' (" + show(in(1).channels) + ")");
-                   }
-                 },
-                 [&](const Pool& o) {
-                   need_spatial(true);
-                   check_window(name, rank(), "kernel", o.kernel, 1);
-                   check_window(name, rank(), "stride", o.stride, 1);
-                   check_window(name, rank(), "padding", o.padding_begin, 0);
-                   check_window(name, rank(), "padding", o.padding_end, 0);
-                   for (std::size_t axis = 0; axis < rank(); ++axis) {
-                     if (std::max(o.padding_begin[axis], o.padding_end[axis]) >= o.kernel[axis]) {
-                       fail(name,
-                            "padding must be smaller than the kernel " + o.kernel.to_string());
-                     }
-                   }
-                 },
-                 [&](const GlobalPool&) {
-                   need_spatial(true);
-                   spatial = false;
-                 },
-                 [&](const Linear& o) {
-                   need_spatial(false);
-                   channels = o.out_channels;
-                 }},
+      Overloaded{
+          [&](const Input& o) { channels = o.channels; },
+          [&](const Conv& o) {
+            need_spatial(true);
+            channels = o.out_channels;
+          },
+          [&](const BatchNorm& o) {
+            need_spatial(true);
+            if (!(o.epsilon > 0)) fail(name, "epsilon must be positive");
+            if (!std::isfinite(o.initial_scale))
+              fail(name, "initial scale must be a finite number");
+            if (!(o.momentum >= 0 && o.momentum <= 1)) fail(name, "momentum must be in [0, 1]");
+          },
+          [](const Activation&) {},
+          [&](const Add&) {
+            if (in(1).channels.total() != channels || in(1).spatial != spatial) {
+              fail(name, "cannot add '" + in(0).name + "' (" + show(in(0).channels) + ") and '" +
+                             in(1).name + "' (" + show(in(1).channels) + ")");
+            }
+          },
+          [&](const Concat&) {
+            for (std::size_t i = 1; i < inputs.size(); ++i) {
+              if (in(i).spatial != spatial) {
+                fail(name, "cannot join '" + in(0).name + "' and '" + in(i).name +
+                               "', of which only one has extents");
+              }
+              if (__builtin_add_overflow(channels, in(i).channels.total(), &channels))
+                fail(name, "has too many channels");
+            }
+          },
+          [&](const Scale&) {
+            need_spatial(true);
+            need_spatial(false, 1);
+            if (in(1).channels.total() != channels) {
+              fail(name, "gate '" + in(1).name + "' has " + std::to_string(in(1).channels.total()) +
+                             " channels, and '" + in(0).name + "' has " + std::to_string(channels));
+            }
+          },
+          [&](const Attention& o) {
+            for (std::size_t i = 0; i < 3; ++i) need_spatial(true, i);
+            if (in(1).channels.total() != channels) {
+              fail(name, "queries '" + in(0).name + "' have " + std::to_string(channels) +
+                             " channels, and keys '" + in(1).name + "' have " +
+                             std::to_string(in(1).channels.total()));
+            }
+            if (!std::isfinite(o.factor)) fail(name, "factor must be a finite number");
+            channels = in(2).channels.total();
+          },
+          [&](const Pool& o) {
+            need_spatial(true);
+            check_window(name, rank(), "kernel", o.kernel, 1);
+            check_window(name, rank(), "stride", o.stride, 1);
+            check_window(name, rank(), "padding", o.padding_begin, 0);
+            check_window(name, rank(), "padding", o.padding_end, 0);
+            for (std::size_t axis = 0; axis < rank(); ++axis) {
+              if (std::max(o.padding_begin[axis], o.padding_end[axis]) >= o.kernel[axis]) {
+                fail(name, "padding must be smaller than the kernel " + o.kernel.to_string());
+              }
+            }
+          },
+          [&](const GlobalPool&) {
+            need_spatial(true);
+            spatial = false;
+          },
+          [&](const Linear& o) {
+            need_spatial(false);
+            channels = o.out_channels;
+          }},
       op);
   if (channels < 1) fail(name, "channels must be at least 1, got " + std::to_string(channels));
 
@@ -183,6 +220,14 @@ void Graph::check() const {
     const auto is_ordinary = [&] {
       if (node.channels.octave()) fail(node.name, "cannot have low channels");
     };
+    const auto inputs_are_ordinary = [&] {
+      for (const NodeId input : node.inputs) {
+        if (this->node(input).channels.octave()) {
+          fail(node.name, std::string(op_name(node.op)) + " takes no low channels, but '" +
+                              this->node(input).name + "' has " + show(this->node(input).channels));
+        }
+      }
+    };
     if (node.channels.low < 0 || node.channels.high < 0)
       fail(node.name, "has " + show(node.channels));
     std::visit(
@@ -198,6 +243,29 @@ void Graph::check() const {
                    },
                    [&](const BatchNorm&) { keeps_split(); },
                    [&](const Activation&) { keeps_split(); }, [&](const Add&) { keeps_split(); },
+                   [&](const Concat&) {
+                     ChannelSplit sum;
+                     for (const NodeId input : node.inputs) {
+                       sum.high += this->node(input).channels.high;
+                       sum.low += this->node(input).channels.low;
+                     }
+                     if (sum != node.channels) {
+                       fail(node.name, "joins " + show(sum) + ", but has " + show(node.channels));
+                     }
+                     if (!node.spatial) is_ordinary();
+                   },
+                   [&](const Scale&) {
+                     if (this->node(node.inputs[0]).channels != node.channels) {
+                       fail(node.name, "scale keeps frequencies, but '" +
+                                           this->node(node.inputs[0]).name + "' has " +
+                                           show(this->node(node.inputs[0]).channels) +
+                                           " and the result " + show(node.channels));
+                     }
+                   },
+                   [&](const Attention&) {
+                     is_ordinary();
+                     inputs_are_ordinary();
+                   },
                    [&](const Pool&) { keeps_split(); }, [&](const GlobalPool&) { is_ordinary(); },
                    [&](const Linear&) { is_ordinary(); }},
         node.op);

@@ -25,15 +25,20 @@ std::vector<Parameter> parameters(const Graph& graph, NodeId id) {
             if (conv.bias) list.push_back({name("bias"), Shape{conv.out_channels}, Kind::kBias});
             return list;
           },
-          [&](const BatchNorm&) {
+          [&](const BatchNorm& norm) {
             const Shape channels{node.channels.total()};
-            return List{{name("weight"), channels, Kind::kScale},
-                        {name("bias"), channels, Kind::kShift},
-                        {name("running_mean"), channels, Kind::kMean},
-                        {name("running_var"), channels, Kind::kVariance}};
+            List list{{name("running_mean"), channels, Kind::kMean},
+                      {name("running_var"), channels, Kind::kVariance}};
+            if (norm.affine) {
+              list.insert(list.begin(), {{name("weight"), channels, Kind::kScale},
+                                         {name("bias"), channels, Kind::kShift}});
+            }
+            return list;
           },
           [](const Activation&) { return List{}; }, [](const Add&) { return List{}; },
-          [](const Pool&) { return List{}; }, [](const GlobalPool&) { return List{}; },
+          [](const Concat&) { return List{}; }, [](const Scale&) { return List{}; },
+          [](const Attention&) { return List{}; }, [](const Pool&) { return List{}; },
+          [](const GlobalPool&) { return List{}; },
           [&](const Linear& linear) {
             List list{{name("weight"), Shape{linear.out_channels, in_channels()}, Kind::kWeight}};
             if (linear.bias)
@@ -55,17 +60,25 @@ std::vector<Parameter> parameters(const Graph& graph) {
 Weights initial_weights(const Graph& graph, std::uint64_t seed) {
   Weights weights;
   Random random(seed);
-  for (const Parameter& parameter : parameters(graph)) {
-    Tensor tensor(parameter.shape);
-    if (parameter.kind == Parameter::Kind::kWeight) {
-      const std::int64_t fan_in = parameter.shape.elements() / parameter.shape[0];
-      const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
-      for (float& value : tensor.values()) value = static_cast<float>(deviation * random.normal());
-    } else if (parameter.kind == Parameter::Kind::kScale ||
-               parameter.kind == Parameter::Kind::kVariance) {
-      for (float& value : tensor.values()) value = 1.0F;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    for (const Parameter& parameter : parameters(graph, id)) {
+      Tensor tensor(parameter.shape);
+      const auto fill = [&](double value) {
+        for (float& element : tensor.values()) element = static_cast<float>(value);
+      };
+      if (parameter.kind == Parameter::Kind::kWeight) {
+        const std::int64_t fan_in = parameter.shape.elements() / parameter.shape[0];
+        const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
+        for (float& value : tensor.values())
+          value = static_cast<float>(deviation * random.normal());
+      } else if (parameter.kind == Parameter::Kind::kScale) {
+        fill(std::get<BatchNorm>(graph.node(id).op).initial_scale);
+      } else if (parameter.kind == Parameter::Kind::kVariance) {
+        fill(1);
+      }
+      weights.emplace(parameter.name, std::move(tensor));
     }
-    weights.emplace(parameter.name, std::move(tensor));
   }
   return weights;
 }

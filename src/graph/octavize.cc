@@ -35,8 +35,12 @@ class Groups {
   }
 
   void pin(NodeId id, std::string reason) {
-    if (!pinned(find(id))) reason_[static_cast<std::size_t>(find(id))] = std::move(reason);
+    if (pinned(id)) return;
+    reason_[static_cast<std::size_t>(find(id))] = std::move(reason);
+    ++pins_;
   }
+
+  std::size_t pins() const noexcept { return pins_; }
 
   bool pinned(NodeId id) { return !reason(id).empty(); }
   const std::string& reason(NodeId id) { return reason_[static_cast<std::size_t>(find(id))]; }
@@ -44,6 +48,7 @@ class Groups {
  private:
   std::vector<NodeId> parent_;
   std::vector<std::string> reason_;
+  std::size_t pins_ = 0;
 };
 
 // Do the windows of the low grid fall where those of the high grid do? Odd centred windows with
@@ -72,18 +77,36 @@ class Solver {
       : graph_(graph),
         alpha_(alpha),
         groups_(graph.nodes().size()),
-        low_(graph.nodes().size(), std::nullopt) {}
+        low_(graph.nodes().size(), std::nullopt),
+        concat_(graph.nodes().size(), false) {}
 
   Octavized solve() {
-    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) constrain(static_cast<NodeId>(i));
+    for_each_node([&](NodeId id) { constrain(id); });
     for (const NodeId output : graph_.outputs())
       groups_.pin(output, "it is an output of the network");
-    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) choose(static_cast<NodeId>(i));
-    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) check_groups(static_cast<NodeId>(i));
+    for_each_node([&](NodeId id) {
+      if (std::holds_alternative<Concat>(graph_.node(id).op))
+        concat_[static_cast<std::size_t>(groups_.find(id))] = true;
+    });
+    // A pin changes what concatenations add up to, which may pin more; there are finitely many.
+    std::size_t pins = 0;
+    do {
+      pins = groups_.pins();
+      std::fill(low_.begin(), low_.end(), std::nullopt);
+      for_each_node([&](NodeId id) { choose(id); });
+      for_each_node([&](NodeId id) { add_up(id); });
+      for_each_node([&](NodeId id) { check_concat(id); });
+      for_each_node([&](NodeId id) { check_groups(id); });
+    } while (groups_.pins() != pins);
     return apply();
   }
 
  private:
+  template <class Body>
+  void for_each_node(Body&& body) {
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) body(static_cast<NodeId>(i));
+  }
+
   void constrain(NodeId id) {
     const Node& node = graph_.node(id);
     const auto join_inputs = [&] {
@@ -94,6 +117,13 @@ class Solver {
             [&](const Input&) { groups_.pin(id, "it is an input of the network"); },
             [&](const Conv&) { constrain_conv(id); }, [&](const BatchNorm&) { join_inputs(); },
             [&](const Activation&) { join_inputs(); }, [&](const Add&) { join_inputs(); },
+            // Its counts are sums: add_up.
+            [](const Concat&) {}, [&](const Scale&) { groups_.join(id, node.inputs[0]); },
+            [&](const Attention&) {
+              const std::string reason = "attention '" + node.name + "' mixes all positions";
+              groups_.pin(id, reason);
+              for (const NodeId input : node.inputs) groups_.pin(input, reason);
+            },
             [&](const Pool& pool) {
               join_inputs();
               if (!keeps_grids_aligned(pool)) {
@@ -116,10 +146,13 @@ class Solver {
     }
   }
 
-  // The stage of a group is that of its convolutions; they should agree.
+  // The stage of a group is that of its convolutions; they should agree. What concatenations add up
+  // to, a depthwise one takes as it is.
   void choose(NodeId id) {
     const Node& node = graph_.node(id);
     if (!std::holds_alternative<Conv>(node.op)) return;
+    if (concat_[static_cast<std::size_t>(groups_.find(id))] && graph_.conv_options(id).depthwise())
+      return;
     const std::int64_t low = takes_alpha(graph_.policy(), node.stage)
                                  ? split_channels(node.channels.total(), alpha_).low
                                  : 0;
@@ -130,8 +163,30 @@ class Solver {
     chosen = low;
   }
 
+  // In topological order, so that what a concatenation joins has its counts.
+  void add_up(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!std::holds_alternative<Concat>(node.op)) return;
+    std::optional<std::int64_t>& low = low_[static_cast<std::size_t>(groups_.find(id))];
+    if (!low) low = low_of_inputs(id);
+  }
+
+  void check_concat(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!std::holds_alternative<Concat>(node.op)) return;
+    const std::int64_t sum = low_of_inputs(id);
+    if (low_of(id) != sum) {
+      groups_.pin(id, "concat '" + node.name + "' joins " + std::to_string(sum) +
+                          " low channels, and others need " + std::to_string(wanted_low(id)));
+    }
+    if (!groups_.pinned(id)) return;
+    for (const NodeId input : node.inputs) {
+      groups_.pin(input, "it is part of '" + node.name + "': " + groups_.reason(id));
+    }
+  }
+
   // A grouped convolution has all its groups in every path. Pinning leaves 0 low channels, which
-  // any number of groups divides, so one pass over the chosen counts is enough.
+  // any number of groups divides.
   void check_groups(NodeId id) {
     const Node& node = graph_.node(id);
     if (!std::holds_alternative<Conv>(node.op) || graph_.conv_options(id).depthwise()) return;
@@ -150,7 +205,7 @@ class Solver {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
       const auto id = static_cast<NodeId>(i);
       const Node& node = graph_.node(id);
-      const std::int64_t low = low_of(id);
+      const std::int64_t low = wanted_low(id);
       if (!groups_.pinned(id)) {
         result.graph.set_channels(id, {.high = node.channels.total() - low, .low = low});
       } else if (low > 0) {
@@ -160,14 +215,24 @@ class Solver {
     return result;
   }
 
-  std::int64_t low_of(NodeId id) {
+  // What the stage gives, though the group may be pinned.
+  std::int64_t wanted_low(NodeId id) {
     return low_[static_cast<std::size_t>(groups_.find(id))].value_or(0);
+  }
+
+  std::int64_t low_of(NodeId id) { return groups_.pinned(id) ? 0 : wanted_low(id); }
+
+  std::int64_t low_of_inputs(NodeId id) {
+    std::int64_t sum = 0;
+    for (const NodeId input : graph_.node(id).inputs) sum += low_of(input);
+    return sum;
   }
 
   const Graph& graph_;
   double alpha_;
   Groups groups_;
   std::vector<std::optional<std::int64_t>> low_;  // by group
+  std::vector<bool> concat_;                      // by group, once joined: holds a concatenation
 };
 
 }  // namespace

@@ -67,6 +67,23 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, con
                 }
                 return in(0);
               },
+              [&](const Concat&) {
+                for (std::size_t input = 1; input < node.inputs.size(); ++input) {
+                  if (in(0) != in(input)) {
+                    throw InvalidArgument("cannot join extents " + in(0).to_string() + " and " +
+                                          in(input).to_string());
+                  }
+                }
+                return in(0);
+              },
+              [&](const Scale&) { return in(0); },
+              [&](const Attention&) {
+                if (in(1) != in(2)) {
+                  throw InvalidArgument("keys of extents " + in(1).to_string() +
+                                        " do not belong to values of " + in(2).to_string());
+                }
+                return in(0);
+              },
               [&](const Pool& pool) { return pool_extents(pool, in(0)); },
               [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
           node.op);

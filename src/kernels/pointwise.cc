@@ -41,6 +41,13 @@ void ScaleShift(const float* src, std::int64_t pixels, std::int64_t channels, co
   }
 }
 
+void ScaleChannels(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
+                   float* out) {
+  for (std::int64_t p = 0; p < pixels; ++p, src += channels, out += channels) {
+    ForVectors(channels, out, [&](auto load) HWY_ATTR { return hn::Mul(load(src), load(scale)); });
+  }
+}
+
 void AddVectors(const float* a, const float* b, std::int64_t count, Activation activation,
                 float* out) {
   const Tag d;
@@ -62,12 +69,18 @@ HWY_AFTER_NAMESPACE();
 namespace octconv::kernels {
 
 HWY_EXPORT(ScaleShift);
+HWY_EXPORT(ScaleChannels);
 HWY_EXPORT(AddVectors);
 HWY_EXPORT(ActivateVectors);
 
 void scale_shift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
                  const float* shift, Activation activation, float* out) noexcept {
   HWY_DYNAMIC_DISPATCH(ScaleShift)(src, pixels, channels, scale, shift, activation, out);
+}
+
+void scale(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
+           float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(ScaleChannels)(src, pixels, channels, scale, out);
 }
 
 void add(const float* a, const float* b, std::int64_t count, Activation activation,

@@ -12,6 +12,10 @@ namespace octconv::kernels {
 void scale_shift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
                  const float* shift, Activation activation, float* out) noexcept;
 
+/// out[p][c] = src[p][c] * scale[c]
+void scale(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
+           float* out) noexcept;
+
 /// out[i] = activation(a[i] + b[i])
 void add(const float* a, const float* b, std::int64_t count, Activation activation,
          float* out) noexcept;

@@ -102,6 +102,26 @@ at::Tensor global_average(const OctTensor& value) {
   return parts.size() == 1 ? parts.front() : at::cat(parts, 1);
 }
 
+at::Tensor attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& attributes,
+                  double factor) {
+  for (const at::Tensor& x : {queries, keys, attributes}) {
+    if (!x.defined() || x.dim() < 3 || x.size(0) != queries.size(0)) {
+      throw InvalidArgument("attend: needs three values of the same batch with extents, got " +
+                            (x.defined() ? shape_of(x).to_string() : "none"));
+    }
+  }
+  if (keys.size(1) != queries.size(1) || spatial_extents(keys) != spatial_extents(attributes)) {
+    throw InvalidArgument("attend: queries " + shape_of(queries).to_string() + ", keys " +
+                          shape_of(keys).to_string() + " and values " +
+                          shape_of(attributes).to_string() + " do not belong together");
+  }
+  const at::Tensor scores = at::bmm(queries.flatten(2).transpose(1, 2), keys.flatten(2)) * factor;
+  const at::Tensor y = at::bmm(at::softmax(scores, 2), attributes.flatten(2).transpose(1, 2));
+  std::vector<std::int64_t> shape(queries.sizes().begin(), queries.sizes().end());
+  shape[1] = attributes.size(1);
+  return y.transpose(1, 2).reshape(shape);
+}
+
 OctTensor adaptive_average_pool(const OctTensor& value, const Shape& extents, const Shape& octave) {
   return pool_to(value, extents, octave, [](const at::Tensor& x, const Shape& size) {
     switch (size.rank()) {

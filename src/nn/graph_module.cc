@@ -11,6 +11,7 @@
 #include "nn/norm.h"
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
+#include "octconv/nn/functional.h"
 #include "octconv/nn/oct_conv.h"
 #include "octconv/nn/oct_tensor.h"
 
@@ -240,15 +241,20 @@ class GraphModule::Impl {
     static_cast<void>(infer_shapes(graph_, images.size(0), spatial_extents(images)));
   }
 
+  NormTensors norm_tensors(NodeId id) const {
+    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+    if (std::get<BatchNorm>(graph_.node(id).op).affine) return {own[0], own[1], own[2], own[3]};
+    return {at::Tensor(), at::Tensor(), own[0], own[1]};
+  }
+
   OctTensor run(const Step& step, const std::vector<OctTensor>& values) {
     if (step.norm == kNone) return run(step.node, values);
-    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(step.norm)];
     const auto value = [&](NodeId of) {
       return of == kNone ? OctTensor{} : values[static_cast<std::size_t>(of)];
     };
-    return norm_add_relu(value(step.reads[0]), {own[0], own[1], own[2], own[3]},
-                         value(step.residual), step.rectified,
-                         std::get<BatchNorm>(graph_.node(step.norm).op), root_->is_training());
+    return norm_add_relu(value(step.reads[0]), norm_tensors(step.norm), value(step.residual),
+                         step.rectified, std::get<BatchNorm>(graph_.node(step.norm).op),
+                         root_->is_training());
   }
 
   OctTensor run(NodeId id, const std::vector<OctTensor>& values) {
@@ -264,13 +270,22 @@ class GraphModule::Impl {
                                      graph_.conv_options(id));
                    },
                    [&](const BatchNorm& norm) {
-                     return batch_norm(in(0), own[0], own[1], own[2], own[3], norm,
-                                       root_->is_training());
+                     return norm_add_relu(in(0), norm_tensors(id), {}, /*rectified=*/false, norm,
+                                          root_->is_training());
                    },
                    [&](const Activation& activation) { return activate(in(0), activation.kind); },
                    [&](const Add&) { return add(in(0), in(1)); },
+                   [&](const Concat&) {
+                     std::vector<OctTensor> parts;
+                     for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
+                     return cat(parts);
+                   },
+                   [&](const Scale&) { return scale(in(0), in(1).high); },
+                   [&](const Attention& attention) -> OctTensor {
+                     return attend(in(0).high, in(1).high, in(2).high, attention.factor);
+                   },
                    [&](const Pool& options) { return pool(in(0), options, graph_.octave()); },
-                   [&](const GlobalPool&) -> OctTensor { return in(0).high.flatten(2).mean(2); },
+                   [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
                    [&](const Linear& linear) -> OctTensor {
                      return linear.bias ? at::linear(in(0).high, own[0], own[1])
                                         : at::linear(in(0).high, own[0]);

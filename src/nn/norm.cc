@@ -293,7 +293,8 @@ bool channels_last(const at::Tensor& x) {
 // Does the map, and what is added to it, suit the loops of this file?
 bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& residual) {
   const auto plain = [&](const at::Tensor& parameter) {
-    return parameter.scalar_type() == at::kFloat && parameter.is_contiguous();
+    return parameter.defined() && parameter.scalar_type() == at::kFloat &&
+           parameter.is_contiguous();
   };
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && channels_last(x) &&
          plain(tensors.weight) && plain(tensors.bias) && plain(tensors.running_mean) &&

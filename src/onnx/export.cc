@@ -26,9 +26,17 @@ using onnx::Program;
 
 static_assert(std::endian::native == std::endian::little, "raw_data is little-endian");
 
-void append(std::string& bytes, const float* values, std::int64_t count) {
+template <class Element>
+void append(std::string& bytes, const Element* values, std::int64_t count) {
   bytes.append(reinterpret_cast<const char*>(values),
-               static_cast<std::size_t>(count) * sizeof(float));
+               static_cast<std::size_t>(count) * sizeof(Element));
+}
+
+template <class Element>
+std::string bytes_of(const std::vector<Element>& values) {
+  std::string bytes;
+  append(bytes, values.data(), static_cast<std::int64_t>(values.size()));
+  return bytes;
 }
 
 std::string bytes_of(const Block& block, const Weights& weights) {
@@ -46,14 +54,17 @@ std::string bytes_of(const Block& block, const Weights& weights) {
 
 void write(const Initializer& initializer, const Weights& weights, ::onnx::TensorProto& proto) {
   proto.set_name(initializer.name);
-  proto.set_data_type(::onnx::TensorProto_DataType_FLOAT);
+  proto.set_data_type(std::holds_alternative<std::vector<std::int64_t>>(initializer.content)
+                          ? ::onnx::TensorProto_DataType_INT64
+                          : ::onnx::TensorProto_DataType_FLOAT);
   for (const std::int64_t extent : initializer.shape) proto.add_dims(extent);
   proto.set_raw_data(std::visit(
       Overloaded{[&](const Block& block) { return bytes_of(block, weights); },
-                 [](const std::vector<float>& values) {
-                   std::string bytes;
-                   append(bytes, values.data(), static_cast<std::int64_t>(values.size()));
-                   return bytes;
+                 [](const std::vector<float>& values) { return bytes_of(values); },
+                 [](const std::vector<std::int64_t>& values) { return bytes_of(values); },
+                 [&](const onnx::Fill& fill) {
+                   return bytes_of(std::vector<float>(
+                       static_cast<std::size_t>(initializer.shape.elements()), fill.value));
                  }},
       initializer.content));
 }

@@ -204,7 +204,12 @@ InitializerProtos index_initializers(const ::onnx::GraphProto& graph) {
 
 void compare_initializer(const ::onnx::TensorProto& proto, const Initializer& expected) {
   const std::string who = "initialiser '" + expected.name + "'";
-  if (proto.data_type() != ::onnx::TensorProto_DataType_FLOAT) fail(who + " is not float32");
+  const auto* const sizes = std::get_if<std::vector<std::int64_t>>(&expected.content);
+  if (proto.data_type() != (sizes != nullptr ? ::onnx::TensorProto_DataType_INT64
+                                             : ::onnx::TensorProto_DataType_FLOAT)) {
+    fail(who + (sizes != nullptr ? " is not int64" : " is not float32"));
+  }
+  const std::size_t width = sizes != nullptr ? sizeof(std::int64_t) : sizeof(float);
   if (proto.data_location() != ::onnx::TensorProto_DataLocation_DEFAULT ||
       proto.external_data_size() > 0) {
     fail(who + " keeps its data in another file");
@@ -214,22 +219,31 @@ void compare_initializer(const ::onnx::TensorProto& proto, const Initializer& ex
     fail(who + " does not have shape " + expected.shape.to_string());
   }
   // Division before multiplication: the product of the extents may not fit in 64 bits.
-  std::size_t elements = proto.raw_data().size() / sizeof(float);
-  const bool whole_floats = proto.raw_data().size() % sizeof(float) == 0;
-  bool fits = whole_floats;
+  std::size_t elements = proto.raw_data().size() / width;
+  bool fits = proto.raw_data().size() % width == 0;
   for (const std::int64_t extent : expected.shape) {
     fits = fits && extent > 0 && elements % static_cast<std::size_t>(extent) == 0;
     if (fits) elements /= static_cast<std::size_t>(extent);
   }
   if (!fits || elements != 1) {
     fail(who + " has " + std::to_string(proto.raw_data().size()) + " bytes, which are not " +
-         expected.shape.to_string() + " float32 values");
+         expected.shape.to_string() + (sizes != nullptr ? " int64" : " float32") + " values");
   }
-  if (const auto* values = std::get_if<std::vector<float>>(&expected.content)) {
-    if (std::memcmp(proto.raw_data().data(), values->data(), proto.raw_data().size()) != 0) {
-      fail(who + " has other values");
-    }
-  }
+  const std::string& raw = proto.raw_data();
+  const bool same =
+      std::visit(Overloaded{[](const Block&) { return true; },
+                            [&](const onnx::Fill& fill) {
+                              for (std::size_t at = 0; at < raw.size(); at += sizeof(float)) {
+                                if (std::memcmp(raw.data() + at, &fill.value, sizeof(float)) != 0)
+                                  return false;
+                              }
+                              return true;
+                            },
+                            [&](const auto& values) {
+                              return std::memcmp(raw.data(), values.data(), raw.size()) == 0;
+                            }},
+                 expected.content);
+  if (!same) fail(who + " has other values");
 }
 
 void compare_initializers(const InitializerProtos& protos,

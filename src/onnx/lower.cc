@@ -96,17 +96,22 @@ class Lowering {
     return output;
   }
 
-  std::string initializer(std::string name, Shape shape,
-                          std::variant<Block, std::vector<float>> content) {
+  std::string initializer(std::string name, Shape shape, Content content) {
     claim(name);
     program_.initializers.push_back({name, shape, std::move(content)});
     return name;
   }
 
   // A constant that several operations may read.
-  std::string constant(const std::string& name, const Shape& shape, std::vector<float> values) {
+  std::string constant(const std::string& name, const Shape& shape, Content values) {
     if (constants_.insert(name).second) initializer(name, shape, std::move(values));
     return name;
+  }
+
+  // A list of sizes, for operations that take them as an input.
+  std::string sizes(const std::string& name, Ints values) {
+    const Shape count{static_cast<std::int64_t>(values.size())};
+    return constant(name, count, std::move(values));
   }
 
   // The channels of one frequency of a parameter with one element per channel of `split`.
@@ -131,23 +136,26 @@ class Lowering {
   }
 
   void lower_node(NodeId id) {
-    std::visit(Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
-                          [&](const Conv& conv) { lower_conv(id, conv); },
-                          [&](const BatchNorm& norm) { lower_batch_norm(id, norm); },
-                          [&](const Activation& activation) { lower_activation(id, activation); },
-                          [&](const Add&) {
-                            for_each_frequency(id, [&](Frequency frequency) {
-                              emit("Add", {input(id, 0, frequency), input(id, 1, frequency)},
-                                   tensor(id, frequency));
-                            });
-                          },
-                          [&](const Pool& pool) {
-                            for_each_frequency(
-                                id, [&](Frequency frequency) { lower_pool(id, pool, frequency); });
-                          },
-                          [&](const GlobalPool&) { lower_global_pool(id); },
-                          [&](const Linear&) { lower_linear(id); }},
-               graph_.node(id).op);
+    std::visit(
+        Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
+                   [&](const Conv& conv) { lower_conv(id, conv); },
+                   [&](const BatchNorm& norm) { lower_batch_norm(id, norm); },
+                   [&](const Activation& activation) { lower_activation(id, activation); },
+                   [&](const Add&) {
+                     for_each_frequency(id, [&](Frequency frequency) {
+                       emit("Add", {input(id, 0, frequency), input(id, 1, frequency)},
+                            tensor(id, frequency));
+                     });
+                   },
+                   [&](const Concat&) { lower_concat(id); }, [&](const Scale&) { lower_scale(id); },
+                   [&](const Attention& attention) { lower_attention(id, attention); },
+                   [&](const Pool& pool) {
+                     for_each_frequency(
+                         id, [&](Frequency frequency) { lower_pool(id, pool, frequency); });
+                   },
+                   [&](const GlobalPool&) { lower_global_pool(id); },
+                   [&](const Linear&) { lower_linear(id); }},
+        graph_.node(id).op);
   }
 
   template <class Body>
@@ -262,8 +270,15 @@ class Lowering {
     const std::vector<Parameter> params = parameters(graph_, id);
     for_each_frequency(id, [&](Frequency frequency) {
       std::vector<std::string> inputs{input(id, 0, frequency)};
+      const ChannelSplit& split = graph_.node(id).channels;
+      if (!norm.affine) {
+        const Shape count{channels(split, frequency)};
+        const std::string of = "." + count.to_string();
+        inputs.push_back(constant("ones" + of, count, Fill{1.0F}));
+        inputs.push_back(constant("zeros" + of, count, Fill{0.0F}));
+      }
       for (const Parameter& parameter : params) {
-        inputs.push_back(channel_part(parameter, graph_.node(id).channels, frequency));
+        inputs.push_back(channel_part(parameter, split, frequency));
       }
       emit("BatchNormalization", inputs, tensor(id, frequency),
            {{"epsilon", static_cast<float>(norm.epsilon)}});
@@ -283,7 +298,8 @@ class Lowering {
           return;
         case ActivationKind::kRelu6:
           emit("Clip",
-               {x, constant("relu6.min", Shape(), {0.0F}), constant("relu6.max", Shape(), {6.0F})},
+               {x, constant("relu6.min", Shape(), std::vector{0.0F}),
+                constant("relu6.max", Shape(), std::vector{6.0F})},
                y);
           return;
       }
@@ -329,6 +345,70 @@ class Lowering {
     const std::string all =
         means.size() == 1 ? means[0] : emit("Concat", means, mean, {{"axis", std::int64_t{1}}});
     emit("Flatten", {all}, tensor(id, Frequency::kHigh), {{"axis", std::int64_t{1}}});
+  }
+
+  void lower_concat(NodeId id) {
+    for_each_frequency(id, [&](Frequency frequency) {
+      std::vector<std::string> parts;
+      for (std::size_t i = 0; i < graph_.node(id).inputs.size(); ++i) {
+        const NodeId source = graph_.node(id).inputs[i];
+        if (channels(graph_.node(source).channels, frequency) > 0)
+          parts.push_back(tensor(source, frequency));
+      }
+      emit("Concat", parts, tensor(id, frequency), {{"axis", std::int64_t{1}}});
+    });
+  }
+
+  // The gate [batch, channels] becomes [batch, channels, 1...], and each frequency takes its part.
+  void lower_scale(NodeId id) {
+    const ChannelSplit& split = graph_.node(id).channels;
+    Ints axes;
+    for (std::size_t axis = 0; axis < graph_.rank(); ++axis)
+      axes.push_back(static_cast<std::int64_t>(axis) + 2);
+    const std::string gate = emit(
+        "Unsqueeze", {input(id, 1, Frequency::kHigh), sizes("axes.of.pixels", std::move(axes))},
+        graph_.node(id).name + ".gate");
+    for_each_frequency(id, [&](Frequency frequency) {
+      std::string part = gate;
+      if (split.octave()) {
+        const std::int64_t begin = frequency == Frequency::kHigh ? split.low : 0;
+        const std::int64_t end = begin + channels(split, frequency);
+        part = emit("Slice",
+                    {gate, sizes("at." + std::to_string(begin), {begin}),
+                     sizes("at." + std::to_string(end), {end}), sizes("axis.of.channels", {1})},
+                    gate + suffix(split, frequency));
+      }
+      emit("Mul", {input(id, 0, frequency), part}, tensor(id, frequency));
+    });
+  }
+
+  void lower_attention(NodeId id, const Attention& attention) {
+    const std::string name = graph_.node(id).name;
+    const std::string flat = sizes("shape.of.rows", {0, 0, -1});  // 0: as it was
+    const auto rows = [&](std::size_t index, const char* what) {  // [batch, channels, pixels]
+      return emit("Reshape", {input(id, index, Frequency::kHigh), flat}, name + "." + what);
+    };
+    const auto swap = [&](const std::string& x, const std::string& result) {
+      return emit("Transpose", {x}, result, {{"perm", Ints{0, 2, 1}}});
+    };
+    std::string queries = rows(0, "queries");
+    queries = swap(queries, queries + ".columns");
+    const std::string keys = rows(1, "keys");
+    std::string scores = emit("MatMul", {queries, keys}, name + ".products");
+    scores = emit("Mul",
+                  {scores, constant(name + ".factor", Shape(),
+                                    std::vector{static_cast<float>(attention.factor)})},
+                  name + ".scores");
+    const std::string shares =
+        emit("Softmax", {scores}, name + ".shares", {{"axis", std::int64_t{2}}});
+    std::string values = rows(2, "values");
+    values = swap(values, values + ".columns");
+    const std::string sums = emit("MatMul", {shares, values}, name + ".sums");
+    Ints shape_of_result{0, 0};
+    for (const std::int64_t extent : shape(id).high) shape_of_result.push_back(extent);
+    emit("Reshape",
+         {swap(sums, name + ".rows"), sizes("shape.of." + times(shape(id).high), shape_of_result)},
+         tensor(id, Frequency::kHigh));
   }
 
   void lower_linear(NodeId id) {

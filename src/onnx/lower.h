@@ -34,11 +34,18 @@ struct Block {
   std::int64_t columns = 0;
 };
 
-/// A float32 tensor of the file: a block of a parameter, or constants.
+/// As many equal constants as the initialiser has elements.
+struct Fill {
+  float value = 0;
+};
+
+using Content = std::variant<Block, std::vector<float>, std::vector<std::int64_t>, Fill>;
+
+/// A tensor of the file: a block of a parameter or constants in float32, or sizes in int64.
 struct Initializer {
   std::string name;
   Shape shape;
-  std::variant<Block, std::vector<float>> content;
+  Content content;
 };
 
 /// An input or output of the network, its shape without the batch.

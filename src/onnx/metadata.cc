@@ -55,27 +55,30 @@ void write_op(const Op& op, Writer& json) {
     json["padding_end"] = sizes(o.padding_end);
   };
   // Output channels are those of the node's value.
-  std::visit(
-      Overloaded{[](const Input&) {},
-                 [&](const Conv& o) {
-                   window(o);
-                   json["dilation"] = sizes(o.dilation);
-                   json["groups"] = o.groups;
-                   json["bias"] = o.bias;
-                   json["stride_mode"] = to_string(o.stride_mode);
-                   json["exchange"] = to_string(o.exchange);
-                 },
-                 [&](const BatchNorm& o) {
-                   json["epsilon"] = o.epsilon;
-                   json["momentum"] = o.momentum;
-                 },
-                 [&](const Activation& o) { json["kind"] = to_string(o.kind); }, [](const Add&) {},
-                 [&](const Pool& o) {
-                   json["kind"] = to_string(o.kind);
-                   window(o);
-                 },
-                 [](const GlobalPool&) {}, [&](const Linear& o) { json["bias"] = o.bias; }},
-      op);
+  std::visit(Overloaded{[](const Input&) {},
+                        [&](const Conv& o) {
+                          window(o);
+                          json["dilation"] = sizes(o.dilation);
+                          json["groups"] = o.groups;
+                          json["bias"] = o.bias;
+                          json["stride_mode"] = to_string(o.stride_mode);
+                          json["exchange"] = to_string(o.exchange);
+                        },
+                        [&](const BatchNorm& o) {
+                          json["epsilon"] = o.epsilon;
+                          json["momentum"] = o.momentum;
+                          if (!o.affine) json["affine"] = false;
+                          if (o.initial_scale != 1) json["initial_scale"] = o.initial_scale;
+                        },
+                        [&](const Activation& o) { json["kind"] = to_string(o.kind); },
+                        [](const Add&) {}, [](const Concat&) {}, [](const Scale&) {},
+                        [&](const Attention& o) { json["factor"] = o.factor; },
+                        [&](const Pool& o) {
+                          json["kind"] = to_string(o.kind);
+                          window(o);
+                        },
+                        [](const GlobalPool&) {}, [&](const Linear& o) { json["bias"] = o.bias; }},
+             op);
 }
 
 // ---- Reading: every access says what it expects
@@ -219,13 +222,20 @@ Op read_op(const Json& json, std::int64_t channels) {
                                     Exchange::kNone})};
   }
   if (name == op_name(BatchNorm{})) {
-    return BatchNorm{.epsilon = real(json, "epsilon"), .momentum = real(json, "momentum")};
+    return BatchNorm{
+        .epsilon = real(json, "epsilon"),
+        .momentum = real(json, "momentum"),
+        .affine = !json.contains("affine") || boolean(json, "affine"),
+        .initial_scale = json.contains("initial_scale") ? real(json, "initial_scale") : 1};
   }
   if (name == op_name(Activation{})) {
     return Activation{one_of(
         json, "kind", {ActivationKind::kRelu, ActivationKind::kRelu6, ActivationKind::kSigmoid})};
   }
   if (name == op_name(Add{})) return Add{};
+  if (name == op_name(Concat{})) return Concat{};
+  if (name == op_name(Scale{})) return Scale{};
+  if (name == op_name(Attention{})) return Attention{.factor = real(json, "factor")};
   if (name == op_name(Pool{})) {
     return Pool{.kind = one_of(json, "kind", {PoolKind::kMax, PoolKind::kAverage}),
                 .kernel = shape(json, "kernel"),

@@ -227,6 +227,27 @@ Model mixed_model(std::size_t rank) {
   x = graph.add("norm_of_sum", BatchNorm{}, {x});
   x = conv("shared", x, 16, 1, 1, 1, true);
   x = graph.add("gated", Add{}, {graph.add("gate", Activation{ActivationKind::kSigmoid}, {x}), x});
+  NodeId gate = graph.add("squeeze", GlobalPool{}, {x});
+  gate = graph.add("excite", Linear{.out_channels = 16}, {gate});
+  gate = graph.add("opening", Activation{ActivationKind::kSigmoid}, {gate});
+  const NodeId scaled = graph.add("scaled", Scale{}, {x, gate});
+  x = graph.add("joined", Concat{}, {scaled, x, conv("more", scaled, 5, 3, 1, 1, false)});
+  x = graph.add("plain_norm", BatchNorm{.affine = false}, {x});
+  const auto ordinary = [&](const std::string& name, NodeId in, std::int64_t out) {
+    return graph.add(name,
+                     Conv{.out_channels = out,
+                          .kernel = Shape::filled(rank, 1),
+                          .stride = Shape::filled(rank, 1),
+                          .dilation = Shape::filled(rank, 1),
+                          .padding_begin = Shape::filled(rank, 0),
+                          .padding_end = Shape::filled(rank, 0)},
+                     {in});
+  };
+  const NodeId coarse = graph.add("coarse", pool(PoolKind::kMax, 3, 1), {x});
+  const NodeId attended = graph.add(
+      "attended", Attention{0.5},
+      {ordinary("queries", x, 6), ordinary("keys", coarse, 6), ordinary("values", coarse, 7)});
+  x = graph.add("with_attended", Concat{}, {x, attended});
   x = graph.add("last_relu", Activation{}, {conv("last", x, 9, 3, 1, 1, false)});
   x = graph.add("mean", GlobalPool{}, {x});
   x = graph.add("hidden", Linear{.out_channels = 7}, {x});
@@ -244,7 +265,9 @@ TEST(Engine, ComputesEveryNodeOfANetwork) {
 TEST(Engine, ComputesEveryOperationInEveryRank) {
   for (const Shape& input : {Shape{2, 3, 19}, Shape{2, 3, 16, 13}, Shape{1, 3, 9, 11, 8}}) {
     const Model model = mixed_model(input.rank() - 2);
-    EXPECT_TRUE(model.graph.node(model.graph.find("average")).channels.octave());
+    for (const char* name : {"average", "scaled", "joined", "with_attended"}) {
+      EXPECT_TRUE(model.graph.node(model.graph.find(name)).channels.octave()) << name;
+    }
     static_cast<void>(check_steps(model, all_nodes(model.graph), random_tensor(input, 3)));
     const auto kept = check_steps(model, fused_ends(model.graph), random_tensor(input, 3));
     EXPECT_EQ(values(Session(compile(model)).run(random_tensor(input, 3))), kept);

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/graph/cost.h"
 #include "octconv/graph/model.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
@@ -70,6 +71,15 @@ TEST(Graph, RefusesNodesThatDoNotFitAndNamesThem) {
   EXPECT_THAT(error_of([&] { graph.add("l", Linear{10}, {input}); }), HasSubstr("without extents"));
   EXPECT_THAT(error_of([&] { graph.add("i", Input{0}, {}); }),
               HasSubstr("channels must be at least 1"));
+  EXPECT_THAT(error_of([&] { graph.add("j", Concat{}, {}); }), HasSubstr("at least 1 inputs"));
+  EXPECT_THAT(error_of([&] {
+                graph.add("s", Scale{}, {input, input});
+              }),
+              HasSubstr("'s': scale needs a value without extents"));
+  EXPECT_THAT(error_of([&] {
+                graph.add("t", Attention{}, {input, input});
+              }),
+              HasSubstr("takes 3 inputs"));
   EXPECT_EQ(graph.nodes().size(), 1U) << "a refused node must leave the graph as it was";
   EXPECT_THROW(Graph("g", {2, 3}), InvalidArgument);
   EXPECT_THROW(Graph("g", {2, 2, 2, 2}), InvalidArgument);
@@ -180,6 +190,84 @@ TEST(Octavize, DepthwiseKeepsTheSplitOfItsInput) {
   EXPECT_EQ(graph.node(network.first).channels, (ChannelSplit{6, 2}));
 }
 
+// Two octave branches and an ordinary value side by side.
+struct Joined {
+  Graph graph{"joined", {2, 2}};
+  NodeId join;
+  NodeId norm;
+
+  explicit Joined(Op after) {
+    graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true, false}});
+    const NodeId input = graph.add("input", Input{3}, {});
+    const NodeId a = graph.add("a", conv(10, 3, 1, 1), {input}, 0);
+    const NodeId b = graph.add("b", conv(7, 3, 1, 1), {a}, 0);
+    join = graph.add("join", Concat{}, {a, input, b});
+    norm = graph.add("norm", BatchNorm{}, {join});
+    const NodeId last = graph.add("after", std::move(after), {norm}, 1);
+    graph.add_output(graph.add("last", conv(4, 1, 1, 0), {last}, 1));
+  }
+};
+
+TEST(Octavize, ConcatAddsTheCountsOfWhatItJoins) {
+  const Joined network(conv(20, 3, 2, 1, 20));  // depthwise: it keeps them
+  const Octavized result = octavize(network.graph, {.alpha = 0.5});
+  for (const char* name : {"join", "norm", "after"}) {
+    EXPECT_EQ(result.graph.node(result.graph.find(name)).channels, (ChannelSplit{12, 8})) << name;
+  }
+  EXPECT_TRUE(result.kept_ordinary.empty());
+}
+
+TEST(Octavize, AConcatThatMustBeOrdinaryKeepsItsPartsOrdinary) {
+  const Joined network(conv(4, 3, 1, 0));  // unpadded
+  const Octavized result = octavize(network.graph, {.alpha = 0.5});
+  for (const Node& node : result.graph.nodes()) EXPECT_FALSE(node.channels.octave()) << node.name;
+  ASSERT_FALSE(result.kept_ordinary.empty());
+  EXPECT_THAT(result.kept_ordinary[0].reason,
+              HasSubstr("part of 'join': it feeds 'after': kernel [3, 3]"));
+}
+
+// 8 low channels cannot be added to the 10 of an ordinary rule.
+TEST(Octavize, AConcatWhoseCountsOthersDoNotShareIsOrdinary) {
+  Joined network(conv(4, 1, 1, 0));
+  const NodeId other = network.graph.add("other", conv(20, 1, 1, 0), {network.join}, 0);
+  network.graph.add("sum", Add{}, {network.norm, other});
+  const Octavized result = octavize(network.graph, {.alpha = 0.5});
+  for (const Node& node : result.graph.nodes()) EXPECT_FALSE(node.channels.octave()) << node.name;
+  EXPECT_THAT(result.kept_ordinary[0].reason, HasSubstr("joins 8 low channels"));
+}
+
+TEST(Octavize, AttentionIsOrdinaryAndAGateIsDividedLikeItsValue) {
+  Graph graph("nonlocal", {1, 2, 2});
+  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
+  const Conv pointwise{.out_channels = 8,
+                       .kernel = {1, 1, 1},
+                       .stride = {1, 1, 1},
+                       .dilation = {1, 1, 1},
+                       .padding_begin = {0, 0, 0},
+                       .padding_end = {0, 0, 0}};
+  const NodeId input = graph.add("input", Input{3}, {});
+  const NodeId x = graph.add("x", pointwise, {input}, 0);
+  const NodeId theta = graph.add("theta", pointwise, {x}, 0);
+  const NodeId attention = graph.add("attention", Attention{}, {theta, theta, theta});
+  const NodeId sum = graph.add("sum", Add{}, {x, graph.add("out", pointwise, {attention}, 0)});
+  const NodeId scaled = graph.add("scaled", Scale{}, {sum, graph.add("mean", GlobalPool{}, {sum})});
+  graph.add_output(graph.add("fc", Linear{2}, {graph.add("pool", GlobalPool{}, {scaled})}));
+  const Octavized result = octavize(graph, {.alpha = 0.25});
+  for (const NodeId id : {x, sum, scaled}) {
+    EXPECT_EQ(result.graph.node(id).channels, (ChannelSplit{6, 2}));
+  }
+  EXPECT_FALSE(result.graph.node(theta).channels.octave());
+  ASSERT_EQ(result.kept_ordinary.size(), 1U);
+  EXPECT_THAT(result.kept_ordinary[0].reason, HasSubstr("attention 'attention'"));
+  // 4 x 3 x 2 positions of 8 channels: two products with each.
+  EXPECT_EQ(cost(result.graph, {4, 3, 2}).nodes[static_cast<std::size_t>(attention)].macs,
+            24 * 24 * (8 + 8));
+
+  Graph wrong = result.graph;
+  wrong.set_channels(theta, {.high = 6, .low = 2});
+  EXPECT_THAT(error_of([&] { wrong.check(); }), HasSubstr("'attention': attention takes no low"));
+}
+
 TEST(Octavize, RefusesAlphaOutOfRangeAndOctaveNetworks) {
   const Graph ordinary = make_network("resnet20");
   EXPECT_THROW(
@@ -205,6 +293,18 @@ TEST(Check, FindsAnInconsistentSplit) {
   graph.set_channels(graph.find("layer1.0.bn1"), {.high = 16, .low = 0});
   EXPECT_THAT(error_of([&] { graph.check(); }), HasSubstr("'layer1.0.bn1'"));
   EXPECT_THAT(error_of([&] { graph.check(); }), HasSubstr("16 high + 0 low"));
+}
+
+TEST(Model, ABatchNormSaysWhatItsScaleStartsWith) {
+  Graph graph("norms", {2});
+  const NodeId x = graph.add("input", Input{2}, {});
+  graph.add("plain", BatchNorm{.affine = false}, {x});
+  graph.add("closed", BatchNorm{.initial_scale = 0}, {x});
+  const Weights weights = initial_weights(graph, 1);
+  EXPECT_FALSE(weights.contains("plain.weight"));
+  EXPECT_FALSE(weights.contains("plain.bias"));
+  EXPECT_EQ(weights.at("plain.running_var").values()[1], 1.0F);
+  EXPECT_EQ(weights.at("closed.weight").values()[1], 0.0F);
 }
 
 TEST(Model, InitialWeightsFitAndHaveHesDeviation) {

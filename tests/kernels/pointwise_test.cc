@@ -40,6 +40,20 @@ TEST_P(PointwiseTest, ScaleShiftEqualsTheFormulaForEveryNumberOfChannels) {
   }
 }
 
+TEST_P(PointwiseTest, ScaleMultipliesEveryChannelAndMayOverwriteItsInput) {
+  Random random(4);
+  constexpr std::int64_t kPixels = 3;
+  for (std::int64_t channels = 1; channels <= 40; ++channels) {
+    auto values = random_values(kPixels * channels, random);
+    const auto before = values;
+    const auto factors = random_values(channels, random);
+    scale(values.data(), kPixels, channels, factors.data(), values.data());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(values[i], before[i] * factors[i % static_cast<std::size_t>(channels)]);
+    }
+  }
+}
+
 TEST_P(PointwiseTest, AddMayOverwriteAnOperand) {
   Random random(2);
   for (std::int64_t count = 1; count <= 40; ++count) {

@@ -15,6 +15,7 @@
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
+#include "octconv/nn/functional.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/nn/oct_conv.h"
 
@@ -640,6 +641,88 @@ TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
     tensor.add_(direction, kStep);
     const auto slope = (tensor.grad() * direction).sum().item<double>();
     EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, std::abs(slope)))
+        << name;
+  }
+}
+
+TEST(Attend, EqualsTheFormula) {
+  torch::manual_seed(11);
+  const at::Tensor queries = at::randn({2, 3, 4, 2}, at::kDouble);
+  const at::Tensor keys = at::randn({2, 3, 3, 5}, at::kDouble);
+  const at::Tensor values = at::randn({2, 6, 3, 5}, at::kDouble);
+  const at::Tensor y = attend(queries, keys, values, 0.5);
+  ASSERT_EQ(y.sizes(), (std::vector<std::int64_t>{2, 6, 4, 2}));
+  for (std::int64_t n = 0; n < 2; ++n) {
+    for (std::int64_t q = 0; q < 8; ++q) {
+      double sum = 0;
+      std::vector<double> expected(6);
+      for (std::int64_t p = 0; p < 15; ++p) {
+        double score = 0;
+        for (std::int64_t c = 0; c < 3; ++c) {
+          score += 0.5 * queries[n][c][q / 2][q % 2].item<double>() *
+                   keys[n][c][p / 5][p % 5].item<double>();
+        }
+        sum += std::exp(score);
+        for (std::int64_t d = 0; d < 6; ++d) {
+          expected[static_cast<std::size_t>(d)] +=
+              std::exp(score) * values[n][d][p / 5][p % 5].item<double>();
+        }
+      }
+      for (std::int64_t d = 0; d < 6; ++d) {
+        EXPECT_NEAR(y[n][d][q / 2][q % 2].item<double>(),
+                    expected[static_cast<std::size_t>(d)] / sum, 1e-13);
+      }
+    }
+  }
+  EXPECT_THROW(static_cast<void>(attend(queries, values, values, 1)), InvalidArgument);
+  EXPECT_THROW(static_cast<void>(attend(queries, keys, queries, 1)), InvalidArgument);
+}
+
+// Octave values through a concatenation and a gate, batch norm without parameters, attention.
+TEST(GraphModule, GradientsPassGatesConcatenationsAndAttention) {
+  Graph graph("joins", {2, 2});
+  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
+  const auto conv = [](std::int64_t out, std::int64_t kernel) {
+    return Conv{.out_channels = out,
+                .kernel = {kernel, kernel},
+                .stride = {1, 1},
+                .dilation = {1, 1},
+                .padding_begin = {kernel / 2, kernel / 2},
+                .padding_end = {kernel / 2, kernel / 2}};
+  };
+  const NodeId input = graph.add("input", Input{2}, {});
+  NodeId x = graph.add("first", conv(8, 3), {input}, 0);
+  NodeId gate = graph.add("squeeze", GlobalPool{}, {x});
+  gate = graph.add("excite", Linear{8}, {gate});
+  gate = graph.add("gate", Activation{ActivationKind::kSigmoid}, {gate});
+  x = graph.add("scaled", Scale{}, {x, gate});
+  x = graph.add("joined", Concat{}, {input, x, graph.add("more", conv(4, 3), {x}, 0)});
+  x = graph.add("plain", BatchNorm{.affine = false}, {x});
+  x = graph.add("attended", Attention{0.7},
+                {graph.add("queries", conv(3, 1), {x}), graph.add("keys", conv(3, 1), {x}),
+                 graph.add("values", conv(5, 1), {x})});
+  x = graph.add("fc", Linear{4}, {graph.add("mean", GlobalPool{}, {x})});
+  graph.add_output(x);
+  const Graph octave = octavize(graph, {.alpha = 0.5}).graph;
+  ASSERT_EQ(octave.node(octave.find("plain")).channels, (ChannelSplit{8, 6}));
+  GraphModule module(octave, 1);
+  module.module()->to(torch::kDouble);
+  torch::manual_seed(12);
+  const at::Tensor images = at::randn({3, 2, 7, 6}, at::kDouble);
+  const auto loss = [&] { return at::cross_entropy_loss(module.forward(images), at::arange(3)); };
+  loss().backward();
+  const at::NoGradGuard guard;
+  for (const auto& [name, tensor] : module.named_parameters()) {
+    const at::Tensor direction = at::randn_like(tensor);
+    constexpr double kStep = 1e-6;
+    tensor.add_(direction, kStep);
+    const auto above = loss().item<double>();
+    tensor.sub_(direction, 2 * kStep);
+    const auto below = loss().item<double>();
+    tensor.add_(direction, kStep);
+    const auto slope = (tensor.grad() * direction).sum().item<double>();
+    EXPECT_NE(slope, 0) << name;
+    EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-8 * std::max(1.0, std::abs(slope)))
         << name;
   }
 }

@@ -69,6 +69,18 @@ inline Graph small_graph(std::size_t rank = 2) {
   x = graph.add("wise", wise, {x}, 0);
   x = graph.add("sigmoid", Activation{ActivationKind::kSigmoid}, {x});
   x = graph.add("relu", Activation{ActivationKind::kRelu}, {x});
+  NodeId gate = graph.add("squeeze", GlobalPool{}, {x});
+  gate = graph.add("excite", Linear{.out_channels = 4}, {gate});
+  gate = graph.add("gate", Activation{ActivationKind::kSigmoid}, {gate});
+  const NodeId scaled = graph.add("scaled", Scale{}, {x, gate});
+  x = graph.add("joined", Concat{}, {scaled, x, scaled});
+  const NodeId queries = graph.add("queries", conv(2, 1, 1, true), {x});
+  const NodeId keys = graph.add("keys", conv(2, 1, 1, false), {x});
+  const NodeId values = graph.add("values", conv(3, 1, 1, false), {x});
+  const NodeId attended = graph.add("attended", Attention{0.5}, {queries, keys, values});
+  const NodeId plain =
+      graph.add("plain", BatchNorm{.affine = false, .initial_scale = 0.25}, {attended});
+  x = graph.add("all", Concat{}, {x, graph.add("back", conv(4, 3, 1, false), {plain}, 0)});
   x = graph.add("global", GlobalPool{}, {x});
   x = graph.add("fc", Linear{.out_channels = 3}, {x});
   graph.add_output(x);

@@ -60,34 +60,51 @@ class Interpreter {
       in.push_back(value ? *std::move(value) : compute(input));
     }
     return std::visit(
-        Overloaded{[&](const Input&) -> Value { return known_(id).value(); },
-                   [&](const Conv& conv) -> Value { return convolve(id, conv, in[0]); },
-                   [&](const BatchNorm& norm) -> Value {
-                     const std::int64_t low = in[0].second.channels;
-                     return {normalize(node, norm, in[0].first, low),
-                             normalize(node, norm, in[0].second, 0)};
-                   },
-                   [&](const Activation& activation) -> Value {
-                     return {activate(activation, in[0].first), activate(activation, in[0].second)};
-                   },
-                   [&](const Add&) -> Value {
-                     return {add(in[0].first, in[1].first), add(in[0].second, in[1].second)};
-                   },
-                   [&](const Pool& window) -> Value {
-                     Value out;
-                     out.first = pool(window, in[0].first, high_extents(window, in[0].first));
-                     if (in[0].second.channels > 0) {
-                       const Shape low = low_extents(out.first.extents, model_.graph.octave());
-                       out.second = pool(window, in[0].second, low);
-                     }
-                     return out;
-                   },
-                   [&](const GlobalPool&) -> Value {
-                     return {means(in[0]), Map()};
-                   },
-                   [&](const Linear& linear) -> Value {
-                     return {multiply(node, linear, in[0].first), Map()};
-                   }},
+        Overloaded{
+            [&](const Input&) -> Value { return known_(id).value(); },
+            [&](const Conv& conv) -> Value { return convolve(id, conv, in[0]); },
+            [&](const BatchNorm& norm) -> Value {
+              const std::int64_t low = in[0].second.channels;
+              return {normalize(node, norm, in[0].first, low),
+                      normalize(node, norm, in[0].second, 0)};
+            },
+            [&](const Activation& activation) -> Value {
+              return {activate(activation, in[0].first), activate(activation, in[0].second)};
+            },
+            [&](const Add&) -> Value {
+              return {add(in[0].first, in[1].first), add(in[0].second, in[1].second)};
+            },
+            [&](const Concat&) -> Value {
+              Value out;
+              for (Map Value::*part : {&Value::first, &Value::second}) {
+                std::vector<const Map*> maps;
+                for (const Value& value : in) maps.push_back(&(value.*part));
+                out.*part = concat(maps);
+              }
+              return out;
+            },
+            [&](const Scale&) -> Value {
+              const std::int64_t low = in[0].second.channels;
+              return {scale(in[0].first, in[1].first, low), scale(in[0].second, in[1].first, 0)};
+            },
+            [&](const Attention& attention) -> Value {
+              return {attend(attention, in[0].first, in[1].first, in[2].first), Map()};
+            },
+            [&](const Pool& window) -> Value {
+              Value out;
+              out.first = pool(window, in[0].first, high_extents(window, in[0].first));
+              if (in[0].second.channels > 0) {
+                const Shape low = low_extents(out.first.extents, model_.graph.octave());
+                out.second = pool(window, in[0].second, low);
+              }
+              return out;
+            },
+            [&](const GlobalPool&) -> Value {
+              return {means(in[0]), Map()};
+            },
+            [&](const Linear& linear) -> Value {
+              return {multiply(node, linear, in[0].first), Map()};
+            }},
         node.op);
   }
 
@@ -114,8 +131,9 @@ class Interpreter {
       const auto get = [&](const char* what) {
         return static_cast<double>(parameter(node, what)[at]);
       };
-      const double scale = get("weight") / std::sqrt(get("running_var") + norm.epsilon);
-      const double shift = get("bias") - scale * get("running_mean");
+      const double scale =
+          (norm.affine ? get("weight") : 1) / std::sqrt(get("running_var") + norm.epsilon);
+      const double shift = (norm.affine ? get("bias") : 0) - scale * get("running_mean");
       for (std::int64_t p = 0; p < in.pixels(); ++p) {
         const std::size_t i = in.index(c, p);
         out.values[i] = in.values[i] * scale + shift;
@@ -185,6 +203,67 @@ class Interpreter {
         const bool max = window.kind == PoolKind::kMax;
         out.values[out.index(c, p)] = max ? most : sum / count;
         out.magnitudes[out.index(c, p)] = max ? most_magnitude : sum_magnitude / count;
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Map concat(const std::vector<const Map*>& maps) {
+    Map out;
+    for (const Map* map : maps) {
+      if (map->channels == 0) continue;
+      out.channels += map->channels;
+      out.extents = map->extents;
+      out.terms = std::max(out.terms, map->terms);
+      out.values.insert(out.values.end(), map->values.begin(), map->values.end());
+      out.magnitudes.insert(out.magnitudes.end(), map->magnitudes.begin(), map->magnitudes.end());
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Map scale(const Map& in, const Map& gate, std::int64_t first) {
+    Map out = in;
+    out.terms += gate.terms + 1;
+    for (std::int64_t c = 0; c < in.channels; ++c) {
+      const std::size_t at = gate.index(first + c, 0);
+      for (std::int64_t p = 0; p < in.pixels(); ++p) {
+        out.values[in.index(c, p)] *= gate.values[at];
+        out.magnitudes[in.index(c, p)] *= std::max(gate.magnitudes[at], std::abs(gate.values[at]));
+      }
+    }
+    return out;
+  }
+
+  // An error in the scores is one relative to the shares, twice: over and under the fraction bar.
+  [[nodiscard]] static Map attend(const Attention& attention, const Map& queries, const Map& keys,
+                                  const Map& attributes) {
+    Map out(attributes.channels, queries.extents);
+    out.terms = std::max(queries.terms + keys.terms + queries.channels + 4,
+                         attributes.terms + 2 * keys.pixels() + 16);
+    std::vector<double> shares(static_cast<std::size_t>(keys.pixels()));
+    for (std::int64_t q = 0; q < queries.pixels(); ++q) {
+      double doubt = 0;
+      double sum = 0;
+      for (std::int64_t p = 0; p < keys.pixels(); ++p) {
+        double score = 0;
+        double magnitude = 0;
+        for (std::int64_t c = 0; c < queries.channels; ++c) {
+          const std::size_t i = queries.index(c, q);
+          const std::size_t j = keys.index(c, p);
+          score += attention.factor * queries.values[i] * keys.values[j];
+          magnitude += std::abs(attention.factor) * queries.magnitudes[i] * keys.magnitudes[j];
+        }
+        doubt = std::max(doubt, magnitude);
+        shares[static_cast<std::size_t>(p)] = std::exp(score);
+        sum += std::exp(score);
+      }
+      for (std::int64_t d = 0; d < attributes.channels; ++d) {
+        for (std::int64_t p = 0; p < keys.pixels(); ++p) {
+          const double share = shares[static_cast<std::size_t>(p)] / sum;
+          out.values[out.index(d, q)] += share * attributes.values[attributes.index(d, p)];
+          out.magnitudes[out.index(d, q)] +=
+              share * attributes.magnitudes[attributes.index(d, p)] * (1 + 2 * doubt);
+        }
       }
     }
     return out;

@@ -13,15 +13,18 @@ namespace octconv {
 
 /// Cost of one path of a convolution for one image.
 struct PathCost {
-  std::string_view path;  ///< "high_to_high" and so on; "linear" for a fully connected layer
+  /// "high_to_high" and so on; "linear" for a fully connected layer, "attention" for both products
+  /// of attention.
+  std::string_view path;
   std::int64_t macs = 0;  ///< multiply-adds
 };
 
 /// Cost of one node for one image.
 struct NodeCost {
-  NodeId node = -1;         ///< whose cost it is
-  std::int64_t macs = 0;    ///< multiply-adds of convolutions and linear layers, without bias
-  std::int64_t params = 0;  ///< trained parameters that the node reads
+  NodeId node = -1;  ///< whose cost it is
+  /// Multiply-adds of convolutions, linear layers and attention, without bias.
+  std::int64_t macs = 0;
+  std::int64_t params = 0;         ///< trained parameters that the node reads
   std::int64_t high_elements = 0;  ///< of its value, on the full grid
   std::int64_t low_elements = 0;   ///< of its value, on the low grid
   std::vector<PathCost> paths;     ///< their multiply-adds add up to `macs`

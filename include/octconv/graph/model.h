@@ -36,7 +36,8 @@ struct Parameter {
   }
 };
 
-/// Parameters of one node, in a fixed order (weight, bias, running_mean, running_var).
+/// Parameters of one node, in a fixed order (weight, bias, running_mean, running_var); a batch norm
+/// that is not affine has the last two only.
 [[nodiscard]] OCTCONV_API std::vector<Parameter> parameters(const Graph& graph, NodeId id);
 /// Parameters of all nodes, in node order.
 [[nodiscard]] OCTCONV_API std::vector<Parameter> parameters(const Graph& graph);
@@ -45,7 +46,8 @@ struct Parameter {
 using Weights = std::map<std::string, Tensor>;
 
 /// Convolutions and linear weights: He normal, deviation sqrt(2 / fan_in) with fan_in = in / groups
-/// * taps (He et al., ICCV 2015); shifts and means 0, scales and variances 1.
+/// * taps (He et al., ICCV 2015); shifts and means 0, variances 1, scales as the batch norm says
+/// (1).
 [[nodiscard]] OCTCONV_API Weights initial_weights(const Graph& graph, std::uint64_t seed);
 
 /// Holds weights against what the graph needs.

@@ -37,7 +37,8 @@ struct Octavized {
 /// Element-wise operations join the splits of their values into one group (union-find). A group
 /// that holds a graph input or output, a convolution without stage, or one whose geometry excludes
 /// octave values is ordinary; the others take the alpha that the graph's policy gives to the stage
-/// of their convolutions.
+/// of their convolutions. A concatenation has as many low channels as the values that it joins; if
+/// its group must be ordinary, so must they. Queries, keys and values of attention are ordinary.
 ///
 /// @throws InvalidArgument for alpha outside [0, 1] or a graph that is octave already
 [[nodiscard]] OCTCONV_API Octavized octavize(const Graph& graph, const OctavizeOptions& options);

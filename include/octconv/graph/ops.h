@@ -34,13 +34,15 @@ struct Conv {
   friend bool operator==(const Conv&, const Conv&) = default;
 };
 
-/// Batch normalisation per channel; parameters `weight`, `bias`, `running_mean`, `running_var`, all
-/// [channels]. An octave value has separate channels, so each frequency has its own parameters and
-/// statistics.
+/// Batch normalisation per channel; parameters `weight`, `bias` (both only if `affine`),
+/// `running_mean`, `running_var`, all [channels]. An octave value has separate channels, so each
+/// frequency has its own parameters and statistics.
 struct BatchNorm {
   double epsilon = 1e-5;  ///< added to the variance, > 0
   double momentum =
-      0.1;  ///< weight of the new batch in the running statistics (PyTorch's convention)
+      0.1;             ///< weight of the new batch in the running statistics (PyTorch's convention)
+  bool affine = true;  ///< false: scale 1 and shift 0, not trained
+  double initial_scale = 1;  ///< what `weight` is in a new network
   friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 
@@ -62,6 +64,31 @@ struct Add {
   friend bool operator==(const Add&, const Add&) = default;
 };
 
+/// Values of the same extents behind one another along channels, in the order of the inputs: of
+/// octave values the low channels of all, then the high channels of all. Any number of inputs; an
+/// ordinary one gives high channels only.
+struct Concat {
+  friend bool operator==(const Concat&, const Concat&) = default;
+};
+
+/// A gate: every channel of the first input, a value with extents, times its own number of the
+/// second, [batch, channels]. The gate of an octave value is divided as the value is, low channels
+/// first.
+struct Scale {
+  friend bool operator==(const Scale&, const Scale&) = default;
+};
+
+/// Attention between all positions, of three ordinary values: queries [c, extents...], keys [c,
+/// others...], values [d, others...]. The result is [d, extents...]:
+///
+///   y[:, q] = sum over p: softmax over p (factor * dot(queries[:, q], keys[:, p])) * values[:, p]
+///
+/// Source: Wang et al., "Non-local Neural Networks", CVPR 2018, section 3.2 (embedded Gaussian).
+struct Attention {
+  double factor = 1;  ///< of the dot products
+  friend bool operator==(const Attention&, const Attention&) = default;
+};
+
 /// What a pool makes of its window.
 enum class PoolKind {
   kMax,      ///< the largest value
@@ -79,6 +106,7 @@ struct Pool {
 };
 
 /// Mean over all pixels of each channel: [batch, channels], a value without extents or frequency.
+/// That of an octave value has the means of its low channels first.
 struct GlobalPool {
   friend bool operator==(const GlobalPool&, const GlobalPool&) = default;
 };
@@ -91,7 +119,8 @@ struct Linear {
 };
 
 /// Any operation.
-using Op = std::variant<Input, Conv, BatchNorm, Activation, Add, Pool, GlobalPool, Linear>;
+using Op = std::variant<Input, Conv, BatchNorm, Activation, Add, Concat, Scale, Attention, Pool,
+                        GlobalPool, Linear>;
 
 /// "conv", "batch_norm", ...
 [[nodiscard]] OCTCONV_API std::string_view op_name(const Op& op) noexcept;

@@ -47,6 +47,16 @@ template <class Function>
 /// Mean over all pixels of each channel: [n, low + high], low channels first.
 [[nodiscard]] OCTCONV_API at::Tensor global_average(const OctTensor& value);
 
+/// Attention between all positions (`octconv::Attention`), with gradients.
+///
+/// @param queries     [n, c, extents...]
+/// @param keys        [n, c, others...]
+/// @param attributes  [n, d, others...]
+/// @returns [n, d, extents...]
+/// @throws InvalidArgument for shapes that do not belong together
+[[nodiscard]] OCTCONV_API at::Tensor attend(const at::Tensor& queries, const at::Tensor& keys,
+                                            const at::Tensor& attributes, double factor);
+
 /// Pools the full grid to `extents` pixels and the low grid to ceil(extents / octave), as torch's
 /// adaptive pooling does.
 /// @{
