@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What layers do about the memory that tensors free.
 #pragma once
 
 #include "octconv/nn/memory.h"
