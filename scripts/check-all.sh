@@ -26,9 +26,11 @@ shared_build() {
 }
 
 step format scripts/format.sh --check
+step docs scripts/docs.sh
 step dev cmake --workflow --preset dev
 step tidy scripts/tidy.sh
 step asan cmake --workflow --preset asan
+step fuzz scripts/fuzz.sh 300
 step release-no-torch cmake --workflow --preset release-no-torch
 step shared shared_build
 

@@ -9,11 +9,13 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build ccache pkg-config git ca-certificates
   python3 python3-venv                                   # repository tests, measured peers
+  doxygen                                                # the reference of the public headers
   libhwy-dev libonnx-dev libprotobuf-dev protobuf-compiler
   libtorch-dev libgloo-dev libopenblas0-pthread          # octconv::torch
   libopencv-dev zlib1g-dev                               # octconv::image
   libcli11-dev nlohmann-json3-dev                        # the command
   libgtest-dev libgmock-dev libbenchmark-dev dataset-fashion-mnist
+  python-matplotlib-data                                 # a photograph, for the tests
 )
 case "${1:-}" in
   "") ;;

@@ -3,6 +3,7 @@
 """Rules that every file, and every symbol of the installed libraries, must keep.
 
 usage: hygiene_test.py files SOURCE_FOLDER
+       hygiene_test.py examples SOURCE_FOLDER       programs of the pages, held against examples/
        hygiene_test.py symbols NM LIBRARY.a...      what the libraries must not call
        hygiene_test.py exports NM LIBRARY.so        what a shared library may show
        hygiene_test.py commands OCTCONV PAGE.md     what the page on the command must name
@@ -98,6 +99,21 @@ def check_files(source):
     yield from version_errors(source)
 
 
+def check_examples(source):
+    """A program on a page in docs/ is one of examples/, word for word, so that it is compiled."""
+    programs = [path.read_text() for path in (source / "examples").rglob("*.cc")]
+    count = 0
+    for page in sorted((source / "docs").glob("*.md")):
+        for block in re.findall(r"```cpp\n(.*?)```", page.read_text(), re.DOTALL):
+            if "int main" not in block:
+                continue
+            count += 1
+            if not any(block in program for program in programs):
+                yield f"{page.relative_to(source)}: no file of examples holds the program {block!r}"
+    if count == 0:
+        yield f"no program found in {source / 'docs'}"
+
+
 def symbols(nm, options, library):
     """(type, demangled name) of each symbol."""
     output = subprocess.run([nm, "--demangle", *options, library], check=True,
@@ -159,6 +175,8 @@ def main():
     what, *arguments = sys.argv[1:]
     if what == "files":
         errors = list(check_files(Path(arguments[0])))
+    elif what == "examples":
+        errors = list(check_examples(Path(arguments[0])))
     elif what == "symbols":
         errors = list(check_symbols(*arguments))
     elif what == "exports":

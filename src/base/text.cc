@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace octconv {
 namespace {
@@ -44,6 +45,20 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
       nearest = candidate;
     }
   }
+  return nearest;
+}
+
+std::vector<std::string> nearest_names(std::string_view name,
+                                       const std::vector<std::string>& candidates,
+                                       std::size_t count) {
+  std::vector<std::pair<std::size_t, std::size_t>> order;  // distance, index
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    order.emplace_back(edit_distance(name, candidates[i]), i);
+  }
+  std::sort(order.begin(), order.end());
+  order.resize(std::min(order.size(), count));
+  std::vector<std::string> nearest;
+  for (const auto& [distance, index] : order) nearest.push_back(candidates[index]);
   return nearest;
 }
 

@@ -25,6 +25,8 @@ std::string describe(const Graph& graph, NodeId id) {
                    if (conv.groups > 1) text << " groups " << conv.groups;
                    if (conv.exchange != Exchange::kBoth)
                      text << " exchange " << to_string(conv.exchange);
+                   if (conv.downsample != Downsample::kAverage)
+                     text << " downsample " << to_string(conv.downsample);
                  },
                  [&](const BatchNorm& norm) {
                    text << "batch norm" << (norm.affine ? "" : " without scale and shift");

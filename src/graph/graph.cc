@@ -194,7 +194,8 @@ ConvOptions Graph::conv_options(NodeId id) const {
           .groups = conv.groups,
           .octave = octave_,
           .stride_mode = conv.stride_mode,
-          .exchange = conv.exchange};
+          .exchange = conv.exchange,
+          .downsample = conv.downsample};
 }
 
 void Graph::set_stride_mode(NodeId id, StrideMode mode) {
@@ -203,6 +204,10 @@ void Graph::set_stride_mode(NodeId id, StrideMode mode) {
 
 void Graph::set_exchange(NodeId id, Exchange exchange) {
   std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).exchange = exchange;
+}
+
+void Graph::set_downsample(NodeId id, Downsample downsample) {
+  std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).downsample = downsample;
 }
 
 void Graph::check() const {

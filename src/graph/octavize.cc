@@ -256,6 +256,7 @@ Octavized octavize(const Graph& graph, const OctavizeOptions& options) {
       result.graph.set_stride_mode(id, *mode);
     }
     result.graph.set_exchange(id, options.exchange);
+    result.graph.set_downsample(id, options.downsample);
   }
   result.graph.check();
   return result;

@@ -117,7 +117,11 @@ std::int64_t read_big_endian_32(ByteReader& reader) {
 }  // namespace
 
 IdxArray read_idx(const std::filesystem::path& path, std::size_t rank) {
-  ByteReader reader(read_file(path), path.string());
+  return parse_idx(read_file(path), path.string(), rank);
+}
+
+IdxArray parse_idx(std::string bytes, const std::string& name, std::size_t rank) {
+  ByteReader reader(std::move(bytes), name);
   constexpr std::int64_t kUnsignedBytes = 0x0800;
   const std::int64_t magic = read_big_endian_32(reader);
   if (magic != (kUnsignedBytes | static_cast<std::int64_t>(rank))) {

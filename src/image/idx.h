@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace octconv::image {
@@ -20,5 +21,8 @@ struct IdxArray {
 // number, the values (http://yann.lecun.com/exdb/mnist). Throws FileError, and FormatError for
 // another type or rank, a file that is truncated or goes on after the values, an extent of 0.
 IdxArray read_idx(const std::filesystem::path& path, std::size_t rank);
+
+// The same from bytes in memory; `name` stands for the file in errors.
+IdxArray parse_idx(std::string bytes, const std::string& name, std::size_t rank);
 
 }  // namespace octconv::image

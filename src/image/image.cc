@@ -77,11 +77,16 @@ Image from_matrix(const cv::Mat& matrix) {
 
 Image read_image(const std::filesystem::path& path, std::int64_t channels) {
   check_channels("read_image", channels);
-  const std::string bytes = read_file(path, std::numeric_limits<int>::max());
+  return decode_image(read_file(path, std::numeric_limits<int>::max()), path.string(), channels);
+}
+
+Image decode_image(std::string_view bytes, std::string_view name, std::int64_t channels) {
+  check_channels("decode_image", channels);
   const auto fail = [&](const std::string& why) {
-    throw FormatError("cannot decode '" + path.string() + "': " + why);
+    throw FormatError("cannot decode '" + std::string(name) + "': " + why);
   };
   if (bytes.empty()) fail("it is empty");
+  if (bytes.size() > std::numeric_limits<int>::max()) fail("it is larger than 2 GiB");
   if (const std::string why = image::container_obstacle(bytes); !why.empty()) fail(why);
   cv::Mat decoded;
   try {

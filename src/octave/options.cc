@@ -100,5 +100,11 @@ StrideMode parse_stride_mode(std::string_view text) {
 Exchange parse_exchange(std::string_view text) {
   return value_of(kExchanges, "exchange", text);
 }
+Downsample parse_downsample(std::string_view text) {
+  return value_of(kDownsamples, "downsample", text);
+}
+Upsample parse_upsample(std::string_view text) {
+  return value_of(kUpsamples, "upsampling", text);
+}
 
 }  // namespace octconv

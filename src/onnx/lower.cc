@@ -200,7 +200,7 @@ class Lowering {
     const NodeId source = graph_.node(id).inputs[0];
     std::string x = tensor(source, path.src);
     Shape grid = extents(shape(source), path.src);
-    for (const PathPool& pool : path.pools) x = average(x, grid, pool.window);
+    for (const PathPool& pool : path.pools) x = pool_cells(x, grid, pool);
 
     std::vector<std::string> inputs{x, path_weight(options, path, weight)};
     if (bias != nullptr) inputs.push_back(channel_part(*bias, options.out, path.dst));
@@ -231,23 +231,25 @@ class Lowering {
     return initializer(weight.name + "." + std::string(path.name()), part, block);
   }
 
-  // The mean of windows that do not overlap, over real pixels only: ceil(extent / window) of them.
-  // `grid` becomes the extents of the result. Convolutions that pool the same tensor alike share
-  // the result.
-  std::string average(const std::string& x, Shape& grid, const Shape& window) {
+  // Mean or maximum of windows that do not overlap, over real pixels: ceil(extent / window) of
+  // them. `grid` becomes the extents of the result. Convolutions that pool the same tensor alike
+  // share the result.
+  std::string pool_cells(const std::string& x, Shape& grid, const PathPool& pool) {
+    const Shape& window = pool.window;
     const Shape before = grid;
     grid = low_extents(grid, window);
-    std::string result = x + ".pool" + times(window);
+    std::string result = x + (pool.maximum ? ".max" : ".pool") + times(window);
     if (!pooled_.insert(result).second) return result;
     bool whole_windows = true;
     for (std::size_t axis = 0; axis < window.rank(); ++axis) {
       whole_windows = whole_windows && before[axis] % window[axis] == 0;
     }
-    return emit("AveragePool", {x}, result,
-                {{"ceil_mode", std::int64_t{whole_windows ? 0 : 1}},
-                 {"count_include_pad", std::int64_t{0}},
-                 {"kernel_shape", ints(window)},
-                 {"strides", ints(window)}});
+    std::map<std::string, AttributeValue> attributes{
+        {"ceil_mode", std::int64_t{whole_windows ? 0 : 1}},
+        {"kernel_shape", ints(window)},
+        {"strides", ints(window)}};
+    if (!pool.maximum) attributes["count_include_pad"] = std::int64_t{0};
+    return emit(pool.maximum ? "MaxPool" : "AveragePool", {x}, result, std::move(attributes));
   }
 
   std::string upsample(const std::string& x, const Shape& from, const Shape& to,

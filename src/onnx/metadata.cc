@@ -67,6 +67,8 @@ void write_op(const Op& op, Writer& json) {
                           json["bias"] = o.bias;
                           json["stride_mode"] = to_string(o.stride_mode);
                           json["exchange"] = to_string(o.exchange);
+                          if (o.downsample != Downsample::kAverage)
+                            json["downsample"] = to_string(o.downsample);
                         },
                         [&](const BatchNorm& o) {
                           json["epsilon"] = o.epsilon;
@@ -221,9 +223,14 @@ Op read_op(const Json& json, std::int64_t channels) {
                 .groups = integer(json, "groups", 1, kMaxSize),
                 .bias = boolean(json, "bias"),
                 .stride_mode = read_stride_mode(json),
-                .exchange = one_of(json, "exchange",
-                                   {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh,
-                                    Exchange::kNone})};
+                .exchange = one_of(
+                    json, "exchange",
+                    {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}),
+                .downsample =
+                    json.contains("downsample")
+                        ? one_of(json, "downsample",
+                                 {Downsample::kAverage, Downsample::kMax, Downsample::kStridedConv})
+                        : Downsample::kAverage};
   }
   if (name == op_name(BatchNorm{})) {
     return BatchNorm{

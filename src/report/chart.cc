@@ -21,7 +21,7 @@ constexpr double kGap = 8;
 // Mean width of a character as a share of the text size in common sans-serif fonts, rounded up: SVG
 // has no way to ask, and too much room is better than too little.
 constexpr double kCharacterWidth = 0.58;
-constexpr int kColours = 6;
+constexpr std::size_t kColours = 6;
 
 // Colours that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design",
 // 2008), darkened for a light and lightened for a dark ground to keep a contrast of 3 : 1.
@@ -33,15 +33,15 @@ constexpr const char* kStyle = R"(<style>
   .chart { --ink: #e6e8eb; --soft: #9aa4af; --grid: #343b43; --ground: #15181c;
     --c0: #56b4e9; --c1: #ff8b47; --c2: #2fc79a; --c3: #e48fc0; --c4: #e3c33b; --c5: #a5a5ff; }
 }
-.chart text { fill: var(--ink); stroke: none; }
+.chart text { fill: #1b1f24; fill: var(--ink); stroke: none; }
 .chart .title { font-size: 15px; font-weight: 600; }
-.chart .tick, .chart .axis-label { fill: var(--soft); }
+.chart .tick, .chart .axis-label { fill: #59636e; fill: var(--soft); }
 .chart .tick { font-variant-numeric: tabular-nums; }
-.chart .grid { stroke: var(--grid); stroke-width: 1; }
-.chart .base { stroke: var(--soft); stroke-width: 1; }
+.chart .grid { stroke: #dfe3e8; stroke: var(--grid); stroke-width: 1; }
+.chart .base { stroke: #59636e; stroke: var(--soft); stroke-width: 1; }
 .chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
-.chart .marker { stroke: var(--ground); stroke-width: 1.5; }
-.chart .halo { paint-order: stroke; stroke: var(--ground); stroke-width: 3px;
+.chart .marker { stroke: #ffffff; stroke: var(--ground); stroke-width: 1.5; }
+.chart .halo { paint-order: stroke; stroke: #ffffff; stroke: var(--ground); stroke-width: 3px;
   stroke-linejoin: round; }
 </style>
 )";
@@ -54,8 +54,14 @@ std::string number(double value) {
   return fixed(value, 1);
 }
 
-std::string colour(std::size_t series) {
-  return "var(--c" + std::to_string(series % kColours) + ")";
+// `property` in the series' colour. Renderers that know no variables take the first value, that for
+// a light ground.
+std::string coloured(const char* property, std::size_t series) {
+  constexpr std::array<const char*, kColours> kLight{"#0072b2", "#d55e00", "#00865f",
+                                                     "#b5508c", "#8a6d00", "#5b5bd6"};
+  const std::size_t index = series % kColours;
+  return std::string(property) + ": " + kLight[index] + "; " + property + ": var(--c" +
+         std::to_string(index) + ")";
 }
 
 std::string text_element(double x, double y, const char* kind, const char* anchor,
@@ -71,7 +77,7 @@ std::string line_element(double x1, double y1, double x2, double y2, const char*
 
 /// Circle, square, triangle, diamond: series stay apart in black and white.
 std::string marker_element(std::size_t series, double x, double y) {
-  const std::string style = "\" class=\"marker\" style=\"fill: " + colour(series) + "\"/>\n";
+  const std::string style = "\" class=\"marker\" style=\"" + coloured("fill", series) + "\"/>\n";
   constexpr std::size_t kShapes = 4;
   const std::size_t shape = series % kShapes;
   if (shape == 0) {
@@ -93,10 +99,11 @@ std::string marker_element(std::size_t series, double x, double y) {
   return "<polygon points=\"" + points + style;
 }
 
-std::string dash(std::size_t series) {
+// Lines without markers are told apart by their dashes too.
+std::string dash(std::size_t series, Marks marks) {
   constexpr std::array<const char*, 3> kDashes{"", "; stroke-dasharray: 7 4",
                                                "; stroke-dasharray: 2 4"};
-  return kDashes[series / kColours % kDashes.size()];
+  return kDashes[(marks == Marks::kPlainLine ? series : series / kColours) % kDashes.size()];
 }
 
 struct Range {
@@ -195,12 +202,15 @@ class Drawing {
         y += kLineHeight;
       }
       const double middle = y - 4.5;
-      if (series.marks == Marks::kLine) {
+      if (series.marks != Marks::kPoints) {
         body_ += "<line x1=\"" + number(x + 1) + "\" y1=\"" + number(middle) + "\" x2=\"" +
                  number(x + kSample - 3) + "\" y2=\"" + number(middle) +
-                 "\" class=\"line\" style=\"stroke: " + colour(i) + dash(i) + "\"/>\n";
+                 "\" class=\"line\" style=\"" + coloured("stroke", i) + dash(i, series.marks) +
+                 "\"/>\n";
       }
-      body_ += marker_element(i, x + kSample / 2 - 1, middle);
+      if (series.marks != Marks::kPlainLine) {
+        body_ += marker_element(i, x + kSample / 2 - 1, middle);
+      }
       body_ += text_element(x + kSample + kGap / 2, y, "legend", "start", series.name);
       x += width + 2 * kGap;
     }
@@ -231,14 +241,14 @@ class Drawing {
 
   void draw_line(std::size_t i) {
     const Series& series = chart_.series[i];
-    if (series.marks != Marks::kLine || series.points.size() < 2) return;
+    if (series.marks == Marks::kPoints || series.points.size() < 2) return;
     std::string points;
     for (const Point& point : series.points) {
       points += number(px(point.x)) + "," + number(py(point.y)) + " ";
     }
     points.pop_back();
-    body_ += "<polyline points=\"" + points + "\" class=\"line\" style=\"stroke: " + colour(i) +
-             dash(i) + "\"/>\n";
+    body_ += "<polyline points=\"" + points + "\" class=\"line\" style=\"" + coloured("stroke", i) +
+             dash(i, series.marks) + "\"/>\n";
     for (std::size_t p = 1; p < series.points.size(); ++p) {
       take_segment(series.points[p - 1], series.points[p]);
     }
@@ -258,7 +268,10 @@ class Drawing {
   }
 
   void draw_markers(std::size_t i) {
-    for (const Point& point : chart_.series[i].points) {
+    const Series& series = chart_.series[i];
+    // A line of one point would not be seen without its marker.
+    if (series.marks == Marks::kPlainLine && series.points.size() > 1) return;
+    for (const Point& point : series.points) {
       const double x = px(point.x);
       const double y = py(point.y);
       body_ += marker_element(i, x, y);

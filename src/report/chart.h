@@ -13,9 +13,10 @@ struct Point {
   std::string label;  // written beside the point unless empty
 };
 
-enum class Marks { kPoints, kLine };
+enum class Marks { kPoints, kLine, kPlainLine };
 
-// Points joined in their order, or alone. Each series has its own colour, marker and dash.
+// Points alone, joined in their order, or joined and not marked (many of them). Each series has its
+// own colour, marker and dash.
 struct Series {
   std::string name;
   Marks marks = Marks::kLine;

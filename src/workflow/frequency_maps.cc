@@ -44,17 +44,6 @@ double fine_energy(Map map, std::int64_t height, std::int64_t width) {
   return sum;
 }
 
-Image stretched(Map map, std::int64_t height, std::int64_t width) {
-  const auto [low, high] = std::minmax_element(map.begin(), map.end());
-  const float span = *high - *low;
-  Image image{.height = height, .width = width, .channels = 1};
-  for (const float value : map) {
-    const float level = span > 0 ? (value - *low) / span * 255 : 0;
-    image.pixels.push_back(static_cast<std::uint8_t>(std::lround(level)));
-  }
-  return image;
-}
-
 }  // namespace
 
 std::vector<NodeId> octave_nodes(const Graph& graph, std::size_t count) {
@@ -79,6 +68,17 @@ double fine_share(const Tensor& maps) {
     whole += energy(map_of(maps, c));
   }
   return whole > 0 ? fine / whole : 0;
+}
+
+Image stretched(std::span<const float> map, std::int64_t height, std::int64_t width) {
+  const auto [low, high] = std::minmax_element(map.begin(), map.end());
+  const float span = *high - *low;
+  Image image{.height = height, .width = width, .channels = 1};
+  for (const float value : map) {
+    const float level = span > 0 ? (value - *low) / span * 255 : 0;
+    image.pixels.push_back(static_cast<std::uint8_t>(std::lround(level)));
+  }
+  return image;
 }
 
 std::vector<Image> clearest_maps(const Tensor& maps, std::size_t count) {

@@ -2,6 +2,7 @@
 // Pictures of the two frequencies inside an octave network.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ std::vector<FrequencyMaps> frequency_maps(const Model& model, const Tensor& inpu
 
 // fine_share of [1, channels, height, width]; 0 for maps without contrast.
 double fine_share(const Tensor& maps);
+
+// A map of height x width values from black for its smallest to white for its largest.
+Image stretched(std::span<const float> map, std::int64_t height, std::int64_t width);
 
 // The `count` maps with the largest deviation, each as a picture.
 std::vector<Image> clearest_maps(const Tensor& maps, std::size_t count);

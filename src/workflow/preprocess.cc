@@ -8,29 +8,39 @@ namespace {
 
 constexpr double kWhite = 255;
 
+[[noreturn]] void refuse(const std::string& name, const std::string& why) {
+  throw Unsupported("'" + name + "': " + why);
+}
+
 }  // namespace
 
 void check_classifier(const Model& model, const std::string& name) {
-  const auto refuse = [&](const std::string& why) { throw Unsupported("'" + name + "': " + why); };
   const Graph& graph = model.graph;
-  if (graph.rank() != 2 || graph.inputs().size() != 1 || graph.outputs().size() != 1) {
-    refuse("only networks with one two-dimensional input and one output classify images");
+  if (graph.outputs().size() != 1) refuse(name, "only networks with one output classify images");
+  if (graph.node(graph.outputs()[0]).spatial)
+    refuse(name, "its output is not one number per class");
+  check_takes_pictures(model, name);
+  const std::vector<std::string>& classes = model.preprocessing.classes;
+  if (!classes.empty() && static_cast<std::int64_t>(classes.size()) != output_classes(model)) {
+    refuse(name, "it names " + std::to_string(classes.size()) + " classes, but has " +
+                     std::to_string(output_classes(model)) + " outputs");
+  }
+}
+
+void check_takes_pictures(const Model& model, const std::string& name) {
+  const Graph& graph = model.graph;
+  if (graph.rank() != 2 || graph.inputs().size() != 1) {
+    refuse(name, "only networks with one two-dimensional input take images");
   }
   const std::int64_t channels = input_channels(model);
   if (channels != 1 && channels != 3) {
-    refuse("images have 1 or 3 channels, but the network takes " + std::to_string(channels));
+    refuse(name, "images have 1 or 3 channels, but the network takes " + std::to_string(channels));
   }
-  if (graph.node(graph.outputs()[0]).spatial) refuse("its output is not one number per class");
   const Preprocessing& preprocessing = model.preprocessing;
   const auto expected = static_cast<std::size_t>(channels);
   if (preprocessing.mean.size() != expected || preprocessing.deviation.size() != expected ||
       preprocessing.extents.rank() != 2) {
-    refuse("it does not say the mean, deviation and size of the images it was trained on");
-  }
-  if (!preprocessing.classes.empty() &&
-      static_cast<std::int64_t>(preprocessing.classes.size()) != output_classes(model)) {
-    refuse("it names " + std::to_string(preprocessing.classes.size()) + " classes, but has " +
-           std::to_string(output_classes(model)) + " outputs");
+    refuse(name, "it does not say the mean, deviation and size of the images it was trained on");
   }
 }
 

@@ -19,7 +19,10 @@ namespace octconv::workflow {
 // stands for the model.
 void check_classifier(const Model& model, const std::string& name);
 
-// Of a model that passed check_classifier.
+// The part of it that is about the input.
+void check_takes_pictures(const Model& model, const std::string& name);
+
+// Of a model that passed check_takes_pictures, or check_classifier.
 std::int64_t input_channels(const Model& model);
 std::int64_t output_classes(const Model& model);
 
@@ -29,7 +32,7 @@ Image image_at(const LabelledImages& images, std::int64_t index);
 // Makes inputs for one model.
 class Preprocessor {
  public:
-  // Requires check_classifier(model).
+  // Requires check_takes_pictures(model).
   explicit Preprocessor(const Model& model);
 
   // [batch, channels, height, width], to be filled image by image.

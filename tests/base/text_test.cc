@@ -29,5 +29,15 @@ TEST(NearestName, IsEmptyIfNothingIsNear) {
   EXPECT_EQ(nearest_name("a", {}), "");
 }
 
+TEST(NearestNames, ComeByGrowingDistanceThenInTheirOrder) {
+  const std::vector<std::string> names = {"stage2.conv", "stem.conv", "stage1.conv", "x"};
+  EXPECT_EQ(nearest_names("stage1.con", names, 2),
+            (std::vector<std::string>{"stage1.conv", "stage2.conv"}));
+  EXPECT_EQ(nearest_names("stage3.conv", names, 2),
+            (std::vector<std::string>{"stage2.conv", "stage1.conv"}));
+  EXPECT_EQ(nearest_names("x", names, 9).size(), 4U);
+  EXPECT_TRUE(nearest_names("x", {}, 3).empty());
+}
+
 }  // namespace
 }  // namespace octconv

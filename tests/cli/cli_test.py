@@ -178,6 +178,40 @@ class Cost(CommandTest):
         self.assertEqual(counted["macs"], 2367143936)
         self.assertEqual(counted["vanilla_macs"], 4089184256)
         self.assertEqual(counted["params"], 25553192)
+        self.assertEqual(counted["authors_flops"], 2382530152)
+        self.assertEqual(counted["activation_bytes"], 4 * counted["activation_elements"])
+        self.assertTrue(0 < counted["peak_live_bytes"] < counted["activation_bytes"])
+
+    def test_size_is_that_of_space(self):
+        counted = json.loads(self.succeed("cost", "c2d_resnet50", "--size", "64", "--json"))
+        self.assertEqual(counted["extents"], [8, 64, 64])
+
+    def test_csv_adds_up(self):
+        counted = json.loads(self.succeed("cost", "densenet121", "--alpha", "0.25", "--json"))
+        lines = self.succeed("cost", "densenet121", "--alpha", "0.25", "--csv").splitlines()
+        rows = [dict(zip(lines[0].split(","), line.split(","))) for line in lines[1:]]
+        for name in ("macs", "authors_flops", "params"):
+            self.assertEqual(sum(int(row[name]) for row in rows), counted[name])
+        paths = ("high_to_high", "low_to_high", "low_to_low", "high_to_low", "linear", "attention")
+        for row in rows:
+            self.assertEqual(sum(int(row[path]) for path in paths), int(row["macs"]))
+        self.assertEqual(rows[1]["high_receptive_field"], "7x7")
+
+    def test_table_1_is_the_articles(self):
+        lines = self.succeed("cost", "--table1").splitlines()[1:]
+        rows = [[float(number) for number in line.split()] for line in lines]
+        self.assertEqual([round(row[1]) for row in rows], [100, 82, 67, 44, 30, 26, 25])
+        for alpha, macs, formula, activations, share in rows:
+            self.assertEqual((macs, activations), (formula, share), alpha)
+        self.wrong_usage("cost", "resnet20", "--table1")
+
+    def test_downsampling_is_an_option(self):
+        dump = self.succeed("cost", "resnet20", "--alpha", "0.5", "--downsample", "strided_conv", "--dump")
+        self.assertIn("downsample strided_conv", dump)
+        self.fail_with(["'x'", "strided_conv"], "cost", "resnet20", "--downsample", "x")
+        self.succeed("export", "resnet20", "--alpha", "0.5", "--downsample", "max", "-o", "net.onnx")
+        write_npy(self.folder / "x.npy", [1, 3, 32, 32])
+        self.fail_with(["downsample max"], "run", "net.onnx", "--input", "x.npy", "--output", "y.npy")
 
     def test_layers_add_up(self):
         counted = json.loads(self.succeed("cost", "resnet20", "--alpha", "0.25", "--layers", "--json"))

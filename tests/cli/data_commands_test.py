@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that read pictures and data sets: predict, eval, compare.
+"""The commands that read pictures and data sets: predict, decompose, eval, compare.
 
 usage: data_commands_test.py path/to/octconv [unittest arguments]
 """
@@ -172,6 +172,90 @@ class Predict(DataCommandTest):
     def test_usage(self):
         self.wrong_usage("predict", "model.onnx")
         self.wrong_usage("predict", "model.onnx", "picture.png", "--top", "0")
+
+
+class Decompose(DataCommandTest):
+    PARTS = ["high.png", "low-grid.png", "low.png", "spectrum.png", "spectrum.svg", "summary.json"]
+
+    def write_picture(self, name="picture.png", height=20, width=31):
+        pixels = [(i * 7 + i // width * 40) % 256 for i in range(height * width)]
+        (self.folder / name).write_bytes(png(height, width, pixels))
+        return name
+
+    def files(self, folder):
+        return sorted(path.name for path in (self.folder / folder).iterdir())
+
+    def test_a_picture_becomes_its_parts(self):
+        result = json.loads(self.succeed("decompose", self.write_picture(), "--out", "a/b", "--json"))
+        self.assertEqual(self.files("a/b"), self.PARTS)
+        self.assertEqual(result, json.loads((self.folder / "a/b/summary.json").read_text()))
+        self.assertEqual([part["name"] for part in result["parts"]], ["picture", "low", "high"])
+        self.assertAlmostEqual(result["low_share"] + result["high_share"], 1)
+        self.assertEqual(sorted([*result["files"], "summary.json"]), self.PARTS)
+        xml.etree.ElementTree.parse(self.folder / "a/b/spectrum.svg")
+
+    def test_pictures_of_one_pixel_and_of_one_row(self):
+        for height, width in ((1, 1), (1, 40), (40, 1)):
+            with self.subTest(height=height, width=width):
+                self.write_picture("small.png", height, width)
+                self.succeed("decompose", "small.png", "--out", "out")
+
+    def test_a_photograph_is_mostly_low(self):
+        photograph = "/usr/share/matplotlib/mpl-data/sample_data/grace_hopper.jpg"
+        if not os.path.exists(photograph):
+            self.skipTest("needs Debian's python-matplotlib-data")
+        result = json.loads(self.succeed("decompose", photograph, "--out", "out", "--json"))
+        self.assertEqual([part["channels"] for part in result["parts"]], [3, 3, 3])
+        self.assertGreater(result["low_share"], 0.9)
+        self.assertGreater(result["high_share"], 0.001)
+        # Natural pictures have less power the higher the frequency.
+        power = [ring["power"] for ring in result["parts"][0]["spectrum"]]
+        quarter = len(power) // 4
+        sums = [sum(power[i * quarter : (i + 1) * quarter]) for i in range(4)]
+        self.assertEqual(sums, sorted(sums, reverse=True))
+
+    def test_a_layer_becomes_its_channels(self):
+        self.write_model()
+        result = json.loads(self.succeed(
+            "decompose", self.write_picture(), "--out", "out", "--json",
+            "--model", "model.onnx", "--layer", "layer1.0.conv1"))  # fmt: skip
+        expected = ["high.png", "low.png", "spectrum.png", "spectrum.svg", "summary.json"]
+        self.assertEqual(self.files("out"), expected)
+        self.assertEqual([(part["name"], part["channels"], part["height"]) for part in result["parts"]],
+                         [("high", 12, SIZE), ("low", 4, SIZE // 2)])
+
+    def test_existing_files_are_replaced_and_others_kept(self):
+        (self.folder / "out").mkdir()
+        (self.folder / "out/low.png").write_text("old")
+        (self.folder / "out/mine.txt").write_text("mine")
+        self.succeed("decompose", self.write_picture(), "--out", "out")
+        self.assertTrue((self.folder / "out/low.png").read_bytes().startswith(b"\x89PNG"))
+        self.assertEqual(self.files("out"), sorted([*self.PARTS, "mine.txt"]))
+
+    def test_what_cannot_be_read_leaves_no_folder(self):
+        (self.folder / "text.png").write_text("not a picture\n")
+        self.fail_with(["text.png"], "decompose", "text.png", "--out", "out")
+        self.fail_with(["absent.png"], "decompose", "absent.png", "--out", "out")
+        picture = self.write_picture()
+        self.fail_with([picture], "decompose", picture, "--out", picture)
+        self.fail_with(["'cubic'", "bilinear"],
+                       "decompose", picture, "--out", "out", "--upsample", "cubic")
+
+    def test_layers_that_cannot_be_shown_are_refused(self):
+        self.write_model()
+        arguments = ["decompose", self.write_picture(), "--out", "out", "--model", "model.onnx"]
+        self.fail_with(["'layer1.0.conv9'", "layer1.0.conv1"],
+                       *arguments, "--layer", "layer1.0.conv9")
+        self.fail_with(["'fc'", "no extents"], *arguments, "--layer", "fc")
+
+    def test_usage(self):
+        picture = self.write_picture()
+        self.wrong_usage("decompose", picture)
+        self.wrong_usage("decompose", "--out", "out")
+        self.wrong_usage("decompose", picture, "--out", "out", "--model", "m.onnx")
+        self.wrong_usage("decompose", picture, "--out", "out", "--layer", "fc")
+        self.wrong_usage("decompose", picture, "--out", "out", "--model", "m.onnx", "--layer", "x",
+                         "--upsample", "nearest")
 
 
 class Compare(DataCommandTest):

@@ -414,6 +414,18 @@ TEST(Compile, RefusesWhatItCannotRun) {
   EXPECT_THROW(static_cast<void>(compile(zoo_model("resnet20", 0), {.keep = {"nothing"}})),
                InvalidArgument);
 
+  for (const Downsample downsample : {Downsample::kMax, Downsample::kStridedConv}) {
+    const Graph graph =
+        octavize(make_network("resnet20"), {.alpha = 0.5, .downsample = downsample}).graph;
+    try {
+      static_cast<void>(compile(random_model(graph)));
+      FAIL() << to_string(downsample);
+    } catch (const Unsupported& error) {
+      EXPECT_THAT(error.what(),
+                  ::testing::HasSubstr("downsample " + std::string(to_string(downsample))));
+    }
+  }
+
   Model incomplete = zoo_model("resnet20", 0);
   incomplete.weights.erase("fc.bias");
   EXPECT_THROW(static_cast<void>(compile(incomplete)), InvalidArgument);

@@ -135,6 +135,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"resnet20", 0, false, Exchange::kBoth, 32, 40813184, 0, 272474},
                     Row{"resnet110", 0, false, Exchange::kBoth, 32, 253149824, 0, 1730714}));
 
+// No pool, the same multiply-adds: a strided convolution computes each low pixel once too.
+TEST(Cost, AStridedConvolutionInsteadOfThePoolTakesItsOperationsAway) {
+  const Graph graph = make_network("resnet50v2");
+  const Cost pooled = cost(octavize(graph, {.alpha = 0.5}).graph, {224, 224});
+  const Cost strided = cost(
+      octavize(graph, {.alpha = 0.5, .downsample = Downsample::kStridedConv}).graph, {224, 224});
+  EXPECT_EQ(strided.macs, pooled.macs);
+  EXPECT_EQ(strided.params, pooled.params);
+  EXPECT_LT(strided.authors_flops, pooled.authors_flops);
+}
+
 TEST(Cost, CountsValuesAndTheMostThatLiveAtOnce) {
   Graph graph("small", {2});
   const Conv conv{.out_channels = 6,

@@ -290,6 +290,29 @@ TEST(Octavize, EveryAlphaGivesAConsistentGraph) {
   }
 }
 
+TEST(Zoo, ZeroGammaClosesEveryResidualBranchOrIsRefused) {
+  for (const ZooEntry& entry : zoo_entries()) {
+    Graph graph("none", {2});
+    try {
+      graph = make_network(entry.name, {.zero_gamma = true});
+    } catch (const InvalidArgument& error) {
+      EXPECT_THAT(error.what(), HasSubstr("no residual branch ends with a batch norm"));
+      // Pre-activation, or no residual branch at all.
+      EXPECT_TRUE(entry.name.find("v2") != std::string_view::npos || entry.name.find("wide") == 0 ||
+                  entry.name.find("densenet") == 0 || entry.name.find("mobilenet_v1") == 0)
+          << entry.name;
+      continue;
+    }
+    for (const Node& node : graph.nodes()) {
+      if (!std::holds_alternative<Add>(node.op)) continue;
+      const Node* last = &graph.node(node.inputs[0]);
+      if (std::holds_alternative<Scale>(last->op)) last = &graph.node(last->inputs[0]);
+      ASSERT_TRUE(std::holds_alternative<BatchNorm>(last->op)) << entry.name << " " << node.name;
+      EXPECT_EQ(std::get<BatchNorm>(last->op).initial_scale, 0) << entry.name << " " << last->name;
+    }
+  }
+}
+
 TEST(Check, FindsAnInconsistentSplit) {
   Graph graph = octavize(make_network("resnet20"), {.alpha = 0.5}).graph;
   graph.set_channels(graph.find("layer1.0.bn1"), {.high = 16, .low = 0});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -642,6 +643,41 @@ TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
     const auto slope = (tensor.grad() * direction).sum().item<double>();
     EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, std::abs(slope)))
         << name;
+  }
+}
+
+TEST(GraphModule, DownsamplesByAStridedConvolutionOrTheMaximum) {
+  Graph graph("downs", {2, 2});
+  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
+  const auto conv = [](std::int64_t out, std::int64_t kernel) {
+    return Conv{.out_channels = out,
+                .kernel = {kernel, kernel},
+                .stride = {1, 1},
+                .dilation = {1, 1},
+                .padding_begin = {kernel / 2, kernel / 2},
+                .padding_end = {kernel / 2, kernel / 2}};
+  };
+  const NodeId input = graph.add("input", Input{3}, {});
+  const NodeId first = graph.add("first", conv(4, 3), {input}, 0);
+  const NodeId last = graph.add("last", conv(2, 1), {first});
+  graph.add_output(graph.add("mean", GlobalPool{}, {last}));
+  torch::manual_seed(13);
+  const at::Tensor x = at::randn({2, 3, 8, 6});
+  for (const Downsample downsample : {Downsample::kMax, Downsample::kStridedConv}) {
+    GraphModule module(octavize(graph, {.alpha = 0.5, .downsample = downsample}).graph, 1);
+    std::map<std::string, at::Tensor> t;
+    for (const auto& [name, tensor] : module.named_parameters()) t[name] = tensor;
+    const at::NoGradGuard guard;
+    const at::Tensor to_low = t["first.weight"].narrow(0, 0, 2);
+    const at::Tensor low = downsample == Downsample::kMax
+                               ? at::conv2d(at::max_pool2d(x, {2, 2}, {2, 2}), to_low, {}, 1, 1)
+                               : at::conv2d(x, to_low, {}, 2, 1);
+    const at::Tensor high = at::conv2d(x, t["first.weight"].narrow(0, 2, 2), {}, 1, 1);
+    const at::Tensor y =
+        at::conv2d(high, t["last.weight"].narrow(1, 2, 2)) +
+        at::upsample_nearest2d(at::conv2d(low, t["last.weight"].narrow(1, 0, 2)), {8, 6});
+    EXPECT_TRUE(at::allclose(module.forward(x), y.mean({2, 3}), 1e-5, 1e-6))
+        << to_string(downsample);
   }
 }
 

@@ -123,6 +123,18 @@ TEST(RoundTrip, EveryStrideModeAtEvenAndOddSizes) {
   }
 }
 
+TEST(RoundTrip, EveryDownsamplingAtEvenAndOddSizes) {
+  for (const Downsample downsample : {Downsample::kMax, Downsample::kStridedConv}) {
+    for (const StrideMode mode : kModes) {
+      for (const std::int64_t size : {32, 33, 35}) {
+        SCOPED_TRACE(std::string(to_string(downsample)) + " " + std::to_string(size));
+        const OctavizeOptions options{.alpha = 0.25, .stride_mode = mode, .downsample = downsample};
+        expect_round_trip(octave_model("resnet20", options), {.extents = Shape{size, size + 1}});
+      }
+    }
+  }
+}
+
 TEST(RoundTrip, EveryOperationInOneTwoAndThreeDimensions) {
   for (const std::size_t rank : {1U, 2U, 3U}) {
     for (const double alpha : {0.0, 0.25, 0.5, 1.0}) {

@@ -58,6 +58,17 @@ TEST(Chart, ALegendNeedsTwoSeries) {
   EXPECT_EQ(to_svg(chart).find("class=\"legend\""), std::string::npos);
 }
 
+TEST(Chart, PlainLinesHaveNoMarkersUnlessTheyAreAPoint) {
+  const auto markers = [](Marks marks, const std::vector<Point>& points) {
+    const std::string svg =
+        to_svg({.title = "t", .series = {{"s", marks, points}}, .width = 300, .height = 300});
+    return svg.find("class=\"marker\"") != std::string::npos;
+  };
+  EXPECT_TRUE(markers(Marks::kLine, {{0, 0, ""}, {1, 1, ""}}));
+  EXPECT_FALSE(markers(Marks::kPlainLine, {{0, 0, ""}, {1, 1, ""}}));
+  EXPECT_TRUE(markers(Marks::kPlainLine, {{0, 0, ""}}));
+}
+
 TEST(Chart, OnePointAndManySeriesAreFine) {
   Chart chart{.title = "t", .x = {"epoch", true}, .y = {"loss"}};
   for (int i = 0; i < 30; ++i) {

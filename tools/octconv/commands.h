@@ -12,6 +12,7 @@ inline constexpr const char* kDataHelp =
 
 void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
+void add_decompose(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
 void add_predict(CLI::App& app);

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   octconv::tool::add_compare(app);
   octconv::tool::add_eval(app);
   octconv::tool::add_predict(app);
+  octconv::tool::add_decompose(app);
   octconv::tool::add_run(app);
   try {
     app.parse(argc, argv);

@@ -21,6 +21,8 @@ void add_network_options(CLI::App& command, NetworkArguments& arguments) {
       "--stride-mode", arguments.stride_mode,
       "pool, pool_twice, pool_low or strided; default: the family's own where alpha > 0");
   command.add_option("--exchange", arguments.exchange, "both, high_to_low, low_to_high or none");
+  command.add_option("--downsample", arguments.downsample,
+                     "how high comes to the low grid: average, max or strided_conv");
   command
       .add_option("--size", arguments.size, "input height and width; default: the network's own")
       ->check(CLI::Range(std::int64_t{1}, kMaxSize));
@@ -37,7 +39,9 @@ ChosenNetwork choose_network(const NetworkArguments& arguments) {
   if (arguments.in_channels != 0) network.in_channels = arguments.in_channels;
   if (arguments.classes != 0) network.classes = arguments.classes;
   Graph ordinary = make_network(arguments.network, network);
-  OctavizeOptions options{.alpha = arguments.alpha, .exchange = parse_exchange(arguments.exchange)};
+  OctavizeOptions options{.alpha = arguments.alpha,
+                          .exchange = parse_exchange(arguments.exchange),
+                          .downsample = parse_downsample(arguments.downsample)};
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   Octavized octave = octavize(ordinary, options);

@@ -17,6 +17,7 @@ struct NetworkArguments {
   double alpha = 0;
   std::string stride_mode;
   std::string exchange = "both";
+  std::string downsample = "average";
   std::int64_t size = 0;
   std::int64_t in_channels = 0;
   std::int64_t classes = 0;

@@ -27,18 +27,23 @@ struct Arguments {
   double alpha = 0;
   std::string stride_mode;
   std::string exchange = "both";
+  std::string downsample = "average";
   std::string schedule{train::to_string(train::TrainOptions{}.schedule)};
+  bool zero_gamma = false;
   bool decay_norm = false;
   bool no_flip = false;
   train::TrainOptions training;
 };
 
 Graph chosen_network(const Arguments& arguments, const Dataset& data) {
-  OctavizeOptions options{.alpha = arguments.alpha, .exchange = parse_exchange(arguments.exchange)};
+  OctavizeOptions options{.alpha = arguments.alpha,
+                          .exchange = parse_exchange(arguments.exchange),
+                          .downsample = parse_downsample(arguments.downsample)};
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const NetworkOptions network{.in_channels = data.train.channels,
-                               .classes = static_cast<std::int64_t>(data.classes.size())};
+                               .classes = static_cast<std::int64_t>(data.classes.size()),
+                               .zero_gamma = arguments.zero_gamma};
   return octavize(make_network(arguments.model, network), options).graph;
 }
 
@@ -86,6 +91,10 @@ void add_train(CLI::App& app) {
       "--stride-mode", arguments->stride_mode,
       "pool, pool_twice, pool_low or strided; default: the family's own where alpha > 0");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
+  command->add_option("--downsample", arguments->downsample,
+                      "how high comes to the low grid: average, max or strided_conv");
+  command->add_flag("--zero-gamma", arguments->zero_gamma,
+                    "start with residual branches closed: scale 0 in their last batch norm");
   command->add_option("--epochs", training.epochs, "passes over the training images");
   command->add_option("--batch-size", training.batch_size, "images a step");
   command->add_option("--learning-rate", training.learning_rate, "at its highest");

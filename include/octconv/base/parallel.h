@@ -17,8 +17,11 @@ namespace octconv {
 /// @throws InvalidArgument unless 1 <= count <= 1024
 OCTCONV_API void set_thread_count(int count);
 
+/// What `parallel_for` is made of; not for use by itself.
 namespace detail {
+/// A loop body that takes what it was given through `context`.
 using LoopBody = void (*)(void* context, std::int64_t begin, std::int64_t end);
+/// The loop behind `parallel_for`.
 OCTCONV_API void run_loop(std::int64_t count, std::int64_t grain, LoopBody body, void* context);
 }  // namespace detail
 

@@ -13,6 +13,7 @@ namespace octconv {
 /// The standard library's distributions differ between implementations; these do not.
 class OCTCONV_API Random {
  public:
+  /// The same seed gives the same numbers.
   explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
 
   /// 64 uniform bits.

@@ -2,6 +2,7 @@
 // Small helpers for messages.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,5 +19,9 @@ namespace octconv {
 /// length.
 [[nodiscard]] OCTCONV_API std::string nearest_name(std::string_view name,
                                                    const std::vector<std::string>& candidates);
+
+/// Up to `count` candidates by growing edit distance to `name`; equally near ones in their order.
+[[nodiscard]] OCTCONV_API std::vector<std::string> nearest_names(
+    std::string_view name, const std::vector<std::string>& candidates, std::size_t count);
 
 }  // namespace octconv

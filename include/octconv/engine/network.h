@@ -15,6 +15,7 @@
 
 namespace octconv {
 
+/// What `compile` keeps beside the result.
 struct CompileOptions {
   /// Nodes whose values `Session::value` can give after a run. Each costs the fusions that would
   /// skip it, and memory of its own.
@@ -25,6 +26,7 @@ struct CompileOptions {
 /// any number of sessions may use it at once.
 class OCTCONV_API Network {
  public:
+  /// The graph's name.
   [[nodiscard]] const std::string& name() const noexcept;
   /// Channels of the input.
   [[nodiscard]] std::int64_t channels() const noexcept;
@@ -33,8 +35,11 @@ class OCTCONV_API Network {
   /// Steps that a run performs, after fusion.
   [[nodiscard]] std::int64_t steps() const noexcept;
 
+  /// What was compiled; private to the engine.
   struct Program;
+  /// For `compile` alone.
   explicit Network(std::shared_ptr<const Program> program) noexcept;
+  /// For sessions alone.
   [[nodiscard]] const Program& program() const noexcept { return *program_; }
 
  private:
@@ -59,10 +64,14 @@ class OCTCONV_API Network {
 /// image alone.
 class OCTCONV_API Session {
  public:
+  /// Plans nothing yet: the first run of each input shape does.
   explicit Session(Network network);
   ~Session();
+  /// What was moved from may only be assigned to or destroyed.
+  /// @{
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
+  /// @}
 
   /// @param input  [batch, channels, extents...]; batch may be 0
   /// @return [batch, channels] or [batch, channels, extents...]

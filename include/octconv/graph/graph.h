@@ -21,8 +21,8 @@ using NodeId = std::int32_t;
 
 /// One operation and the value it makes.
 struct Node {
-  std::string name;  ///< unique; parameters are called "<name>.weight" and so on
-  Op op;
+  std::string name;            ///< unique; parameters are called "<name>.weight" and so on
+  Op op;                       ///< what makes the value
   std::vector<NodeId> inputs;  ///< nodes with smaller ids
   int stage = kNoStage;        ///< the part of the network it belongs to, which the policy knows
   ChannelSplit channels;       ///< of the value; `low == 0` for an ordinary one
@@ -39,9 +39,9 @@ enum class CountingRule {
 
 /// How a family of networks becomes octave: what octavize does unless told otherwise.
 struct OctavePolicy {
-  StrideMode stride_mode = StrideMode::kPool;
-  std::vector<bool> octave_stages;  ///< per stage: does it take the given alpha (or 0)
-  CountingRule counting = CountingRule::kSymbol;
+  StrideMode stride_mode = StrideMode::kPool;  ///< of strided convolutions
+  std::vector<bool> octave_stages;             ///< per stage: does it take the given alpha (or 0)
+  CountingRule counting = CountingRule::kSymbol;  ///< for `Cost::authors_flops`
   friend bool operator==(const OctavePolicy&, const OctavePolicy&) = default;
 };
 
@@ -64,13 +64,20 @@ class OCTCONV_API Graph {
   /// Marks the value as a result of the network.
   void add_output(NodeId id);
 
+  /// As given to the constructor.
+  /// @{
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const Shape& octave() const noexcept { return octave_; }
+  /// @}
+  /// Spatial axes, 1 to 3.
   [[nodiscard]] std::size_t rank() const noexcept { return octave_.rank(); }
+  /// In topological order; a node's place is its id.
   [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return nodes_; }
+  /// Requires 0 <= id < nodes().size().
   [[nodiscard]] const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
   /// Ids of the Input nodes, in order.
   [[nodiscard]] const std::vector<NodeId>& inputs() const noexcept { return inputs_; }
+  /// Ids of the values marked by `add_output`, in order.
   [[nodiscard]] const std::vector<NodeId>& outputs() const noexcept { return outputs_; }
   /// Id of the node called `name`, or -1.
   [[nodiscard]] NodeId find(std::string_view name) const noexcept;
@@ -78,8 +85,11 @@ class OCTCONV_API Graph {
   /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for
   /// tools.
   [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
+  /// Sets what `default_extents` gives.
   void set_default_extents(Shape extents) { default_extents_ = extents; }
+  /// What octavize does unless told otherwise.
   [[nodiscard]] const OctavePolicy& policy() const noexcept { return policy_; }
+  /// Sets what `policy` gives.
   void set_policy(OctavePolicy policy) { policy_ = std::move(policy); }
 
   /// The convolution of node `id` with the splits of its values. Requires a Conv.
@@ -90,8 +100,12 @@ class OCTCONV_API Graph {
   void set_channels(NodeId id, ChannelSplit channels) {
     nodes_[static_cast<std::size_t>(id)].channels = channels;
   }
+  /// Requires a Conv; for passes, like `set_channels`.
+  /// @{
   void set_stride_mode(NodeId id, StrideMode mode);
   void set_exchange(NodeId id, Exchange exchange);
+  void set_downsample(NodeId id, Downsample downsample);
+  /// @}
 
   /// Checks every node against its inputs: splits that an operation must keep, octave geometry,
   /// ordinary inputs and outputs.
@@ -110,16 +124,18 @@ class OCTCONV_API Graph {
 
 /// A value's shape for one input shape.
 struct ValueShape {
-  std::int64_t batch = 1;
-  ChannelSplit channels;
-  Shape high;  ///< extents of the full grid; rank 0 for a value without extents
-  Shape low;   ///< extents of the low grid: ceil(high / octave)
+  std::int64_t batch = 1;  ///< images
+  ChannelSplit channels;   ///< of each frequency
+  Shape high;              ///< extents of the full grid; rank 0 for a value without extents
+  Shape low;               ///< extents of the low grid: ceil(high / octave)
 
   /// [batch, channels, extents...] of one frequency; [batch, channels] without extents.
   [[nodiscard]] OCTCONV_API Shape tensor_shape(Frequency frequency) const;
   /// Elements of one image on each grid.
+  /// @{
   [[nodiscard]] OCTCONV_API std::int64_t high_elements() const;
   [[nodiscard]] OCTCONV_API std::int64_t low_elements() const;
+  /// @}
 };
 
 /// The shape of every value, indexed by node.

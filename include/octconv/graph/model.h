@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,11 +17,19 @@ namespace octconv {
 /// A parameter of a node: its name, its shape, and what it is. The same for a network and its
 /// octave twin.
 struct Parameter {
-  enum class Kind { kWeight, kBias, kScale, kShift, kMean, kVariance };
+  /// What a parameter does.
+  enum class Kind {
+    kWeight,    ///< of a convolution or linear layer
+    kBias,      ///< of the same
+    kScale,     ///< weight of a batch norm
+    kShift,     ///< bias of a batch norm
+    kMean,      ///< running mean of a batch norm
+    kVariance,  ///< running variance of a batch norm
+  };
   std::string
-      name;  ///< "<node>.weight", "<node>.bias", "<node>.running_mean", "<node>.running_var"
-  Shape shape;
-  Kind kind = Kind::kWeight;
+      name;     ///< "<node>.weight", "<node>.bias", "<node>.running_mean", "<node>.running_var"
+  Shape shape;  ///< of its tensor
+  Kind kind = Kind::kWeight;  ///< what it does
 
   /// Running statistics are not trained and do not count as parameters.
   [[nodiscard]] bool trained() const noexcept {
@@ -41,22 +50,27 @@ using Weights = std::map<std::string, Tensor>;
 /// * taps (He et al., ICCV 2015); shifts and means 0, variances 1, scales as the batch norm says
 /// (1).
 [[nodiscard]] OCTCONV_API Weights initial_weights(const Graph& graph, std::uint64_t seed);
+/// The same one by one in node order, for a caller with a place of its own for them.
+OCTCONV_API void initial_weights(
+    const Graph& graph, std::uint64_t seed,
+    const std::function<void(const Parameter& parameter, Tensor tensor)>& take);
 
+/// Holds weights against what the graph needs.
 /// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen
 OCTCONV_API void check_weights(const Graph& graph, const Weights& weights);
 
 /// How pixels in [0, 1] become network input: (pixel - mean) / deviation, per channel.
 struct Preprocessing {
-  std::vector<float> mean;
-  std::vector<float> deviation;
+  std::vector<float> mean;           ///< per channel, of pixels in [0, 1]
+  std::vector<float> deviation;      ///< per channel, > 0
   Shape extents;                     ///< image size that the network was trained on
   std::vector<std::string> classes;  ///< names of the outputs, may be empty
 };
 
 /// All that a model file holds.
 struct Model {
-  Graph graph;
-  Weights weights;
+  Graph graph;                  ///< what is computed
+  Weights weights;              ///< one tensor per parameter of the graph
   Preprocessing preprocessing;  ///< empty where unknown
 };
 

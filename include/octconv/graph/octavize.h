@@ -12,22 +12,26 @@
 
 namespace octconv {
 
+/// What kind of twin is made.
 struct OctavizeOptions {
   double alpha = 0;  ///< fraction of channels at half resolution, in [0, 1]
   /// Unset: the family's own where alpha > 0, none where alpha is 0 (the untouched network).
   std::optional<StrideMode> stride_mode;
-  Exchange exchange = Exchange::kBoth;
+  Exchange exchange = Exchange::kBoth;  ///< of every octave convolution
+  /// How high comes to the low grid in every octave convolution. The engine has the average only.
+  Downsample downsample = Downsample::kAverage;
 };
 
 /// A value that stayed ordinary although the policy gave its stage alpha > 0.
 struct KeptOrdinary {
-  NodeId node = -1;
-  std::string reason;
+  NodeId node = -1;    ///< that makes the value
+  std::string reason;  ///< a sentence part for messages
 };
 
+/// An octave twin, and what stayed ordinary in it.
 struct Octavized {
-  Graph graph;
-  std::vector<KeptOrdinary> kept_ordinary;
+  Graph graph;                              ///< the same nodes and parameters
+  std::vector<KeptOrdinary> kept_ordinary;  ///< in node order
 };
 
 /// The octave twin of an ordinary network.

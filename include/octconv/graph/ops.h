@@ -15,22 +15,23 @@ namespace octconv {
 
 /// A tensor from outside: [batch, channels, extents...].
 struct Input {
-  std::int64_t channels = 0;
+  std::int64_t channels = 0;  ///< >= 1
   friend bool operator==(const Input&, const Input&) = default;
 };
 
 /// Convolution; parameters `weight` [out, in / groups, kernel...] and, with `bias`, `bias` [out].
 struct Conv {
-  std::int64_t out_channels = 0;
-  Shape kernel;
-  Shape stride;
-  Shape dilation;
-  Shape padding_begin;
-  Shape padding_end;
-  std::int64_t groups = 1;
-  bool bias = false;
-  StrideMode stride_mode = StrideMode::kStrided;
-  Exchange exchange = Exchange::kBoth;
+  std::int64_t out_channels = 0;                  ///< of both frequencies together
+  Shape kernel;                                   ///< one extent per spatial axis, >= 1
+  Shape stride;                                   ///< >= 1
+  Shape dilation;                                 ///< >= 1; 1 is dense
+  Shape padding_begin;                            ///< zeros before the first pixel, >= 0
+  Shape padding_end;                              ///< zeros after the last pixel, >= 0
+  std::int64_t groups = 1;                        ///< divides the channels of every frequency
+  bool bias = false;                              ///< one per output channel
+  StrideMode stride_mode = StrideMode::kStrided;  ///< what the stride does to an octave value
+  Exchange exchange = Exchange::kBoth;            ///< paths between the frequencies
+  Downsample downsample = Downsample::kAverage;   ///< how high comes to the low grid
   friend bool operator==(const Conv&, const Conv&) = default;
 };
 
@@ -38,7 +39,7 @@ struct Conv {
 /// `running_mean`, `running_var`, all [channels]. An octave value has separate channels, so each
 /// frequency has its own parameters and statistics.
 struct BatchNorm {
-  double epsilon = 1e-5;
+  double epsilon = 1e-5;  ///< added to the variance, > 0
   double momentum =
       0.1;             ///< weight of the new batch in the running statistics (PyTorch's convention)
   bool affine = true;  ///< false: scale 1 and shift 0, not trained
@@ -46,10 +47,16 @@ struct BatchNorm {
   friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 
-enum class ActivationKind { kRelu, kRelu6, kSigmoid };
+/// The functions that an Activation may be.
+enum class ActivationKind {
+  kRelu,     ///< max(x, 0)
+  kRelu6,    ///< min(max(x, 0), 6)
+  kSigmoid,  ///< 1 / (1 + exp(-x))
+};
 
+/// A function of each element.
 struct Activation {
-  ActivationKind kind = ActivationKind::kRelu;
+  ActivationKind kind = ActivationKind::kRelu;  ///< which one
   friend bool operator==(const Activation&, const Activation&) = default;
 };
 
@@ -79,19 +86,23 @@ struct Scale {
 ///
 /// Source: Wang et al., "Non-local Neural Networks", CVPR 2018, section 3.2 (embedded Gaussian).
 struct Attention {
-  double factor = 1;
+  double factor = 1;  ///< of the dot products
   friend bool operator==(const Attention&, const Attention&) = default;
 };
 
-enum class PoolKind { kMax, kAverage };
+/// What a pool makes of its window.
+enum class PoolKind {
+  kMax,      ///< the largest value
+  kAverage,  ///< the mean of the real pixels
+};
 
 /// Pooling window. Padding counts neither in the maximum nor in the average.
 struct Pool {
-  PoolKind kind = PoolKind::kMax;
-  Shape kernel;
-  Shape stride;
-  Shape padding_begin;
-  Shape padding_end;
+  PoolKind kind = PoolKind::kMax;  ///< what is taken of the window
+  Shape kernel;                    ///< one extent per spatial axis, >= 1
+  Shape stride;                    ///< >= 1
+  Shape padding_begin;             ///< before the first pixel, >= 0
+  Shape padding_end;               ///< after the last pixel, >= 0
   friend bool operator==(const Pool&, const Pool&) = default;
 };
 
@@ -103,11 +114,12 @@ struct GlobalPool {
 
 /// Fully connected layer on [batch, channels]; parameters `weight` [out, in] and `bias` [out].
 struct Linear {
-  std::int64_t out_channels = 0;
-  bool bias = true;
+  std::int64_t out_channels = 0;  ///< >= 1
+  bool bias = true;               ///< one per output channel
   friend bool operator==(const Linear&, const Linear&) = default;
 };
 
+/// Any operation.
 using Op = std::variant<Input, Conv, BatchNorm, Activation, Add, Concat, Scale, Attention, Pool,
                         GlobalPool, Linear>;
 
@@ -123,6 +135,7 @@ template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+/// Deduces the lambdas' types.
 template <class... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 

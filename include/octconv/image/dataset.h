@@ -14,12 +14,13 @@ namespace octconv {
 
 /// Images of one size with a class each.
 struct LabelledImages {
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  std::int64_t channels = 0;
+  std::int64_t height = 0;           ///< of each image
+  std::int64_t width = 0;            ///< of each image
+  std::int64_t channels = 0;         ///< 1 or 3
   std::vector<std::uint8_t> pixels;  ///< count * height * width * channels, channels interleaved
   std::vector<std::int32_t> labels;  ///< count, each in [0, classes)
 
+  /// Images.
   [[nodiscard]] std::int64_t count() const noexcept {
     return static_cast<std::int64_t>(labels.size());
   }
@@ -27,13 +28,15 @@ struct LabelledImages {
 
 /// A data set: what to train on and what to test on.
 struct Dataset {
-  std::string name;
-  LabelledImages train;
-  LabelledImages test;
-  std::vector<std::string> classes;
-  // Statistics of the training images' channels, of pixels scaled to [0, 1].
+  std::string name;                  ///< as reports call it
+  LabelledImages train;              ///< to learn from
+  LabelledImages test;               ///< to measure with; of the same extents
+  std::vector<std::string> classes;  ///< names by label
+  /// Statistics of the training images' channels, of pixels scaled to [0, 1].
+  /// @{
   std::vector<float> mean;
   std::vector<float> deviation;
+  /// @}
 };
 
 /// Opens a data set by name or folder.

@@ -14,9 +14,9 @@ namespace octconv {
 
 /// Rows of interleaved 8-bit pixels: grey (1 channel) or red, green, blue (3 channels).
 struct Image {
-  std::int64_t height = 0;
-  std::int64_t width = 0;
-  std::int64_t channels = 0;
+  std::int64_t height = 0;           ///< rows
+  std::int64_t width = 0;            ///< pixels of a row
+  std::int64_t channels = 0;         ///< 1 or 3
   std::vector<std::uint8_t> pixels;  ///< height * width * channels
 };
 
@@ -28,6 +28,10 @@ struct Image {
 ///         if it is not an image or a truncated one, naming the path
 [[nodiscard]] OCTCONV_API Image read_image(const std::filesystem::path& path,
                                            std::int64_t channels);
+
+/// The same from bytes in memory; `name` stands for the file in errors.
+[[nodiscard]] OCTCONV_API Image decode_image(std::string_view bytes, std::string_view name,
+                                             std::int64_t channels);
 
 /// The bytes of a PNG file.
 /// @throws InvalidArgument for an empty image, channels other than 1 and 3, or pixels that do not

@@ -18,6 +18,8 @@ template <class Function>
           value.low.defined() ? function(value.low) : at::Tensor(), value.extents};
 }
 
+/// LibTorch's function of that name, of each frequency.
+/// @{
 [[nodiscard]] OCTCONV_API OctTensor relu(const OctTensor& value);
 [[nodiscard]] OCTCONV_API OctTensor relu6(const OctTensor& value);
 [[nodiscard]] OCTCONV_API OctTensor leaky_relu(const OctTensor& value,
@@ -27,6 +29,7 @@ template <class Function>
 [[nodiscard]] OCTCONV_API OctTensor silu(const OctTensor& value);
 [[nodiscard]] OCTCONV_API OctTensor hardswish(const OctTensor& value);
 [[nodiscard]] OCTCONV_API OctTensor gelu(const OctTensor& value);
+/// @}
 
 /// Zeroes elements with probability `p` in training.
 /// @throws c10::Error for p outside [0, 1]
@@ -56,11 +59,13 @@ template <class Function>
 
 /// Pools the full grid to `extents` pixels and the low grid to ceil(extents / octave), as torch's
 /// adaptive pooling does.
+/// @{
 [[nodiscard]] OCTCONV_API OctTensor adaptive_average_pool(const OctTensor& value,
                                                           const Shape& extents,
                                                           const Shape& octave);
 [[nodiscard]] OCTCONV_API OctTensor adaptive_max_pool(const OctTensor& value, const Shape& extents,
                                                       const Shape& octave);
+/// @}
 
 /// Both grids `factor` times as large along each axis. An odd full grid times an even factor leaves
 /// the low one with a cell too many, which is cut off.

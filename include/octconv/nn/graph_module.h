@@ -30,6 +30,7 @@ class OCTCONV_API GraphModule {
   ///         ("a..b"), which no module can have
   explicit GraphModule(Graph graph, std::uint64_t seed = 0);
 
+  /// The network as data.
   [[nodiscard]] const Graph& graph() const noexcept;
 
   /// Copies weights in.
@@ -46,8 +47,10 @@ class OCTCONV_API GraphModule {
   [[nodiscard]] at::Tensor forward(const at::Tensor& images);
 
   /// Training mode (as after construction) or evaluation mode.
+  /// @{
   void train(bool on = true);
   void eval() { train(false); }
+  /// @}
 
   /// The trained tensors, in node order.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;

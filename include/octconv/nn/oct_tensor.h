@@ -21,16 +21,19 @@ namespace octconv::nn {
 ///
 /// A tensor converts to an ordinary value; `tensor()` gives back a value's only one.
 struct OctTensor {
-  at::Tensor high;
-  at::Tensor low;
+  at::Tensor high;  ///< [n, c_high, extents...], or undefined
+  at::Tensor low;   ///< [n, c_low, ceil(extents / octave)...], or undefined
   /// Extents of the full grid, read only where `high` is absent; empty there means twice those of
   /// `low` (along each halved axis). Results without high channels carry it, so that odd extents
   /// are not lost.
   Shape extents;
 
+  /// Neither frequency.
   OctTensor() = default;
+  /// An ordinary value.
   OctTensor(at::Tensor ordinary)
       : high(std::move(ordinary)) {}  // NOLINT(google-explicit-constructor)
+  /// Both frequencies, or one if the other is undefined.
   OctTensor(at::Tensor high_part, at::Tensor low_part, Shape full_grid = {})
       : high(std::move(high_part)), low(std::move(low_part)), extents(full_grid) {}
 

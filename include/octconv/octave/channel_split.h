@@ -16,7 +16,9 @@ struct ChannelSplit {
   std::int64_t high = 0;  ///< channels on the full grid
   std::int64_t low = 0;   ///< channels on the grid half as large
 
+  /// All channels.
   [[nodiscard]] std::int64_t total() const noexcept { return high + low; }
+  /// Whether there is a low part.
   [[nodiscard]] bool octave() const noexcept { return low > 0; }
   friend bool operator==(const ChannelSplit&, const ChannelSplit&) = default;
 };

@@ -24,16 +24,18 @@ namespace octconv {
 /// Options of one convolution of any rank. PyTorch's conventions: dilation 1 is dense, the weight
 /// is [out, in / groups, kernel...].
 struct ConvOptions {
-  ChannelSplit in;
-  ChannelSplit out;
-  Shape kernel;         ///< one extent per spatial axis, >= 1
-  Shape stride;         ///< >= 1
-  Shape dilation;       ///< >= 1
-  Shape padding_begin;  ///< zeros before the first pixel, >= 0
-  Shape padding_end;    ///< zeros after the last pixel, >= 0
-  std::int64_t groups = 1;
+  ChannelSplit in;          ///< channels of the input
+  ChannelSplit out;         ///< channels of the output
+  Shape kernel;             ///< one extent per spatial axis, >= 1
+  Shape stride;             ///< >= 1
+  Shape dilation;           ///< >= 1
+  Shape padding_begin;      ///< zeros before the first pixel, >= 0
+  Shape padding_end;        ///< zeros after the last pixel, >= 0
+  std::int64_t groups = 1;  ///< of every path, unless `group_rule` says otherwise; >= 1
   Shape
       octave;  ///< how much coarser the low grid is along each axis: 2, or 1 where it is not halved
+  /// The choices on which implementations differ; each value says whose it is.
+  /// @{
   StrideMode stride_mode = StrideMode::kStrided;
   Exchange exchange = Exchange::kBoth;
   LowToHigh low_to_high = LowToHigh::kConvThenUpsample;
@@ -42,20 +44,28 @@ struct ConvOptions {
   OddLow odd_low = OddLow::kCeil;
   GroupRule group_rule = GroupRule::kAll;
   PaddingMode padding_mode = PaddingMode::kZeros;
+  /// @}
 
+  /// Spatial axes.
   [[nodiscard]] std::size_t rank() const noexcept { return kernel.rank(); }
+  /// Whether the input or the output has low channels.
   [[nodiscard]] bool octave_valued() const noexcept { return in.octave() || out.octave(); }
+  /// Whether a stride is not 1.
   [[nodiscard]] bool strided() const noexcept;
   /// One filter per channel: the frequencies exchange nothing.
   [[nodiscard]] bool depthwise() const noexcept;
 };
 
-enum class Frequency { kHigh, kLow };
+/// One of the two grids of a value.
+enum class Frequency {
+  kHigh,  ///< the full grid
+  kLow,   ///< the grid half as large
+};
 
 /// One pool of a path: window and stride are the same. Windows at the far edge take the real pixels
 /// only.
 struct PathPool {
-  Shape window;
+  Shape window;          ///< extent and step along each axis
   bool maximum = false;  ///< of the window; otherwise its average
   friend bool operator==(const PathPool&, const PathPool&) = default;
 };
@@ -63,14 +73,14 @@ struct PathPool {
 /// One of the convolutions that an octave convolution is the sum of: pools, then the convolution
 /// and the upsampling in the order that `upsample_first` says.
 struct ConvPath {
-  Frequency src = Frequency::kHigh;
-  Frequency dst = Frequency::kHigh;
-  std::vector<PathPool> pools;
-  Shape stride;  ///< of the convolution itself
+  Frequency src = Frequency::kHigh;  ///< what it reads
+  Frequency dst = Frequency::kHigh;  ///< what it adds to
+  std::vector<PathPool> pools;       ///< of what it reads, in this order
+  Shape stride;                      ///< of the convolution itself
   Shape
       upsample;  ///< factor per axis, cropped to the destination; all 1 where nothing is upsampled
-  bool upsample_first = false;
-  std::int64_t groups = 1;
+  bool upsample_first = false;  ///< before the convolution instead of after it
+  std::int64_t groups = 1;      ///< of this path's convolution
   // The block of the weight [out, columns, kernel...].
   std::int64_t row = 0;      ///< first output channel
   std::int64_t rows = 0;     ///< output channels
@@ -79,6 +89,7 @@ struct ConvPath {
 
   /// "high_to_low".
   [[nodiscard]] OCTCONV_API std::string_view name() const noexcept;
+  /// Whether a factor of `upsample` is not 1.
   [[nodiscard]] OCTCONV_API bool upsampled() const noexcept;
 };
 
@@ -94,8 +105,9 @@ struct ConvPath {
 ///         `octave_obstacle` names a reason
 OCTCONV_API void check(const ConvOptions& options);
 
-/// The first option with a value that only the LibTorch operator has, e.g. "upsample bilinear", or
-/// "": what graphs, the engine and ONNX files hold is the stride mode and the exchange.
+/// The first option with a value that the engine does not have, e.g. "upsample bilinear", or "": it
+/// has every stride mode and exchange. Graphs and ONNX files hold the downsampling beside these;
+/// the LibTorch operator has all options.
 [[nodiscard]] OCTCONV_API std::string rare_option(const ConvOptions& options);
 
 /// The paths, sorted: high_to_high, low_to_high, low_to_low, high_to_low; those that exist.

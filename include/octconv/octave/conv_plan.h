@@ -17,16 +17,22 @@ namespace octconv {
 /// channels is never touched and may be null.
 template <class T>
 struct OctaveView {
-  T* high = nullptr;
-  T* low = nullptr;
+  T* high = nullptr;  ///< [batch, extents..., high channels]
+  T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
 };
 
 /// What is applied to the sums before they are stored. NaN stays NaN.
-enum class ConvActivation { kNone, kRelu, kRelu6, kSigmoid };
+enum class ConvActivation {
+  kNone,     ///< x
+  kRelu,     ///< max(x, 0)
+  kRelu6,    ///< min(max(x, 0), 6)
+  kSigmoid,  ///< 1 / (1 + exp(-x))
+};
 
+/// What a plan does to its result before it stores it.
 struct ConvEpilogue {
   bool residual = false;  ///< adds a value of the output's shape, before the activation
-  ConvActivation activation = ConvActivation::kNone;
+  ConvActivation activation = ConvActivation::kNone;  ///< comes last
 };
 
 /// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.
@@ -39,9 +45,12 @@ class OCTCONV_API OctConvWeights {
   OctConvWeights(const ConvOptions& options, std::span<const float> weight,
                  std::span<const float> bias);
 
+  /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
 
+  /// The packed form; private to the operator.
   struct Packed;
+  /// For plans alone.
   [[nodiscard]] const Packed& packed() const noexcept { return *packed_; }
 
  private:
@@ -61,9 +70,13 @@ class OCTCONV_API OctConvPlan {
   OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
               ConvEpilogue epilogue = {});
   ~OctConvPlan();
+  /// What was moved from may only be assigned to or destroyed.
+  /// @{
   OctConvPlan(OctConvPlan&&) noexcept;
   OctConvPlan& operator=(OctConvPlan&&) noexcept;
+  /// @}
 
+  /// Those of the weights.
   [[nodiscard]] const ConvOptions& options() const noexcept;
   /// High-grid extents of the output; the low grid is `low_extents` of them.
   [[nodiscard]] const Shape& extents() const noexcept;

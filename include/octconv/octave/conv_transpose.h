@@ -22,23 +22,29 @@ namespace octconv {
 /// Options of one transposed convolution. PyTorch's conventions: the weight is [in, out / groups,
 /// kernel...].
 struct ConvTransposeOptions {
-  ChannelSplit in;
-  ChannelSplit out;
-  Shape kernel;
-  Shape stride;
-  Shape dilation;
-  Shape padding;         ///< taken off both ends of the result
-  Shape output_padding;  ///< added at the far end; smaller than the stride or the dilation
-  std::int64_t groups = 1;
-  Shape octave;
+  ChannelSplit in;          ///< channels of the input
+  ChannelSplit out;         ///< channels of the output
+  Shape kernel;             ///< one extent per spatial axis, >= 1
+  Shape stride;             ///< >= 1
+  Shape dilation;           ///< >= 1; 1 is dense
+  Shape padding;            ///< taken off both ends of the result
+  Shape output_padding;     ///< added at the far end; smaller than the stride or the dilation
+  std::int64_t groups = 1;  ///< of every path, >= 1
+  Shape octave;             ///< how much coarser the low grid is along each axis: 2 or 1
+  /// The choices on which implementations differ, as for `ConvOptions`.
+  /// @{
   Exchange exchange = Exchange::kBoth;
   LowToHigh low_to_high = LowToHigh::kConvThenUpsample;
   Downsample downsample = Downsample::kAverage;
   Upsample upsample = Upsample::kNearest;
   OddLow odd_low = OddLow::kCeil;
+  /// @}
 
+  /// Spatial axes.
   [[nodiscard]] std::size_t rank() const noexcept { return kernel.rank(); }
+  /// Whether the input or the output has low channels.
   [[nodiscard]] bool octave_valued() const noexcept { return in.octave() || out.octave(); }
+  /// One filter per channel: the frequencies exchange nothing.
   [[nodiscard]] OCTCONV_API bool depthwise() const noexcept;
 };
 

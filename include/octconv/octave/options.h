@@ -19,7 +19,12 @@ enum class StrideMode {
 };
 
 /// Which of the two paths between the frequencies exist (the article's table 3).
-enum class Exchange { kBoth, kHighToLow, kLowToHigh, kNone };
+enum class Exchange {
+  kBoth,       ///< high_to_low and low_to_high (the article)
+  kHighToLow,  ///< high_to_low only
+  kLowToHigh,  ///< low_to_high only
+  kNone,       ///< neither: two networks side by side
+};
 
 /// In which order low_to_high convolves and upsamples.
 enum class LowToHigh {
@@ -66,9 +71,15 @@ enum class GroupRule {
 };
 
 /// What lies beyond the edge of a map (torch's padding modes).
-enum class PaddingMode { kZeros, kReflect, kReplicate, kCircular };
+enum class PaddingMode {
+  kZeros,      ///< 0
+  kReflect,    ///< the map mirrored at its last pixel
+  kReplicate,  ///< the last pixel
+  kCircular,   ///< the other end of the map
+};
 
 /// Each option value's name in command lines and messages: "pool_twice", "conv_then_upsample", ...
+/// @{
 [[nodiscard]] OCTCONV_API std::string_view to_string(StrideMode value) noexcept;
 [[nodiscard]] OCTCONV_API std::string_view to_string(Exchange value) noexcept;
 [[nodiscard]] OCTCONV_API std::string_view to_string(LowToHigh value) noexcept;
@@ -79,10 +90,15 @@ enum class PaddingMode { kZeros, kReflect, kReplicate, kCircular };
 [[nodiscard]] OCTCONV_API std::string_view to_string(OddLow value) noexcept;
 [[nodiscard]] OCTCONV_API std::string_view to_string(GroupRule value) noexcept;
 [[nodiscard]] OCTCONV_API std::string_view to_string(PaddingMode value) noexcept;
+/// @}
 
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API StrideMode parse_stride_mode(std::string_view text);
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Exchange parse_exchange(std::string_view text);
+/// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API Downsample parse_downsample(std::string_view text);
+/// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API Upsample parse_upsample(std::string_view text);
 
 }  // namespace octconv

@@ -12,7 +12,7 @@ namespace octconv {
 /// One tap of the small convolution: it reads the low pixel at distance `offset` and its weight is
 /// the sum of the weights of some taps of the large one.
 struct UpsampledTap {
-  std::int64_t offset = 0;
+  std::int64_t offset = 0;         ///< in low pixels
   std::vector<std::int64_t> taps;  ///< indices into the large kernel
 };
 

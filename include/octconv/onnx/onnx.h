@@ -13,6 +13,7 @@
 
 namespace octconv {
 
+/// How a model is written.
 struct ExportOptions {
   Shape extents;              ///< of the input image; empty: the graph's default extents
   bool dynamic_batch = true;  ///< the batch is a free dimension; otherwise it is 1

@@ -20,7 +20,9 @@ enum class Schedule {
   kConstant,  ///< the full rate, after the warm-up
 };
 
+/// "cosine", "onecycle", "constant".
 [[nodiscard]] OCTCONV_API std::string_view to_string(Schedule schedule) noexcept;
+/// The schedule of that name.
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Schedule parse_schedule(std::string_view text);
 
@@ -29,12 +31,12 @@ struct TrainOptions {
   std::int64_t epochs = 10;  ///< >= 1
   std::int64_t batch_size =
       128;  ///< >= 1; an epoch drops its last, incomplete batch unless it is the only one
-  double learning_rate = 0.1;           ///< > 0
-  double momentum = 0.9;                ///< in [0, 1)
-  double weight_decay = 5e-4;           ///< >= 0
-  bool no_weight_decay_on_norm = true;  ///< nor on biases
-  double label_smoothing = 0;           ///< in [0, 1)
-  Schedule schedule = Schedule::kCosine;
+  double learning_rate = 0.1;             ///< > 0
+  double momentum = 0.9;                  ///< in [0, 1)
+  double weight_decay = 5e-4;             ///< >= 0
+  bool no_weight_decay_on_norm = true;    ///< nor on biases
+  double label_smoothing = 0;             ///< in [0, 1)
+  Schedule schedule = Schedule::kCosine;  ///< of the learning rate
   std::int64_t warmup_epochs =
       0;  ///< >= 0, < epochs: the rate rises linearly; 0 with Schedule::kOneCycle
   std::int64_t crop_padding =
@@ -48,6 +50,7 @@ struct TrainOptions {
   bool resume = false;  ///< continue from the folder's checkpoint
 };
 
+/// Holds every option against its range.
 /// @throws InvalidArgument naming the option and its value
 OCTCONV_API void check(const TrainOptions& options);
 

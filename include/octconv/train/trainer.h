@@ -26,13 +26,13 @@ struct EpochRecord {
 
 /// Where training stands after a step.
 struct StepProgress {
-  std::int64_t epoch = 0;  ///< 1 is the first
-  std::int64_t epochs = 0;
-  std::int64_t step = 0;  ///< steps of this epoch that are done
-  std::int64_t steps = 0;
-  double loss = 0;      ///< mean over this epoch so far
-  double accuracy = 0;  ///< over this epoch so far
-  double learning_rate = 0;
+  std::int64_t epoch = 0;        ///< 1 is the first
+  std::int64_t epochs = 0;       ///< of the training
+  std::int64_t step = 0;         ///< steps of this epoch that are done
+  std::int64_t steps = 0;        ///< of an epoch
+  double loss = 0;               ///< mean over this epoch so far
+  double accuracy = 0;           ///< over this epoch so far
+  double learning_rate = 0;      ///< of this step
   double images_per_second = 0;  ///< in this epoch
   double seconds_left = 0;       ///< until training ends, estimated
 };
@@ -45,11 +45,13 @@ class OCTCONV_API Observer {
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
   virtual ~Observer();
+  /// After each step.
   virtual void on_step(const StepProgress& progress);
   /// After the epoch's checkpoint was written.
   virtual void on_epoch(const EpochRecord& record);
 };
 
+/// What training came to.
 struct TrainResult {
   Model model;                       ///< trained, with the data set's preprocessing and class names
   std::vector<EpochRecord> history;  ///< one per epoch, also of those before a resume
@@ -60,7 +62,8 @@ struct TrainResult {
 ///
 /// The result depends on the graph, the data and the options alone: with the same number of threads
 /// it is the same bit for bit, whether the training ran through or was stopped and resumed. With
-/// another number of threads sums may round differently. Uses `keep_freed_memory()`.
+/// another number of threads sums may round differently. Freed memory is kept
+/// (`nn::keep_freed_memory`).
 ///
 /// @throws InvalidArgument if options are out of range or do not fit the data, or if the checkpoint
 /// to resume
@@ -70,14 +73,5 @@ struct TrainResult {
 [[nodiscard]] OCTCONV_API TrainResult train(const Graph& graph, const Dataset& data,
                                             const TrainOptions& options,
                                             Observer* observer = nullptr);
-
-/// Makes the C library keep freed memory for the next allocation instead of giving it back to the
-/// system.
-///
-/// Every step allocates the same large tensors anew. Freshly mapped pages must be zeroed and
-/// faulted in one by one, which took a tenth of the time of a training step where it was measured.
-/// Holds for the process; its memory use then never falls below its peak. Does nothing where the C
-/// library is not glibc.
-OCTCONV_API void keep_freed_memory() noexcept;
 
 }  // namespace octconv::train

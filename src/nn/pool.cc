@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/pool.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <ATen/ATen.h>
+
+#include "nn/spatial.h"
+#include "octconv/base/error.h"
+#include "octconv/octave/conv.h"
+
+namespace octconv::nn {
+namespace {
+
+Shape pooled_extents(const Pool& pool, const Shape& in) {
+  Shape out = in;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
+                            pool.padding_begin[axis] + pool.padding_end[axis]);
+  }
+  return out;
+}
+
+// Does LibTorch's own padding, as much at the far edge and at most half a window, give `out`
+// windows?
+bool pads_like_torch(const Pool& pool, const Shape& in, const Shape& out) {
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    const std::int64_t padding = pool.padding_begin[axis];
+    if (padding > pool.kernel[axis] / 2 ||
+        conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1, 2 * padding) != out[axis])
+      return false;
+  }
+  return true;
+}
+
+// `out` windows along each axis, whatever padding that takes at the far edge.
+at::Tensor pool_tensor(const at::Tensor& x, const Pool& pool, const Shape& out) {
+  const Shape in = spatial_extents(x);
+  Shape end = out;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    end[axis] = std::max<std::int64_t>(0, (out[axis] - 1) * pool.stride[axis] + pool.kernel[axis] -
+                                              in[axis] - pool.padding_begin[axis]);
+  }
+  const bool padded = !(is_all(pool.padding_begin, 0) && is_all(end, 0));
+  if (pool.kind == PoolKind::kMax) {
+    if (pads_like_torch(pool, in, out))
+      return max_pool(x, pool.kernel, pool.stride, pool.padding_begin);
+    const at::Tensor y =
+        padded ? pad(x, pool.padding_begin, end, -std::numeric_limits<double>::infinity()) : x;
+    return max_pool(y, pool.kernel, pool.stride, Shape::filled(in.rank(), 0));
+  }
+  if (!padded) return average_pool(x, pool.kernel, pool.stride);
+  // The share of each window that lies on the image, as an average over ones.
+  std::vector<std::int64_t> one_image(x.sizes().begin(), x.sizes().end());
+  one_image[0] = one_image[1] = 1;
+  const at::Tensor share = average_pool(
+      pad(at::ones(one_image, x.options()), pool.padding_begin, end, 0), pool.kernel, pool.stride);
+  return average_pool(pad(x, pool.padding_begin, end, 0), pool.kernel, pool.stride) / share;
+}
+
+using Map = std::function<at::Tensor(const at::Tensor&)>;
+
+// A map whose backward pass runs it once more.
+class RunAgain : public torch::autograd::Function<RunAgain> {
+ public:
+  using Context = torch::autograd::AutogradContext;
+  using Tensors = torch::autograd::variable_list;
+
+  static at::Tensor forward(Context* context, const at::Tensor& x, const Remade& remade,
+                            const Map& map) {
+    context->save_for_backward({remade.source});
+    auto kept = c10::make_intrusive<Kept>();
+    kept->remade = remade;
+    kept->remade.source = at::Tensor();
+    kept->map = map;
+    context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
+    return map(x);
+  }
+
+  static Tensors backward(Context* context, const Tensors& diffs) {
+    if (at::GradMode::is_enabled())
+      throw Unsupported("pool: second derivatives need tensors of type double");
+    const auto capsule = context->saved_data["kept"].toCapsule();
+    const auto& kept = static_cast<const Kept&>(*capsule);
+    Remade remade = kept.remade;
+    remade.source = context->get_saved_variables()[0];
+    const at::Tensor x = remade.make().detach().requires_grad_();
+    const at::AutoGradMode recording(true);
+    return {torch::autograd::grad({kept.map(x)}, {x}, {diffs[0]})[0], at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  struct Kept : torch::CustomClassHolder {
+    Remade remade;  // without its source, which autograd saves
+    Map map;
+  };
+};
+
+}  // namespace
+
+OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave) {
+  return pool_of(value, {}, options, octave);
+}
+
+OctTensor pool_of(const OctTensor& value, const OctRemade& remade, const Pool& options,
+                  const Shape& octave) {
+  const Shape out = pooled_extents(options, full_extents(value, octave));
+  const auto pooled = [&](const at::Tensor& x, const Remade& how, const Shape& windows) {
+    if (!x.defined()) return x;
+    const Map map = [=](const at::Tensor& y) { return pool_tensor(y, options, windows); };
+    return how.possible() && at::GradMode::is_enabled() ? RunAgain::apply(x, how, map) : map(x);
+  };
+  OctTensor result;
+  result.high = pooled(value.high, remade.high, out);
+  result.low = pooled(value.low, remade.low, low_extents(out, octave));
+  if (!result.high.defined()) result.extents = out;
+  return result;
+}
+
+}  // namespace octconv::nn
