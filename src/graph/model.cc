@@ -59,6 +59,14 @@ std::vector<Parameter> parameters(const Graph& graph) {
 
 Weights initial_weights(const Graph& graph, std::uint64_t seed) {
   Weights weights;
+  initial_weights(graph, seed, [&](const Parameter& parameter, Tensor tensor) {
+    weights.emplace(parameter.name, std::move(tensor));
+  });
+  return weights;
+}
+
+void initial_weights(const Graph& graph, std::uint64_t seed,
+                     const std::function<void(const Parameter&, Tensor)>& take) {
   Random random(seed);
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const auto id = static_cast<NodeId>(i);
@@ -77,10 +85,9 @@ Weights initial_weights(const Graph& graph, std::uint64_t seed) {
       } else if (parameter.kind == Parameter::Kind::kVariance) {
         fill(1);
       }
-      weights.emplace(parameter.name, std::move(tensor));
+      take(parameter, std::move(tensor));
     }
   }
-  return weights;
 }
 
 void check_weights(const Graph& graph, const Weights& weights) {

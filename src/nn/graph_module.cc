@@ -9,6 +9,8 @@
 #include <torch/nn/module.h>
 
 #include "nn/norm.h"
+#include "nn/oct_conv_of.h"
+#include "nn/pool.h"
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
 #include "octconv/nn/functional.h"
@@ -102,19 +104,18 @@ class GraphModule::Impl {
                             std::to_string(graph_.inputs().size()) + " and " +
                             std::to_string(graph_.outputs().size()));
     }
-    const Weights initial = initial_weights(graph_, seed);
-    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
-      const std::string& node = graph_.nodes()[i].name;
-      std::vector<at::Tensor>& own = tensors_.emplace_back();
-      for (const Parameter& parameter : parameters(graph_, static_cast<NodeId>(i))) {
-        Branch& branch = branch_of(*root_, node);
-        const std::string last = parameter.name.substr(node.size() + 1);
-        const at::Tensor value = to_torch(initial.at(parameter.name));
-        own.push_back(parameter.trained() ? branch.register_parameter(last, value)
-                                          : branch.register_buffer(last, value));
-        by_name_.emplace(parameter.name, own.back());
-      }
-    }
+    tensors_.resize(graph_.nodes().size());
+    initial_weights(graph_, seed, [&](const Parameter& parameter, const Tensor& initial) {
+      const std::size_t dot = parameter.name.rfind('.');
+      const std::string node = parameter.name.substr(0, dot);
+      const std::string last = parameter.name.substr(dot + 1);
+      Branch& branch = branch_of(*root_, node);
+      const at::Tensor value = to_torch(initial);
+      const at::Tensor& held = parameter.trained() ? branch.register_parameter(last, value)
+                                                   : branch.register_buffer(last, value);
+      tensors_[static_cast<std::size_t>(graph_.find(node))].push_back(held);
+      by_name_.emplace(parameter.name, held);
+    });
     plan_steps();
     find_last_uses();
   }
@@ -136,17 +137,22 @@ class GraphModule::Impl {
 
   at::Tensor forward(const at::Tensor& images) {
     check_input(images);
-    std::vector<OctTensor> values(graph_.nodes().size());
-    values[static_cast<std::size_t>(graph_.inputs()[0])].high = channels_last(images);
+    std::vector<Value> values(graph_.nodes().size());
+    values[static_cast<std::size_t>(graph_.inputs()[0])].tensor.high = channels_last(images);
     for (const Step& step : steps_) {
       values[static_cast<std::size_t>(step.node)] = run(step, values);
       // A value that autograd does not need is freed as soon as nobody reads it again.
       for (const NodeId dead : step.dead_after) values[static_cast<std::size_t>(dead)] = {};
     }
-    return values[static_cast<std::size_t>(graph_.outputs()[0])].high;
+    return values[static_cast<std::size_t>(graph_.outputs()[0])].tensor.high;
   }
 
  private:
+  struct Value {
+    OctTensor tensor;
+    OctRemade remade;  // in training, of what a batch norm made
+  };
+
   // Makes one value: of a node's own operation, or of a batch norm with the sum and the relu that
   // follow it, which are then one pass over memory.
   struct Step {
@@ -247,49 +253,55 @@ class GraphModule::Impl {
     return {at::Tensor(), at::Tensor(), own[0], own[1]};
   }
 
-  OctTensor run(const Step& step, const std::vector<OctTensor>& values) {
-    if (step.norm == kNone) return run(step.node, values);
+  Value run(const Step& step, const std::vector<Value>& values) {
+    if (step.norm == kNone) return {run(step.node, values), {}};
     const auto value = [&](NodeId of) {
-      return of == kNone ? OctTensor{} : values[static_cast<std::size_t>(of)];
+      return of == kNone ? OctTensor{} : values[static_cast<std::size_t>(of)].tensor;
     };
-    return norm_add_relu(value(step.reads[0]), norm_tensors(step.norm), value(step.residual),
-                         step.rectified, std::get<BatchNorm>(graph_.node(step.norm).op),
-                         root_->is_training());
+    Value made;
+    made.tensor = norm_add_relu(value(step.reads[0]), norm_tensors(step.norm), value(step.residual),
+                                step.rectified, std::get<BatchNorm>(graph_.node(step.norm).op),
+                                root_->is_training(), &made.remade);
+    return made;
   }
 
-  OctTensor run(NodeId id, const std::vector<OctTensor>& values) {
+  OctTensor run(NodeId id, const std::vector<Value>& values) {
     const Node& node = graph_.node(id);
     const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
     const auto in = [&](std::size_t i) -> const OctTensor& {
-      return values[static_cast<std::size_t>(node.inputs[i])];
+      return values[static_cast<std::size_t>(node.inputs[i])].tensor;
+    };
+    const auto remade = [&]() -> const OctRemade& {
+      return values[static_cast<std::size_t>(node.inputs[0])].remade;
     };
     return std::visit(
-        Overloaded{[&](const Input&) -> OctTensor { return values[static_cast<std::size_t>(id)]; },
-                   [&](const Conv& conv) {
-                     return oct_conv(in(0), own[0], conv.bias ? own[1] : at::Tensor(),
-                                     graph_.conv_options(id));
-                   },
-                   [&](const BatchNorm& norm) {
-                     return norm_add_relu(in(0), norm_tensors(id), {}, /*rectified=*/false, norm,
-                                          root_->is_training());
-                   },
-                   [&](const Activation& activation) { return activate(in(0), activation.kind); },
-                   [&](const Add&) { return add(in(0), in(1)); },
-                   [&](const Concat&) {
-                     std::vector<OctTensor> parts;
-                     for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
-                     return cat(parts);
-                   },
-                   [&](const Scale&) { return scale(in(0), in(1).high); },
-                   [&](const Attention& attention) -> OctTensor {
-                     return attend(in(0).high, in(1).high, in(2).high, attention.factor);
-                   },
-                   [&](const Pool& options) { return pool(in(0), options, graph_.octave()); },
-                   [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
-                   [&](const Linear& linear) -> OctTensor {
-                     return linear.bias ? at::linear(in(0).high, own[0], own[1])
-                                        : at::linear(in(0).high, own[0]);
-                   }},
+        Overloaded{
+            [&](const Input&) { return values[static_cast<std::size_t>(id)].tensor; },
+            [&](const Conv& conv) {
+              return oct_conv_of(in(0), remade(), own[0], conv.bias ? own[1] : at::Tensor(),
+                                 graph_.conv_options(id));
+            },
+            [&](const BatchNorm& norm) {
+              return norm_add_relu(in(0), norm_tensors(id), {}, /*rectified=*/false, norm,
+                                   root_->is_training());
+            },
+            [&](const Activation& activation) { return activate(in(0), activation.kind); },
+            [&](const Add&) { return add(in(0), in(1)); },
+            [&](const Concat&) {
+              std::vector<OctTensor> parts;
+              for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
+              return cat(parts);
+            },
+            [&](const Scale&) { return scale(in(0), in(1).high); },
+            [&](const Attention& attention) -> OctTensor {
+              return attend(in(0).high, in(1).high, in(2).high, attention.factor);
+            },
+            [&](const Pool& options) { return pool_of(in(0), remade(), options, graph_.octave()); },
+            [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
+            [&](const Linear& linear) -> OctTensor {
+              return linear.bias ? at::linear(in(0).high, own[0], own[1])
+                                 : at::linear(in(0).high, own[0]);
+            }},
         node.op);
   }
 

@@ -43,7 +43,8 @@ class Rows {
   std::int64_t blocks() const noexcept { return (elements() + block_ - 1) / block_; }
 
   /// What belongs to a channel, for each column.
-  Floats spread(const Doubles& values) const {
+  template <class Number>
+  Floats spread(const std::vector<Number>& values) const {
     Floats all(static_cast<std::size_t>(columns_));
     for (std::size_t k = 0; k < all.size(); ++k)
       all[k] = static_cast<float>(values[k % values.size()]);
@@ -150,15 +151,10 @@ Doubles numbers(const at::Tensor& x) {
   return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
 }
 
-at::Tensor normalise(const Rows& rows, const at::Tensor& x, const Doubles& mean,
-                     const Doubles& deviation, const NormTensors& tensors,
-                     const at::Tensor& residual, bool rectified) {
-  Doubles scale = numbers(tensors.weight);
-  Doubles shift = numbers(tensors.bias);
-  for (std::size_t c = 0; c < scale.size(); ++c) {
-    scale[c] /= deviation[c];
-    shift[c] -= mean[c] * scale[c];
-  }
+// relu(x * scale + shift + residual)
+at::Tensor scale_shift_add(const at::Tensor& x, const Floats& scale, const Floats& shift,
+                           const at::Tensor& residual, bool rectified) {
+  const Rows rows(x);
   const Floats scales = rows.spread(scale);
   const Floats shifts = rows.spread(shift);
   at::Tensor out = at::empty_like(x);
@@ -172,6 +168,25 @@ at::Tensor normalise(const Rows& rows, const at::Tensor& x, const Doubles& mean,
     });
   });
   return out;
+}
+
+struct ScaleShift {
+  Floats scale;
+  Floats shift;
+};
+
+// (x - mean) / deviation * weight + bias as x * scale + shift.
+ScaleShift scale_shift(const Doubles& mean, const Doubles& deviation, const at::Tensor& weight,
+                       const at::Tensor& bias) {
+  const Doubles weights = numbers(weight);
+  const Doubles biases = numbers(bias);
+  ScaleShift result;
+  for (std::size_t c = 0; c < weights.size(); ++c) {
+    const double scale = weights[c] / deviation[c];
+    result.scale.push_back(static_cast<float>(scale));
+    result.shift.push_back(static_cast<float>(biases[c] - mean[c] * scale));
+  }
+  return result;
 }
 
 Doubles deviation_of(const Doubles& variance, double epsilon) {
@@ -196,18 +211,24 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const c10::optional<at::Tensor>& added,
                             const at::Tensor& running_mean, const at::Tensor& running_var,
-                            double momentum, double epsilon, bool rectified) {
+                            double momentum, double epsilon, bool rectified, Remade* remade) {
     const Rows rows(x);
     const at::Tensor residual = added.value_or(at::Tensor());
     const NormTensors tensors{weight, bias, running_mean, running_var};
     const Moments batch = moments(rows, x.data_ptr<float>());
     update_running(tensors, batch, static_cast<double>(rows.pixels()), momentum);
     const Doubles deviation = deviation_of(batch.variance, epsilon);
-    at::Tensor out = normalise(rows, x, batch.mean, deviation, tensors, residual, rectified);
-    context->save_for_backward({x, weight, rectified ? out : at::Tensor()});
+    ScaleShift map = scale_shift(batch.mean, deviation, weight, bias);
+    at::Tensor out = scale_shift_add(x, map.scale, map.shift, residual, rectified);
+    // Where the rectifier passes is told by x, unless something was added to it.
+    const bool kept = rectified && residual.defined();
+    context->save_for_backward({x, weight, bias, kept ? out : at::Tensor()});
     context->saved_data["mean"] = batch.mean;
     context->saved_data["deviation"] = deviation;
     context->saved_data["residual"] = residual.defined();
+    context->saved_data["rectified"] = rectified;
+    if (remade != nullptr && !residual.defined())
+      *remade = {x, std::move(map.scale), std::move(map.shift), rectified};
     return out;
   }
 
@@ -219,18 +240,29 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     }
     const Variables saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
-    const at::Tensor& out = saved[2];
+    const at::Tensor& out = saved[3];
     const at::Tensor diff_out = gradients[0].contiguous(x.suggest_memory_format());
-    const auto mean = context->saved_data["mean"].toDoubleVector();
-    const auto deviation = context->saved_data["deviation"].toDoubleVector();
+    const Doubles mean = context->saved_data["mean"].toDoubleVector();
+    const Doubles deviation = context->saved_data["deviation"].toDoubleVector();
     const Rows rows(x);
+    const bool rectified = context->saved_data["rectified"].toBool();
+    Floats scales;
+    Floats shifts;
+    if (rectified && !out.defined()) {
+      const ScaleShift map = scale_shift(mean, deviation, saved[1], saved[2]);
+      scales = rows.spread(map.scale);
+      shifts = rows.spread(map.shift);
+    }
     const kernels::NormGradient gradient{.diff_out = diff_out.data_ptr<float>(),
                                          .out = out.defined() ? out.data_ptr<float>() : nullptr,
-                                         .x = x.data_ptr<float>()};
-    const auto part = [](const kernels::NormGradient& all, std::int64_t first) {
-      return kernels::NormGradient{.diff_out = all.diff_out + first,
-                                   .out = all.out != nullptr ? all.out + first : nullptr,
-                                   .x = all.x + first};
+                                         .x = x.data_ptr<float>(),
+                                         .scale = scales.empty() ? nullptr : scales.data(),
+                                         .shift = shifts.empty() ? nullptr : shifts.data()};
+    const auto part = [](kernels::NormGradient all, std::int64_t first) {
+      all.diff_out += first;
+      if (all.out != nullptr) all.out += first;
+      all.x += first;
+      return all;
     };
     const auto channels = static_cast<std::size_t>(rows.channels());
     const Floats centre = rows.spread(mean);
@@ -280,8 +312,9 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
                               passed != nullptr ? passed + first : nullptr);
       });
     });
-    return {diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual, at::Tensor(),
-            at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor()};
+    return {
+        diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual, at::Tensor(),
+        at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor(),  at::Tensor()};
   }
 };
 
@@ -305,9 +338,13 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
 
 }  // namespace
 
+at::Tensor Remade::make() const {
+  return scale_shift_add(source, scale, shift, {}, rectified);
+}
+
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
                          const at::Tensor& residual, bool rectified, const BatchNorm& options,
-                         bool training) {
+                         bool training, Remade* remade) {
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);
   if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
@@ -315,11 +352,13 @@ at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
       // An argument of LibTorch's functions may be absent, but not undefined.
       const auto added = residual.defined() ? c10::optional<at::Tensor>(residual) : c10::nullopt;
       return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tensors.running_mean,
-                                tensors.running_var, options.momentum, options.epsilon, rectified);
+                                tensors.running_var, options.momentum, options.epsilon, rectified,
+                                remade);
     }
-    return normalise(Rows(x), x, numbers(tensors.running_mean),
-                     deviation_of(numbers(tensors.running_var), options.epsilon), tensors, residual,
-                     rectified);
+    const ScaleShift map = scale_shift(numbers(tensors.running_mean),
+                                       deviation_of(numbers(tensors.running_var), options.epsilon),
+                                       tensors.weight, tensors.bias);
+    return scale_shift_add(x, map.scale, map.shift, residual, rectified);
   }
   at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
                                 tensors.running_var, training, options.momentum, options.epsilon,

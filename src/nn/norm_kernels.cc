@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <type_traits>
 
 #include "kernels/targets.h"
 
@@ -128,14 +129,39 @@ struct SquareSum {
   }
 };
 
-template <bool kRectified, class Access>
-HWY_INLINE Vector Passed(const NormGradient& gradient, std::int64_t i, Access access) {
+// How a gradient passes the rectifier: there is none, its result was kept, its result is made
+// again.
+enum class Rectifier { kNone, kKept, kMadeAgain };
+
+template <Rectifier kRectifier, class Access>
+HWY_INLINE Vector Passed(const NormGradient& gradient, std::int64_t column, std::int64_t i,
+                         Access access) {
   const Vector diff = access.Load(gradient.diff_out + i);
-  if constexpr (!kRectified) return diff;
-  return hn::IfThenElseZero(hn::Gt(access.Load(gradient.out + i), hn::Zero(Tag())), diff);
+  if constexpr (kRectifier == Rectifier::kNone) return diff;
+  Vector out;
+  if constexpr (kRectifier == Rectifier::kKept) {
+    out = access.Load(gradient.out + i);
+  } else {
+    // As in ScaleShiftAddMap, to the bit.
+    out = hn::MulAdd(access.Load(gradient.x + i), access.Load(gradient.scale + column),
+                     access.Load(gradient.shift + column));
+  }
+  return hn::IfThenElseZero(hn::Gt(out, hn::Zero(Tag())), diff);
 }
 
-template <bool kRectified>
+// Calls run(integral constant of the gradient's Rectifier).
+template <class Run>
+HWY_INLINE void ForRectifier(const NormGradient& gradient, const Run& run) {
+  if (gradient.out != nullptr) {
+    run(std::integral_constant<Rectifier, Rectifier::kKept>());
+  } else if (gradient.scale != nullptr) {
+    run(std::integral_constant<Rectifier, Rectifier::kMadeAgain>());
+  } else {
+    run(std::integral_constant<Rectifier, Rectifier::kNone>());
+  }
+}
+
+template <Rectifier kRectifier>
 struct GradientSum {
   struct Arguments {
     NormGradient gradient;
@@ -146,15 +172,17 @@ struct GradientSum {
   Vector centre;
   Vector sum;
   Vector product;
+  std::int64_t first = 0;
 
   template <class Access>
   HWY_INLINE void Start(const Arguments& a, std::int64_t column, Access access) {
     centre = access.Load(a.centre + column);
     sum = product = hn::Zero(Tag());
+    first = column;
   }
   template <class Access>
   HWY_INLINE void Add(const Arguments& a, std::int64_t i, Access access) {
-    const Vector g = Passed<kRectified>(a.gradient, i, access);
+    const Vector g = Passed<kRectifier>(a.gradient, first, i, access);
     sum = hn::Add(sum, g);
     product = hn::MulAdd(g, hn::Sub(access.Load(a.gradient.x + i), centre), product);
   }
@@ -183,7 +211,7 @@ struct ScaleShiftAddMap {
   }
 };
 
-template <bool kResidual, bool kRectified>
+template <bool kResidual, Rectifier kRectifier>
 struct GradientMapMap {
   NormGradient gradient;
   const float* centre;
@@ -195,7 +223,7 @@ struct GradientMapMap {
 
   template <class Access>
   HWY_INLINE void Run(std::int64_t column, std::int64_t i, Access access) const {
-    const Vector g = Passed<kRectified>(gradient, i, access);
+    const Vector g = Passed<kRectifier>(gradient, column, i, access);
     const Vector distance = hn::Sub(access.Load(gradient.x + i), access.Load(centre + column));
     const Vector linear = hn::MulAdd(distance, access.Load(b + column), access.Load(c + column));
     access.Store(hn::MulAdd(g, access.Load(a + column), linear), diff_x + i);
@@ -227,27 +255,25 @@ void ScaleShiftAdd(const float* x, std::int64_t rows, std::int64_t columns, cons
 
 void GradientSums(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
                   const float* centre, float* sums, float* products) {
-  if (gradient.out != nullptr) {
-    ForColumns<GradientSum<true>>({gradient, centre, sums, products}, rows, columns);
-  } else {
-    ForColumns<GradientSum<false>>({gradient, centre, sums, products}, rows, columns);
-  }
+  ForRectifier(gradient, [&](auto rectifier) HWY_ATTR {
+    ForColumns<GradientSum<rectifier.value>>({gradient, centre, sums, products}, rows, columns);
+  });
 }
 
 void GradientMap(const NormGradient& gradient, std::int64_t rows, std::int64_t columns,
                  const float* centre, const float* a, const float* b, const float* c, float* diff_x,
                  float* diff_residual) {
-  const auto run = [&](const auto& map) HWY_ATTR { ForElements(rows, columns, map); };
-  const bool rectified = gradient.out != nullptr;
-  if (diff_residual != nullptr && rectified) {
-    run(GradientMapMap<true, true>{gradient, centre, a, b, c, diff_x, diff_residual});
-  } else if (diff_residual != nullptr) {
-    run(GradientMapMap<true, false>{gradient, centre, a, b, c, diff_x, diff_residual});
-  } else if (rectified) {
-    run(GradientMapMap<false, true>{gradient, centre, a, b, c, diff_x, diff_residual});
-  } else {
-    run(GradientMapMap<false, false>{gradient, centre, a, b, c, diff_x, diff_residual});
-  }
+  ForRectifier(gradient, [&](auto rectifier) HWY_ATTR {
+    constexpr Rectifier kRectifier = rectifier.value;
+    if (diff_residual != nullptr) {
+      ForElements(
+          rows, columns,
+          GradientMapMap<true, kRectifier>{gradient, centre, a, b, c, diff_x, diff_residual});
+    } else {
+      ForElements(rows, columns,
+                  GradientMapMap<false, kRectifier>{gradient, centre, a, b, c, diff_x, nullptr});
+    }
+  });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -24,12 +24,15 @@ void scale_shift_add(const float* x, std::int64_t rows, std::int64_t columns, co
                      const float* shift, const float* residual, bool rectified,
                      float* out) noexcept;
 
-/// The gradient behind the rectifier: g = diff_out where out > 0, else 0. `out` is null where there
-/// is no rectifier, and then g = diff_out.
+/// The gradient behind the rectifier: g = diff_out where the result is positive, else 0. The result
+/// is `out`, or x * scale[k] + shift[k] where that is null; without `scale` either there is no
+/// rectifier and g = diff_out.
 struct NormGradient {
   const float* diff_out = nullptr;
   const float* out = nullptr;
   const float* x = nullptr;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
 };
 
 /// sums[k] = sum over rows of g, products[k] = sum over rows of g * (x - centre[k])

@@ -16,6 +16,8 @@
 
 #include "nn/cells.h"
 #include "nn/compose.h"
+#include "nn/memory.h"
+#include "nn/oct_conv_of.h"
 #include "nn/spatial.h"
 #include "nn/upsampled_conv.h"
 #include "octconv/base/error.h"
@@ -179,7 +181,6 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
   const Shape none = Shape::filled(o.rank(), 0);
   const Shape low_grid = low_extents(call.extents, o.octave);
   Gradients gradients;
-  if (wanted[1]) gradients.weight = at::zeros_like(weight);
   if (wanted[2] && has_bias) gradients.bias = at::zeros({o.out.total()}, weight.options());
 
   // high_to_high comes first and makes the high gradient; the pooled paths add to it.
@@ -220,7 +221,10 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
         add_to_source(sum, piece, part, from_low ? low_grid : call.extents,
                       from_low ? input.low : input.high);
       }
-      if (wanted[1]) {
+      if (wanted[1] && dw.sizes() == weight.sizes()) {
+        gradients.weight = dw;
+      } else if (wanted[1]) {
+        if (!gradients.weight.defined()) gradients.weight = at::zeros_like(weight);
         gradients.weight.narrow(0, part.row, part.rows)
             .narrow(1, part.column, part.columns)
             .copy_(dw.narrow(1, part.column - path.column, part.columns));
@@ -248,12 +252,16 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
   using MaybeTensor = c10::optional<at::Tensor>;
 
   static Tensors forward(Context* context, const MaybeTensor& high, const MaybeTensor& low,
-                         const at::Tensor& weight, const MaybeTensor& bias, const Call& call) {
+                         const at::Tensor& weight, const MaybeTensor& bias, const Call& call,
+                         const OctRemade& remade) {
     const OctTensor x{high.value_or(at::Tensor()), low.value_or(at::Tensor()), call.extents};
     const at::Tensor added = bias.value_or(at::Tensor());
     const OctTensor y = run_common(call, x, weight, added);
-    context->save_for_backward({x.high, x.low, weight, added});
-    context->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<CallHolder>(call));
+    auto kept = c10::make_intrusive<Kept>(call);
+    context->save_for_backward({kept->source(x.high, remade.high, kept->remade.high),
+                                kept->source(x.low, remade.low, kept->remade.low), weight, added});
+    kept->input_wanted = wants_gradient(x.high) || wants_gradient(x.low);
+    context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
     Tensors outputs;
     for (const at::Tensor& output : {y.high, y.low}) {
       if (output.defined()) outputs.push_back(output);
@@ -263,27 +271,52 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
 
   static Tensors backward(Context* context, const Tensors& diffs) {
     const Tensors saved = context->get_saved_variables();
-    const auto holder = context->saved_data["call"].toCapsule();
-    const Call& call = static_cast<const CallHolder&>(*holder).call;
-    const OctTensor input{saved[0], saved[1], call.extents};
+    const auto capsule = context->saved_data["kept"].toCapsule();
+    const auto& kept = static_cast<const Kept&>(*capsule);
+    const Call& call = kept.call;
+    const at::Tensor& weight = saved[2];
+    const at::Tensor& bias = saved[3];
+    const OctTensor input{Kept::made_of(saved[0], kept.remade.high),
+                          Kept::made_of(saved[1], kept.remade.low), call.extents};
     const bool has_high = call.options.out.high > 0;
     const OctTensor diff{has_high ? diffs[0] : at::Tensor(),
                          call.options.out.low > 0 ? diffs.back() : at::Tensor()};
-    if (at::GradMode::is_enabled())
-      return backward_of_composed(call, input, saved[2], saved[3], diff);
-    const bool input_wanted = (input.high.defined() && input.high.requires_grad()) ||
-                              (input.low.defined() && input.low.requires_grad());
-    const Gradients gradients = run_backward(
-        call, input, saved[2], saved[3].defined(), diff,
-        {input_wanted, saved[2].requires_grad(), saved[3].defined() && saved[3].requires_grad()});
-    return {gradients.input.high, gradients.input.low, gradients.weight, gradients.bias,
-            at::Tensor()};
+    if (at::GradMode::is_enabled()) {
+      if (kept.any_remade())
+        throw Unsupported("octave convolution: second derivatives need tensors of type double");
+      return backward_of_composed(call, input, weight, bias, diff);
+    }
+    const Gradients gradients =
+        run_backward(call, input, weight, bias.defined(), diff,
+                     {kept.input_wanted, wants_gradient(weight), wants_gradient(bias)});
+    return {gradients.input.high, gradients.input.low, gradients.weight,
+            gradients.bias,       at::Tensor(),        at::Tensor()};
   }
 
  private:
-  struct CallHolder : torch::CustomClassHolder {
-    explicit CallHolder(Call held) : call(std::move(held)) {}
+  static bool wants_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
+
+  // What is kept for the backward pass beside tensors.
+  struct Kept : torch::CustomClassHolder {
+    explicit Kept(Call held) : call(std::move(held)) {}
+
+    // The tensor to save for an input, which is noted in `noted` if the input is to be made again.
+    static at::Tensor source(const at::Tensor& x, Remade remade, Remade& noted) {
+      if (!remade.possible()) return x;
+      const at::Tensor source = std::exchange(remade.source, at::Tensor());
+      noted = std::move(remade);
+      return source;
+    }
+    static at::Tensor made_of(const at::Tensor& saved, Remade remade) {
+      if (remade.scale.empty()) return saved;
+      remade.source = saved;
+      return remade.make();
+    }
+    bool any_remade() const { return !remade.high.scale.empty() || !remade.low.scale.empty(); }
+
     Call call;
+    OctRemade remade;  // without sources, which autograd saves
+    bool input_wanted = false;
   };
 
   static Tensors backward_of_composed(const Call& call, const OctTensor& input,
@@ -306,7 +339,7 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
       inputs.push_back(all[i]);
       places.push_back(i);
     }
-    Tensors gradients(5);
+    Tensors gradients(6);
     if (outputs.empty() || inputs.empty()) return gradients;
     const Tensors made =
         torch::autograd::grad(outputs, inputs, diffs, /*retain_graph=*/true, /*create_graph=*/true,
@@ -320,6 +353,11 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
 
 OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
                    const ConvOptions& options, BiasRule rule) {
+  return oct_conv_of(input, {}, weight, bias, options, rule);
+}
+
+OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at::Tensor& weight,
+                      const at::Tensor& bias, const ConvOptions& options, BiasRule rule) {
   check(options);
   if (is_unbatched(input, options.rank())) {
     return without_batch(oct_conv(with_batch(input), weight, bias, options, rule));
@@ -334,14 +372,15 @@ OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::T
   const auto maybe = [](const at::Tensor& x) {
     return x.defined() ? CommonOctConv::MaybeTensor(x) : c10::nullopt;
   };
+  if (at::GradMode::is_enabled() && weight.is_cpu()) keep_freed_memory_unless_told();
   OctTensor result;
   if (!is_common(options)) {
     result = compose(call, input, weight, bias);
   } else if (!at::GradMode::is_enabled()) {
     result = run_common(call, input, weight, bias);
   } else {
-    const std::vector<at::Tensor> outputs =
-        CommonOctConv::apply(maybe(input.high), maybe(input.low), weight, maybe(bias), call);
+    const std::vector<at::Tensor> outputs = CommonOctConv::apply(
+        maybe(input.high), maybe(input.low), weight, maybe(bias), call, remade);
     if (options.out.high > 0) result.high = outputs.front();
     if (options.out.low > 0) result.low = outputs.back();
   }

@@ -2,7 +2,6 @@
 #include "octconv/nn/oct_tensor.h"
 
 #include <algorithm>
-#include <limits>
 
 #include <ATen/ATen.h>
 
@@ -31,38 +30,6 @@ at::Tensor add_tensors(const at::Tensor& a, const at::Tensor& b) {
   if (a.defined() != b.defined())
     throw InvalidArgument("add: one value has a frequency that the other has not");
   return a.defined() ? at::add(a, b) : a;
-}
-
-Shape pooled_extents(const Pool& pool, const Shape& in) {
-  Shape out = in;
-  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
-    out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
-                            pool.padding_begin[axis] + pool.padding_end[axis]);
-  }
-  return out;
-}
-
-// `out` windows along each axis, whatever padding that takes at the far edge.
-at::Tensor pool_tensor(const at::Tensor& x, const Pool& pool, const Shape& out) {
-  const Shape in = spatial_extents(x);
-  Shape end = out;
-  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
-    end[axis] = std::max<std::int64_t>(0, (out[axis] - 1) * pool.stride[axis] + pool.kernel[axis] -
-                                              in[axis] - pool.padding_begin[axis]);
-  }
-  const bool padded = !(is_all(pool.padding_begin, 0) && is_all(end, 0));
-  if (pool.kind == PoolKind::kMax) {
-    const at::Tensor y =
-        padded ? pad(x, pool.padding_begin, end, -std::numeric_limits<double>::infinity()) : x;
-    return max_pool(y, pool.kernel, pool.stride);
-  }
-  if (!padded) return average_pool(x, pool.kernel, pool.stride);
-  // The share of each window that lies on the image, as an average over ones.
-  std::vector<std::int64_t> one_image(x.sizes().begin(), x.sizes().end());
-  one_image[0] = one_image[1] = 1;
-  const at::Tensor share = average_pool(
-      pad(at::ones(one_image, x.options()), pool.padding_begin, end, 0), pool.kernel, pool.stride);
-  return average_pool(pad(x, pool.padding_begin, end, 0), pool.kernel, pool.stride) / share;
 }
 
 }  // namespace
@@ -110,9 +77,9 @@ OctTensor add(const OctTensor& a, const OctTensor& b) {
 
 OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
                         const OctTensor& residual, bool rectified, const BatchNorm& options,
-                        bool training) {
+                        bool training, OctRemade* remade) {
   std::int64_t first = 0;
-  const auto norm = [&](const at::Tensor& x, const at::Tensor& added) {
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& added, Remade* made) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
     const auto part = [&](const at::Tensor& all) {
@@ -121,11 +88,11 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
-    return norm_add_relu(x, own, added, rectified, options, training);
+    return norm_add_relu(x, own, added, rectified, options, training, made);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
-  result.low = norm(value.low, residual.low);
-  result.high = norm(value.high, residual.high);
+  result.low = norm(value.low, residual.low, remade != nullptr ? &remade->low : nullptr);
+  result.high = norm(value.high, residual.high, remade != nullptr ? &remade->high : nullptr);
   return result;
 }
 
@@ -134,18 +101,6 @@ OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight, const at:
                      const BatchNorm& options, bool training) {
   return norm_add_relu(value, {weight, bias, running_mean, running_var}, {}, /*rectified=*/false,
                        options, training);
-}
-
-OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave) {
-  const Shape out = pooled_extents(options, full_extents(value, octave));
-  OctTensor result;
-  if (value.high.defined()) {
-    result.high = pool_tensor(value.high, options, out);
-  } else {
-    result.extents = out;
-  }
-  if (value.low.defined()) result.low = pool_tensor(value.low, options, low_extents(out, octave));
-  return result;
 }
 
 }  // namespace octconv::nn

@@ -34,16 +34,15 @@ at::Tensor average(const at::Tensor& x, const Shape& kernel, const Shape& stride
 }
 
 at::Tensor maximum_of(const at::Tensor& x, const Shape& kernel, const Shape& stride,
-                      bool ceil_mode) {
-  const at::IntArrayRef none = filled(kZeros, kernel);
+                      at::IntArrayRef padding, bool ceil_mode) {
   const at::IntArrayRef dense = filled(kOnes, kernel);
   switch (kernel.rank()) {
     case 1:
-      return at::max_pool1d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+      return at::max_pool1d(x, as_ints(kernel), as_ints(stride), padding, dense, ceil_mode);
     case 2:
-      return at::max_pool2d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+      return at::max_pool2d(x, as_ints(kernel), as_ints(stride), padding, dense, ceil_mode);
     default:
-      return at::max_pool3d(x, as_ints(kernel), as_ints(stride), none, dense, ceil_mode);
+      return at::max_pool3d(x, as_ints(kernel), as_ints(stride), padding, dense, ceil_mode);
   }
 }
 
@@ -96,8 +95,9 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::
                          filled(kZeros, stride), groups);
 }
 
-at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride) {
-  return maximum_of(x, kernel, stride, /*ceil_mode=*/false);
+at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride,
+                    const Shape& padding) {
+  return maximum_of(x, kernel, stride, as_ints(padding), /*ceil_mode=*/false);
 }
 
 at::Tensor average_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride) {
@@ -139,7 +139,8 @@ at::Tensor pool_cells(const at::Tensor& x, const Shape& window, bool maximum, Od
     }
     cell[axis] = extent;  // one cell, which LibTorch would call smaller than its window
   }
-  return maximum ? maximum_of(x, cell, cell, ceil_mode) : average(x, cell, cell, ceil_mode);
+  return maximum ? maximum_of(x, cell, cell, filled(kZeros, cell), ceil_mode)
+                 : average(x, cell, cell, ceil_mode);
 }
 
 at::Tensor upsample(const at::Tensor& x, const Shape& factor, const Shape& extents, Upsample how) {

@@ -57,7 +57,8 @@ namespace octconv::nn {
                                      std::int64_t groups);
 
 /// Windows that lie on the image whole.
-[[nodiscard]] at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride);
+[[nodiscard]] at::Tensor max_pool(const at::Tensor& x, const Shape& kernel, const Shape& stride,
+                                  const Shape& padding);
 [[nodiscard]] at::Tensor average_pool(const at::Tensor& x, const Shape& kernel,
                                       const Shape& stride);
 

@@ -331,7 +331,6 @@ TrainResult train(const Graph& graph, const Dataset& data, const TrainOptions& o
                   Observer* observer) {
   check(options);
   check_fits(graph, data, options);
-  keep_freed_memory();
   const Threads threads(options.threads);
   Observer silent;
   return Trainer(graph, data, options, observer != nullptr ? *observer : silent).run();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -49,6 +50,10 @@ using Weights = std::map<std::string, Tensor>;
 /// * taps (He et al., ICCV 2015); shifts and means 0, variances 1, scales as the batch norm says
 /// (1).
 [[nodiscard]] OCTCONV_API Weights initial_weights(const Graph& graph, std::uint64_t seed);
+/// The same one by one in node order, for a caller with a place of its own for them.
+OCTCONV_API void initial_weights(
+    const Graph& graph, std::uint64_t seed,
+    const std::function<void(const Parameter& parameter, Tensor tensor)>& take);
 
 /// Holds weights against what the graph needs.
 /// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen

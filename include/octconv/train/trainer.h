@@ -62,7 +62,8 @@ struct TrainResult {
 ///
 /// The result depends on the graph, the data and the options alone: with the same number of threads
 /// it is the same bit for bit, whether the training ran through or was stopped and resumed. With
-/// another number of threads sums may round differently. Uses `keep_freed_memory()`.
+/// another number of threads sums may round differently. Freed memory is kept
+/// (`nn::keep_freed_memory`).
 ///
 /// @throws InvalidArgument if options are out of range or do not fit the data, or if the checkpoint
 /// to resume
@@ -72,14 +73,5 @@ struct TrainResult {
 [[nodiscard]] OCTCONV_API TrainResult train(const Graph& graph, const Dataset& data,
                                             const TrainOptions& options,
                                             Observer* observer = nullptr);
-
-/// Makes the C library keep freed memory for the next allocation instead of giving it back to the
-/// system.
-///
-/// Every step allocates the same large tensors anew. Freshly mapped pages must be zeroed and
-/// faulted in one by one, which took a tenth of the time of a training step where it was measured.
-/// Holds for the process; its memory use then never falls below its peak. Does nothing where the C
-/// library is not glibc.
-OCTCONV_API void keep_freed_memory() noexcept;
 
 }  // namespace octconv::train

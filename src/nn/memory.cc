@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "nn/memory.h"
+
+#include <atomic>
 #include <climits>
 
 #include <malloc.h>
 
-#include "octconv/train/trainer.h"
+namespace octconv::nn {
+namespace {
 
-namespace octconv::train {
+std::atomic<bool> decided = false;
 
-void keep_freed_memory() noexcept {
+}  // namespace
+
+void keep_freed_memory(bool keep) noexcept {
+  decided = true;
+  if (!keep) return;
 #ifdef __GLIBC__
   // Large blocks come from the heap, not from mappings of their own, and the heap's top is never
   // returned.
@@ -18,4 +26,8 @@ void keep_freed_memory() noexcept {
 #endif
 }
 
-}  // namespace octconv::train
+void keep_freed_memory_unless_told() noexcept {
+  if (!decided.exchange(true)) keep_freed_memory();
+}
+
+}  // namespace octconv::nn
