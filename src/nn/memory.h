@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Freed memory is kept before the first layer runs, unless the user decided.
+// What layers do about the memory that tensors free.
 #pragma once
 
 #include "octconv/nn/memory.h"
