@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "median.h"
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/engine/network.h"
@@ -35,12 +36,6 @@ Contender make(const std::string& network, double alpha, const octconv::Shape& e
           .session = octconv::Session(octconv::compile(model)),
           .output = {},
           .milliseconds = {}};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 void measure(const std::string& network, std::int64_t batch, int rounds) {

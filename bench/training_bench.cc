@@ -3,7 +3,6 @@
 // LibTorch operations, each in a process of its own, their steps interleaved.
 //
 // usage: octconv_training_bench [NETWORK [ALPHA [BATCH [SIZE [ROUNDS]]]]]
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -21,6 +20,7 @@
 #include <torch/nn/functional/loss.h>
 #include <torch/optim/sgd.h>
 
+#include "median.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
@@ -60,9 +60,10 @@ class PlainNetwork {
     for (std::size_t i = 0; i < values.size(); ++i) {
       for (const octconv::NodeId input : graph.nodes()[i].inputs) last[index(input)] = number(i);
     }
+    const at::Tensor input = images.contiguous(format_);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const octconv::Node& node = graph.nodes()[i];
-      values[i] = run(number(i), values, images.contiguous(format_));
+      values[i] = run(number(i), values, input);
       for (const octconv::NodeId input : node.inputs) {
         if (last[index(input)] == number(i)) values[index(input)] = {};
       }
@@ -198,13 +199,14 @@ constexpr std::array kForms{
     Form{"plain, channels last, freed memory kept", true, at::MemoryFormat::ChannelsLast, true},
 };
 
-// Makes a step for each byte on `in`, and answers with a Report on `out`.
+// Of one step.
 struct Report {
   double loss = 0;
   double milliseconds = 0;
   double megabytes = 0;
 };
 
+// Makes a step for each byte on `in`, and answers with a Report on `out`.
 void work(const Form& form, const Task& task, int in, int out) {
   octconv::nn::keep_freed_memory(form.keep_memory);
   octconv::Graph graph =
@@ -274,12 +276,6 @@ class Worker {
   int orders_ = -1;
   int reports_ = -1;
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 void measure(const Task& task) {
   std::vector<Worker> workers;

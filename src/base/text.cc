@@ -35,19 +35,6 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return text;
 }
 
-std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
-  std::string nearest;
-  std::size_t best = name.size() / 2 + 1;
-  for (const std::string& candidate : candidates) {
-    const std::size_t distance = edit_distance(name, candidate);
-    if (distance < best) {
-      best = distance;
-      nearest = candidate;
-    }
-  }
-  return nearest;
-}
-
 std::vector<std::string> nearest_names(std::string_view name,
                                        const std::vector<std::string>& candidates,
                                        std::size_t count) {
@@ -60,6 +47,12 @@ std::vector<std::string> nearest_names(std::string_view name,
   std::vector<std::string> nearest;
   for (const auto& [distance, index] : order) nearest.push_back(candidates[index]);
   return nearest;
+}
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  const std::vector<std::string> nearest = nearest_names(name, candidates, 1);
+  const bool near = !nearest.empty() && edit_distance(name, nearest[0]) <= name.size() / 2;
+  return near ? nearest[0] : "";
 }
 
 }  // namespace octconv

@@ -37,6 +37,18 @@ void transpose_images(const float* src, std::int64_t images, std::int64_t rows,
   });
 }
 
+// body(image, begin, end) for the parts of the pixels [begin, end) that lie in one image each.
+template <class Body>
+void for_images(std::int64_t begin, std::int64_t end, std::int64_t pixels_per_image,
+                const Body& body) {
+  while (begin < end) {
+    const std::int64_t image = begin / pixels_per_image;
+    const std::int64_t stop = std::min(end, (image + 1) * pixels_per_image);
+    body(image, begin, stop);
+    begin = stop;
+  }
+}
+
 // Rows [begin, end) of `columns` floats to rows that are `pitch` apart.
 void copy_rows(const float* src, std::int64_t columns, std::int64_t begin, std::int64_t end,
                float* out, std::int64_t pitch) {
@@ -271,15 +283,14 @@ void Execution::run_step(const Prepared& prepared, const float* input,
               const std::int64_t first = frequency == 0 ? dst[1].channels : 0;  // low come first
               const float* src = at(places(gate->src)[frequency]);
               parallel_for(
-                  to.pixels, grain(to.channels), [&](std::int64_t begin, std::int64_t end) {
-                    while (begin < end) {
-                      const std::int64_t image = begin / pixels;
-                      const std::int64_t count = std::min(end, (image + 1) * pixels) - begin;
-                      kernels::scale(src + begin * to.channels, count, to.channels,
-                                     at(gates) + image * gates.channels + first,
-                                     at(to) + begin * to.channels);
-                      begin += count;
-                    }
+                  to.pixels, grain(to.channels),
+                  [&](std::int64_t first_pixel, std::int64_t last_pixel) {
+                    for_images(first_pixel, last_pixel, pixels,
+                               [&](std::int64_t image, std::int64_t begin, std::int64_t end) {
+                                 kernels::scale(src + begin * to.channels, end - begin, to.channels,
+                                                at(gates) + image * gates.channels + first,
+                                                at(to) + begin * to.channels);
+                               });
                   });
             }
           },
@@ -288,27 +299,26 @@ void Execution::run_step(const Prepared& prepared, const float* input,
             if (dst[0].elements() == 0) return;
             const std::int64_t queries = dst[0].pixels / batch_;
             const std::int64_t positions = keys.pixels / batch_;
-            parallel_for(dst[0].pixels, grain(positions * keys.channels),
-                         [&](std::int64_t begin, std::int64_t end) {
-                           while (begin < end) {
-                             const std::int64_t image = begin / queries;
-                             const std::int64_t first = begin % queries;
-                             const std::int64_t last = std::min(queries, first + end - begin);
-                             kernels::attention(
-                                 {.queries = at(places(attention->queries)[0]) +
-                                             image * queries * keys.channels,
-                                  .keys = at(keys) + image * positions * keys.channels,
-                                  .values = at(places(attention->values)[0]) +
-                                            image * positions * dst[0].channels,
-                                  .out = at(dst[0]) + image * queries * dst[0].channels,
-                                  .channels = keys.channels,
-                                  .positions = positions,
-                                  .width = dst[0].channels,
-                                  .factor = attention->factor},
-                                 first, last);
-                             begin += last - first;
-                           }
-                         });
+            parallel_for(
+                dst[0].pixels, grain(positions * keys.channels),
+                [&](std::int64_t first_pixel, std::int64_t last_pixel) {
+                  for_images(
+                      first_pixel, last_pixel, queries,
+                      [&](std::int64_t image, std::int64_t begin, std::int64_t end) {
+                        const std::int64_t start = image * queries;
+                        kernels::attention(
+                            {.queries = at(places(attention->queries)[0]) + start * keys.channels,
+                             .keys = at(keys) + image * positions * keys.channels,
+                             .values = at(places(attention->values)[0]) +
+                                       image * positions * dst[0].channels,
+                             .out = at(dst[0]) + start * dst[0].channels,
+                             .channels = keys.channels,
+                             .positions = positions,
+                             .width = dst[0].channels,
+                             .factor = attention->factor},
+                            begin - start, end - start);
+                      });
+                });
           },
           [&](const Pool& pool) {
             for (std::size_t frequency = 0; frequency < 2; ++frequency) {

@@ -213,14 +213,15 @@ void Graph::set_downsample(NodeId id, Downsample downsample) {
 void Graph::check() const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& node = nodes_[i];
-    const auto keeps_split = [&] {
-      for (const NodeId input : node.inputs) {
-        if (this->node(input).channels != node.channels) {
-          fail(node.name, std::string(op_name(node.op)) + " keeps frequencies, but '" +
-                              this->node(input).name + "' has " + show(this->node(input).channels) +
-                              " and the result " + show(node.channels));
-        }
+    const auto keeps_split_of = [&](NodeId input) {
+      if (this->node(input).channels != node.channels) {
+        fail(node.name, std::string(op_name(node.op)) + " keeps frequencies, but '" +
+                            this->node(input).name + "' has " + show(this->node(input).channels) +
+                            " and the result " + show(node.channels));
       }
+    };
+    const auto keeps_split = [&] {
+      for (const NodeId input : node.inputs) keeps_split_of(input);
     };
     const auto is_ordinary = [&] {
       if (node.channels.octave()) fail(node.name, "cannot have low channels");
@@ -259,14 +260,7 @@ void Graph::check() const {
                      }
                      if (!node.spatial) is_ordinary();
                    },
-                   [&](const Scale&) {
-                     if (this->node(node.inputs[0]).channels != node.channels) {
-                       fail(node.name, "scale keeps frequencies, but '" +
-                                           this->node(node.inputs[0]).name + "' has " +
-                                           show(this->node(node.inputs[0]).channels) +
-                                           " and the result " + show(node.channels));
-                     }
-                   },
+                   [&](const Scale&) { keeps_split_of(node.inputs[0]); },
                    [&](const Attention&) {
                      is_ordinary();
                      inputs_are_ordinary();

@@ -59,14 +59,14 @@ std::vector<Parameter> parameters(const Graph& graph) {
 
 Weights initial_weights(const Graph& graph, std::uint64_t seed) {
   Weights weights;
-  initial_weights(graph, seed, [&](const Parameter& parameter, Tensor tensor) {
+  initial_weights(graph, seed, [&](NodeId, const Parameter& parameter, Tensor tensor) {
     weights.emplace(parameter.name, std::move(tensor));
   });
   return weights;
 }
 
 void initial_weights(const Graph& graph, std::uint64_t seed,
-                     const std::function<void(const Parameter&, Tensor)>& take) {
+                     const std::function<void(NodeId, const Parameter&, Tensor)>& take) {
   Random random(seed);
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const auto id = static_cast<NodeId>(i);
@@ -85,7 +85,7 @@ void initial_weights(const Graph& graph, std::uint64_t seed,
       } else if (parameter.kind == Parameter::Kind::kVariance) {
         fill(1);
       }
-      take(parameter, std::move(tensor));
+      take(id, parameter, std::move(tensor));
     }
   }
 }

@@ -7,9 +7,7 @@
 #include "octconv/graph/graph.h"
 
 namespace octconv {
-namespace {
-
-Shape pool_extents(const Pool& pool, const Shape& in) {
+Shape pooled_extents(const Pool& pool, const Shape& in) {
   Shape out = in;
   for (std::size_t axis = 0; axis < in.rank(); ++axis) {
     out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
@@ -17,8 +15,6 @@ Shape pool_extents(const Pool& pool, const Shape& in) {
   }
   return out;
 }
-
-}  // namespace
 
 Shape ValueShape::tensor_shape(Frequency frequency) const {
   Shape shape{batch, frequency == Frequency::kHigh ? channels.high : channels.low};
@@ -85,7 +81,7 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, con
                 }
                 return in(0);
               },
-              [&](const Pool& pool) { return pool_extents(pool, in(0)); },
+              [&](const Pool& pool) { return pooled_extents(pool, in(0)); },
               [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
           node.op);
     } catch (const InvalidArgument& error) {

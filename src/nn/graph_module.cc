@@ -105,17 +105,17 @@ class GraphModule::Impl {
                             std::to_string(graph_.outputs().size()));
     }
     tensors_.resize(graph_.nodes().size());
-    initial_weights(graph_, seed, [&](const Parameter& parameter, const Tensor& initial) {
-      const std::size_t dot = parameter.name.rfind('.');
-      const std::string node = parameter.name.substr(0, dot);
-      const std::string last = parameter.name.substr(dot + 1);
-      Branch& branch = branch_of(*root_, node);
-      const at::Tensor value = to_torch(initial);
-      const at::Tensor& held = parameter.trained() ? branch.register_parameter(last, value)
-                                                   : branch.register_buffer(last, value);
-      tensors_[static_cast<std::size_t>(graph_.find(node))].push_back(held);
-      by_name_.emplace(parameter.name, held);
-    });
+    initial_weights(graph_, seed,
+                    [&](NodeId id, const Parameter& parameter, const Tensor& initial) {
+                      const std::string& node = graph_.node(id).name;
+                      Branch& branch = branch_of(*root_, node);
+                      const std::string last = parameter.name.substr(node.size() + 1);
+                      const at::Tensor value = to_torch(initial);
+                      std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+                      own.push_back(parameter.trained() ? branch.register_parameter(last, value)
+                                                        : branch.register_buffer(last, value));
+                      by_name_.emplace(parameter.name, own.back());
+                    });
     plan_steps();
     find_last_uses();
   }

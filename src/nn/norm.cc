@@ -228,7 +228,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     context->saved_data["residual"] = residual.defined();
     context->saved_data["rectified"] = rectified;
     if (remade != nullptr && !residual.defined())
-      *remade = {x, std::move(map.scale), std::move(map.shift), rectified};
+      *remade = {x, {std::move(map.scale), std::move(map.shift), rectified}};
     return out;
   }
 
@@ -338,8 +338,8 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
 
 }  // namespace
 
-at::Tensor Remade::make() const {
-  return scale_shift_add(source, scale, shift, {}, rectified);
+at::Tensor Remade::Recipe::make(const at::Tensor& saved) const {
+  return scale.empty() ? saved : scale_shift_add(saved, scale, shift, {}, rectified);
 }
 
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,

@@ -2,6 +2,7 @@
 // Batch norm with the residual and the rectifier that follow it, as one operation.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -20,16 +21,37 @@ struct NormTensors {
 };
 
 /// How the result of a batch norm in training is made again from what it read, to the bit:
-/// relu(source * scale + shift). Whoever saves this instead of the result saves nothing new, since
-/// the batch norm saves its source anyway.
-struct Remade {
-  at::Tensor source;         ///< undefined: cannot be made again
-  std::vector<float> scale;  ///< [channels]
-  std::vector<float> shift;  ///< [channels]
-  bool rectified = false;
+/// relu(source * scale + shift). Whoever saves the source instead of the result saves nothing new,
+/// since the batch norm saves it anyway.
+///
+/// Tensors that autograd saves are kept apart from the rest: `saved` for autograd, and `recipe`.
+class Remade {
+ public:
+  /// What is made again, without the tensor that it is made from.
+  struct Recipe {
+    std::vector<float> scale;  ///< [channels]; empty: the tensor itself is what was saved
+    std::vector<float> shift;  ///< [channels]
+    bool rectified = false;
 
-  [[nodiscard]] bool possible() const { return source.defined(); }
-  [[nodiscard]] at::Tensor make() const;
+    /// The value, from what was saved.
+    [[nodiscard]] at::Tensor make(const at::Tensor& saved) const;
+  };
+
+  /// Nothing can be made again.
+  Remade() = default;
+  Remade(at::Tensor source, Recipe recipe)
+      : source_(std::move(source)), recipe_(std::move(recipe)) {}
+
+  [[nodiscard]] bool possible() const { return source_.defined(); }
+  /// What to save for `value`: the source, or the value itself if it cannot be made again.
+  [[nodiscard]] const at::Tensor& saved(const at::Tensor& value) const {
+    return possible() ? source_ : value;
+  }
+  [[nodiscard]] const Recipe& recipe() const { return recipe_; }
+
+ private:
+  at::Tensor source_;
+  Recipe recipe_;
 };
 
 /// The same for each frequency.

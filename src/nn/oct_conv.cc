@@ -257,9 +257,12 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     const OctTensor x{high.value_or(at::Tensor()), low.value_or(at::Tensor()), call.extents};
     const at::Tensor added = bias.value_or(at::Tensor());
     const OctTensor y = run_common(call, x, weight, added);
-    auto kept = c10::make_intrusive<Kept>(call);
-    context->save_for_backward({kept->source(x.high, remade.high, kept->remade.high),
-                                kept->source(x.low, remade.low, kept->remade.low), weight, added});
+    context->save_for_backward({remade.high.saved(x.high), remade.low.saved(x.low), weight, added});
+    auto kept = c10::make_intrusive<Kept>();
+    kept->call = call;
+    kept->high = remade.high.recipe();
+    kept->low = remade.low.recipe();
+    kept->remade = remade.high.possible() || remade.low.possible();
     kept->input_wanted = wants_gradient(x.high) || wants_gradient(x.low);
     context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
     Tensors outputs;
@@ -276,13 +279,12 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     const Call& call = kept.call;
     const at::Tensor& weight = saved[2];
     const at::Tensor& bias = saved[3];
-    const OctTensor input{Kept::made_of(saved[0], kept.remade.high),
-                          Kept::made_of(saved[1], kept.remade.low), call.extents};
+    const OctTensor input{kept.high.make(saved[0]), kept.low.make(saved[1]), call.extents};
     const bool has_high = call.options.out.high > 0;
     const OctTensor diff{has_high ? diffs[0] : at::Tensor(),
                          call.options.out.low > 0 ? diffs.back() : at::Tensor()};
     if (at::GradMode::is_enabled()) {
-      if (kept.any_remade())
+      if (kept.remade)
         throw Unsupported("octave convolution: second derivatives need tensors of type double");
       return backward_of_composed(call, input, weight, bias, diff);
     }
@@ -298,24 +300,10 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
 
   // What is kept for the backward pass beside tensors.
   struct Kept : torch::CustomClassHolder {
-    explicit Kept(Call held) : call(std::move(held)) {}
-
-    // The tensor to save for an input, which is noted in `noted` if the input is to be made again.
-    static at::Tensor source(const at::Tensor& x, Remade remade, Remade& noted) {
-      if (!remade.possible()) return x;
-      const at::Tensor source = std::exchange(remade.source, at::Tensor());
-      noted = std::move(remade);
-      return source;
-    }
-    static at::Tensor made_of(const at::Tensor& saved, Remade remade) {
-      if (remade.scale.empty()) return saved;
-      remade.source = saved;
-      return remade.make();
-    }
-    bool any_remade() const { return !remade.high.scale.empty() || !remade.low.scale.empty(); }
-
     Call call;
-    OctRemade remade;  // without sources, which autograd saves
+    Remade::Recipe high;
+    Remade::Recipe low;
+    bool remade = false;  // is a frequency of the input made again?
     bool input_wanted = false;
   };
 

@@ -13,19 +13,11 @@
 
 #include "nn/spatial.h"
 #include "octconv/base/error.h"
+#include "octconv/graph/graph.h"
 #include "octconv/octave/conv.h"
 
 namespace octconv::nn {
 namespace {
-
-Shape pooled_extents(const Pool& pool, const Shape& in) {
-  Shape out = in;
-  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
-    out[axis] = conv_extent(in[axis], pool.kernel[axis], pool.stride[axis], 1,
-                            pool.padding_begin[axis] + pool.padding_end[axis]);
-  }
-  return out;
-}
 
 // Does LibTorch's own padding, as much at the far edge and at most half a window, give `out`
 // windows?
@@ -74,10 +66,9 @@ class RunAgain : public torch::autograd::Function<RunAgain> {
 
   static at::Tensor forward(Context* context, const at::Tensor& x, const Remade& remade,
                             const Map& map) {
-    context->save_for_backward({remade.source});
+    context->save_for_backward({remade.saved(x)});
     auto kept = c10::make_intrusive<Kept>();
-    kept->remade = remade;
-    kept->remade.source = at::Tensor();
+    kept->recipe = remade.recipe();
     kept->map = map;
     context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
     return map(x);
@@ -88,16 +79,15 @@ class RunAgain : public torch::autograd::Function<RunAgain> {
       throw Unsupported("pool: second derivatives need tensors of type double");
     const auto capsule = context->saved_data["kept"].toCapsule();
     const auto& kept = static_cast<const Kept&>(*capsule);
-    Remade remade = kept.remade;
-    remade.source = context->get_saved_variables()[0];
-    const at::Tensor x = remade.make().detach().requires_grad_();
+    const at::Tensor x =
+        kept.recipe.make(context->get_saved_variables()[0]).detach().requires_grad_();
     const at::AutoGradMode recording(true);
     return {torch::autograd::grad({kept.map(x)}, {x}, {diffs[0]})[0], at::Tensor(), at::Tensor()};
   }
 
  private:
   struct Kept : torch::CustomClassHolder {
-    Remade remade;  // without its source, which autograd saves
+    Remade::Recipe recipe;
     Map map;
   };
 };

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <span>
 
@@ -136,7 +135,8 @@ std::vector<Ring> rings_of(const image::Spectrum& spectrum, std::int64_t height,
     double power = 0;
     double count = 0;
   };
-  std::map<std::int64_t, Sum> sums;
+  // Out to the corners, where the radius is sqrt(1/2).
+  std::vector<Sum> sums(static_cast<std::size_t>(2 * per_half));
   for (std::int64_t i = 0; i < spectrum.height; ++i) {
     const double y =
         static_cast<double>(i - spectrum.height / 2) / static_cast<double>(spectrum.height);
@@ -145,14 +145,15 @@ std::vector<Ring> rings_of(const image::Spectrum& spectrum, std::int64_t height,
           static_cast<double>(j - spectrum.width / 2) / static_cast<double>(spectrum.width);
       const double radius = std::hypot(y, x);
       if (radius == 0) continue;
-      Sum& sum = sums[static_cast<std::int64_t>(2 * radius * static_cast<double>(per_half))];
+      Sum& sum = sums[static_cast<std::size_t>(2 * radius * static_cast<double>(per_half))];
       sum.frequency += radius;
       sum.power += spectrum.power[static_cast<std::size_t>(i * spectrum.width + j)];
       ++sum.count;
     }
   }
   std::vector<Ring> rings;
-  for (const auto& [index, sum] : sums) {
+  for (const Sum& sum : sums) {
+    if (sum.count == 0) continue;
     rings.push_back({sum.frequency / sum.count / scale, sum.power / sum.count});
   }
   return rings;

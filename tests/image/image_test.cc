@@ -125,6 +125,48 @@ TEST_F(ImageFile, APngWithAFlippedBitIsAFormatErrorAndSilent) {
   }
 }
 
+std::string encoded(const char* kind, const cv::Mat& picture,
+                    const std::vector<int>& options = {}) {
+  std::vector<std::uint8_t> bytes;
+  cv::imencode(kind, picture, bytes, options);
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST(DecodeImage, TakesTheUpperEightOfSixteenBits) {
+  cv::Mat picture(3, 5, CV_16UC1);
+  for (int i = 0; i < 15; ++i) picture.at<std::uint16_t>(i) = static_cast<std::uint16_t>(i * 4369);
+  const Image image = decode_image(encoded(".png", picture), "deep.png", 1);
+  ASSERT_EQ(image.pixels.size(), 15U);
+  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(image.pixels[i], i * 4369 / 256);
+}
+
+TEST(DecodeImage, DropsAlpha) {
+  cv::Mat picture(1, 2, CV_8UC4, cv::Scalar(10, 20, 30, 128));
+  picture.at<cv::Vec4b>(1) = {40, 50, 60, 0};
+  const Image image = decode_image(encoded(".png", picture), "clear.png", 3);
+  EXPECT_THAT(image.pixels, ElementsAre(30, 20, 10, 60, 50, 40));
+}
+
+TEST(DecodeImage, ReadsWebP) {
+  const cv::Mat picture(4, 6, CV_8UC3, cv::Scalar(10, 20, 30));
+  constexpr int kLossless = 101;
+  const Image image = decode_image(encoded(".webp", picture, {cv::IMWRITE_WEBP_QUALITY, kLossless}),
+                                   "picture.webp", 3);
+  ASSERT_EQ(image.pixels.size(), 4U * 6 * 3);
+  EXPECT_EQ(image.pixels[0], 30);
+  EXPECT_EQ(image.pixels[71], 10);
+}
+
+TEST(DecodeImage, NamesWhatItCannotDecode) {
+  try {
+    static_cast<void>(decode_image("not a picture", "this one", 3));
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("'this one'"));
+  }
+  EXPECT_THROW(static_cast<void>(decode_image("", "x", 2)), InvalidArgument);
+}
+
 TEST_F(ImageFile, WhatIsNotAnImageIsAFormatErrorNamingTheFile) {
   try {
     static_cast<void>(read_image(write("text.png", "this is a text\n"), 3));

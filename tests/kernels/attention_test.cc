@@ -99,24 +99,17 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
   keys[100] = 1.0F;
   values[100] = 5.0F;
   float out = 0;
-  attention({.queries = query.data(),
-             .keys = keys.data(),
-             .values = values.data(),
-             .out = &out,
-             .channels = 1,
-             .positions = kPositions,
-             .width = 1},
-            0, 1);
+  const AttentionRows rows{.queries = query.data(),
+                           .keys = keys.data(),
+                           .values = values.data(),
+                           .out = &out,
+                           .channels = 1,
+                           .positions = kPositions,
+                           .width = 1};
+  attention(rows, 0, 1);
   EXPECT_EQ(out, 5.0F);
   keys[100] = std::numeric_limits<float>::quiet_NaN();
-  attention({.queries = query.data(),
-             .keys = keys.data(),
-             .values = values.data(),
-             .out = &out,
-             .channels = 1,
-             .positions = kPositions,
-             .width = 1},
-            0, 1);
+  attention(rows, 0, 1);
   EXPECT_TRUE(std::isnan(out));
 }
 

@@ -619,6 +619,24 @@ TEST(GraphModule, TrainsEveryParameterOfAnOctaveNetwork) {
   EXPECT_LT(loss().item<float>(), before.item<float>());
 }
 
+// The slope of the loss along a random direction of a parameter: by its gradient, and by a central
+// difference.
+struct Slopes {
+  double gradient = 0;
+  double difference = 0;
+};
+
+Slopes slopes_along_a_direction(at::Tensor tensor, const std::function<at::Tensor()>& loss) {
+  constexpr double kStep = 1e-6;
+  const at::Tensor direction = at::randn_like(tensor);
+  tensor.add_(direction, kStep);
+  const auto above = loss().item<double>();
+  tensor.sub_(direction, 2 * kStep);
+  const auto below = loss().item<double>();
+  tensor.add_(direction, kStep);
+  return {(tensor.grad() * direction).sum().item<double>(), (above - below) / (2 * kStep)};
+}
+
 TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
   GraphModule module(network(0.5), 1);
   module.module()->to(torch::kDouble);
@@ -627,21 +645,13 @@ TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
   const at::Tensor labels = at::arange(4);
   const auto loss = [&] { return at::cross_entropy_loss(module.forward(images), labels); };
   loss().backward();
+  // Curvature makes the error grow with the square of the step, rounding with its inverse; at 1e-6
+  // both are below 1e-7 of the slope of a network of 20 layers. A relu that changes side between
+  // the two points would spoil it: none does with these seeds.
   const at::NoGradGuard guard;
   for (const auto& [name, tensor] : module.named_parameters()) {
-    // Along one random direction: curvature makes the error grow with the square of the step,
-    // rounding with its inverse; at 1e-6 both are below 1e-7 of the slope of a network of 20
-    // layers. A relu that changes side between the two points would spoil it: none does with these
-    // seeds.
-    const at::Tensor direction = at::randn_like(tensor);
-    constexpr double kStep = 1e-6;
-    tensor.add_(direction, kStep);
-    const auto above = loss().item<double>();
-    tensor.sub_(direction, 2 * kStep);
-    const auto below = loss().item<double>();
-    tensor.add_(direction, kStep);
-    const auto slope = (tensor.grad() * direction).sum().item<double>();
-    EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, std::abs(slope)))
+    const Slopes slopes = slopes_along_a_direction(tensor, loss);
+    EXPECT_NEAR(slopes.gradient, slopes.difference, 1e-6 * std::max(1.0, std::abs(slopes.gradient)))
         << name;
   }
 }
@@ -749,16 +759,9 @@ TEST(GraphModule, GradientsPassGatesConcatenationsAndAttention) {
   loss().backward();
   const at::NoGradGuard guard;
   for (const auto& [name, tensor] : module.named_parameters()) {
-    const at::Tensor direction = at::randn_like(tensor);
-    constexpr double kStep = 1e-6;
-    tensor.add_(direction, kStep);
-    const auto above = loss().item<double>();
-    tensor.sub_(direction, 2 * kStep);
-    const auto below = loss().item<double>();
-    tensor.add_(direction, kStep);
-    const auto slope = (tensor.grad() * direction).sum().item<double>();
-    EXPECT_NE(slope, 0) << name;
-    EXPECT_NEAR(slope, (above - below) / (2 * kStep), 1e-8 * std::max(1.0, std::abs(slope)))
+    const Slopes slopes = slopes_along_a_direction(tensor, loss);
+    EXPECT_NE(slopes.gradient, 0) << name;
+    EXPECT_NEAR(slopes.gradient, slopes.difference, 1e-8 * std::max(1.0, std::abs(slopes.gradient)))
         << name;
   }
 }

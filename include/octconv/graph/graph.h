@@ -138,6 +138,10 @@ struct ValueShape {
   /// @}
 };
 
+/// The extents that a pool makes of the full grid's `in`, of the same rank.
+/// @throws InvalidArgument if a window does not fit
+[[nodiscard]] OCTCONV_API Shape pooled_extents(const Pool& pool, const Shape& in);
+
 /// The shape of every value, indexed by node.
 ///
 /// @param extents  of the input image: one per spatial axis, >= 1; every Input has the same

@@ -53,7 +53,7 @@ using Weights = std::map<std::string, Tensor>;
 /// The same one by one in node order, for a caller with a place of its own for them.
 OCTCONV_API void initial_weights(
     const Graph& graph, std::uint64_t seed,
-    const std::function<void(const Parameter& parameter, Tensor tensor)>& take);
+    const std::function<void(NodeId node, const Parameter& parameter, Tensor tensor)>& take);
 
 /// Holds weights against what the graph needs.
 /// @throws InvalidArgument listing parameters that are missing, unexpected or misshapen
