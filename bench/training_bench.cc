@@ -192,7 +192,7 @@ struct Form {
 
 constexpr std::array kForms{
     Form{"octconv", false, at::MemoryFormat::ChannelsLast, true},
-    Form{"octconv, C library's default", false, at::MemoryFormat::ChannelsLast, false},
+    Form{"octconv, allocators as they are", false, at::MemoryFormat::ChannelsLast, false},
     Form{"plain", true, at::MemoryFormat::Contiguous, false},
     Form{"plain, freed memory kept", true, at::MemoryFormat::Contiguous, true},
     Form{"plain, channels last", true, at::MemoryFormat::ChannelsLast, false},

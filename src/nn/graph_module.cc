@@ -255,13 +255,16 @@ class GraphModule::Impl {
 
   Value run(const Step& step, const std::vector<Value>& values) {
     if (step.norm == kNone) return {run(step.node, values), {}};
-    const auto value = [&](NodeId of) {
-      return of == kNone ? OctTensor{} : values[static_cast<std::size_t>(of)].tensor;
-    };
+    OctNormTail tail{.rectified = step.rectified};
+    if (step.residual != kNone) {
+      const Value& residual = values[static_cast<std::size_t>(step.residual)];
+      tail.residual = residual.tensor;
+      tail.residual_remade = residual.remade;
+    }
     Value made;
-    made.tensor = norm_add_relu(value(step.reads[0]), norm_tensors(step.norm), value(step.residual),
-                                step.rectified, std::get<BatchNorm>(graph_.node(step.norm).op),
-                                root_->is_training(), &made.remade);
+    made.tensor = norm_add_relu(
+        values[static_cast<std::size_t>(step.reads[0])].tensor, norm_tensors(step.norm), tail,
+        std::get<BatchNorm>(graph_.node(step.norm).op), root_->is_training(), &made.remade);
     return made;
   }
 
@@ -282,8 +285,7 @@ class GraphModule::Impl {
                                  graph_.conv_options(id));
             },
             [&](const BatchNorm& norm) {
-              return norm_add_relu(in(0), norm_tensors(id), {}, /*rectified=*/false, norm,
-                                   root_->is_training());
+              return norm_add_relu(in(0), norm_tensors(id), {}, norm, root_->is_training());
             },
             [&](const Activation& activation) { return activate(in(0), activation.kind); },
             [&](const Add&) { return add(in(0), in(1)); },

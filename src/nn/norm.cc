@@ -203,6 +203,23 @@ at::Tensor to_tensor(const Doubles& values) {
   return result;
 }
 
+// A value is made again with at most so many residuals added on the way: one more pass over memory
+// each. So in a chain of residual blocks every third sum is kept.
+constexpr int kMostSums = 2;
+
+// How the result of a batch norm is made again; or, if that takes too much, that it cannot be.
+Remade remade_result(const at::Tensor& x, const ScaleShift& map, const NormTail& tail) {
+  std::vector<at::Tensor> sources{x};
+  Remade::Recipe recipe{map.scale, map.shift, tail.rectified, {}};
+  if (tail.residual.defined()) {
+    const Remade added = tail.residual_remade.or_kept(tail.residual);
+    sources.insert(sources.end(), added.sources().begin(), added.sources().end());
+    recipe.residual.push_back(added.recipe());
+  }
+  if (recipe.sums() > kMostSums) return {};
+  return {std::move(sources), std::move(recipe)};
+}
+
 class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
  public:
   using Context = torch::autograd::AutogradContext;
@@ -210,25 +227,32 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
 
   static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const c10::optional<at::Tensor>& added,
-                            const at::Tensor& running_mean, const at::Tensor& running_var,
-                            double momentum, double epsilon, bool rectified, Remade* remade) {
+                            const NormTail& tail, const NormTensors& tensors,
+                            const BatchNorm& options, Remade* remade) {
+    // What `tail` and `tensors` hold is read here; `added`, `weight` and `bias` are the same
+    // tensors, for LibTorch to see.
     const Rows rows(x);
-    const at::Tensor residual = added.value_or(at::Tensor());
-    const NormTensors tensors{weight, bias, running_mean, running_var};
     const Moments batch = moments(rows, x.data_ptr<float>());
-    update_running(tensors, batch, static_cast<double>(rows.pixels()), momentum);
-    const Doubles deviation = deviation_of(batch.variance, epsilon);
-    ScaleShift map = scale_shift(batch.mean, deviation, weight, bias);
-    at::Tensor out = scale_shift_add(x, map.scale, map.shift, residual, rectified);
+    update_running(tensors, batch, static_cast<double>(rows.pixels()), options.momentum);
+    auto kept = c10::make_intrusive<Kept>();
+    kept->mean = batch.mean;
+    kept->deviation = deviation_of(batch.variance, options.epsilon);
+    kept->residual = added.has_value();
+    kept->rectified = tail.rectified;
+    const ScaleShift map = scale_shift(kept->mean, kept->deviation, weight, bias);
+    const at::Tensor out = scale_shift_add(x, map.scale, map.shift, tail.residual, tail.rectified);
+
+    const Remade how = remade_result(x, map, tail);
+    Variables saved{x, weight, bias};
     // Where the rectifier passes is told by x, unless something was added to it.
-    const bool kept = rectified && residual.defined();
-    context->save_for_backward({x, weight, bias, kept ? out : at::Tensor()});
-    context->saved_data["mean"] = batch.mean;
-    context->saved_data["deviation"] = deviation;
-    context->saved_data["residual"] = residual.defined();
-    context->saved_data["rectified"] = rectified;
-    if (remade != nullptr && !residual.defined())
-      *remade = {x, {std::move(map.scale), std::move(map.shift), rectified}};
+    if (kept->rectified && kept->residual) {
+      const Remade result = how.or_kept(out);
+      kept->out = result.recipe();
+      saved.insert(saved.end(), result.sources().begin(), result.sources().end());
+    }
+    context->save_for_backward(std::move(saved));
+    context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
+    if (remade != nullptr) *remade = how;
     return out;
   }
 
@@ -239,16 +263,20 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
       throw Unsupported("batch norm: second derivatives need tensors of type double");
     }
     const Variables saved = context->get_saved_variables();
+    const auto capsule = context->saved_data["kept"].toCapsule();
+    const auto& kept = static_cast<const Kept&>(*capsule);
     const at::Tensor& x = saved[0];
-    const at::Tensor& out = saved[3];
+    constexpr std::size_t kOperands = 3;  // x, weight, bias; then what `out` is made from
+    const at::Tensor out = saved.size() > kOperands
+                               ? kept.out.make(std::span(saved).subspan(kOperands))
+                               : at::Tensor();
     const at::Tensor diff_out = gradients[0].contiguous(x.suggest_memory_format());
-    const Doubles mean = context->saved_data["mean"].toDoubleVector();
-    const Doubles deviation = context->saved_data["deviation"].toDoubleVector();
+    const Doubles& mean = kept.mean;
+    const Doubles& deviation = kept.deviation;
     const Rows rows(x);
-    const bool rectified = context->saved_data["rectified"].toBool();
     Floats scales;
     Floats shifts;
-    if (rectified && !out.defined()) {
+    if (kept.rectified && !out.defined()) {
       const ScaleShift map = scale_shift(mean, deviation, saved[1], saved[2]);
       scales = rows.spread(map.scale);
       shifts = rows.spread(map.shift);
@@ -300,11 +328,10 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     const Floats cs = rows.spread(c);
     at::Tensor diff_x = at::empty_like(x);
     // Without a rectifier the gradient passes on as it came.
-    const bool residual = context->saved_data["residual"].toBool();
     at::Tensor diff_residual;
-    if (residual) diff_residual = out.defined() ? at::empty_like(x) : diff_out;
+    if (kept.residual) diff_residual = out.defined() ? at::empty_like(x) : diff_out;
     float* to = diff_x.data_ptr<float>();
-    float* passed = residual && out.defined() ? diff_residual.data_ptr<float>() : nullptr;
+    float* passed = kept.residual && out.defined() ? diff_residual.data_ptr<float>() : nullptr;
     rows.for_blocks([&](std::int64_t block) {
       rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
         kernels::gradient_map(part(gradient, first), count, width, centre.data(), as.data(),
@@ -312,10 +339,19 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
                               passed != nullptr ? passed + first : nullptr);
       });
     });
-    return {
-        diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual, at::Tensor(),
-        at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor(),  at::Tensor()};
+    return {diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual,
+            at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor()};
   }
+
+ private:
+  // What is kept for the backward pass beside tensors.
+  struct Kept : torch::CustomClassHolder {
+    Doubles mean;
+    Doubles deviation;
+    bool residual = false;
+    bool rectified = false;
+    Remade::Recipe out;  // where the result tells where the rectifier passes
+  };
 };
 
 bool channels_last(const at::Tensor& x) {
@@ -338,33 +374,34 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
 
 }  // namespace
 
-at::Tensor Remade::Recipe::make(const at::Tensor& saved) const {
-  return scale.empty() ? saved : scale_shift_add(saved, scale, shift, {}, rectified);
+at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
+  if (scale.empty()) return sources[0];
+  const at::Tensor added = residual.empty() ? at::Tensor() : residual[0].make(sources.subspan(1));
+  return scale_shift_add(sources[0], scale, shift, added, rectified);
 }
 
-at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
-                         const at::Tensor& residual, bool rectified, const BatchNorm& options,
-                         bool training, Remade* remade) {
+at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
+                         const BatchNorm& options, bool training, Remade* remade) {
+  const at::Tensor& residual = tail.residual;
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);
   if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
     if (training) {
       // An argument of LibTorch's functions may be absent, but not undefined.
       const auto added = residual.defined() ? c10::optional<at::Tensor>(residual) : c10::nullopt;
-      return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tensors.running_mean,
-                                tensors.running_var, options.momentum, options.epsilon, rectified,
+      return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options,
                                 remade);
     }
     const ScaleShift map = scale_shift(numbers(tensors.running_mean),
                                        deviation_of(numbers(tensors.running_var), options.epsilon),
                                        tensors.weight, tensors.bias);
-    return scale_shift_add(x, map.scale, map.shift, residual, rectified);
+    return scale_shift_add(x, map.scale, map.shift, residual, tail.rectified);
   }
   at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
                                 tensors.running_var, training, options.momentum, options.epsilon,
                                 /*cudnn_enabled=*/true);
   if (residual.defined()) y = y + residual;
-  return rectified ? at::relu(y) : y;
+  return tail.rectified ? at::relu(y) : y;
 }
 
 }  // namespace octconv::nn

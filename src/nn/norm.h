@@ -2,6 +2,7 @@
 // Batch norm with the residual and the rectifier that follow it, as one operation.
 #pragma once
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,37 +21,44 @@ struct NormTensors {
   at::Tensor running_var;
 };
 
-/// How the result of a batch norm in training is made again from what it read, to the bit:
-/// relu(source * scale + shift). Whoever saves the source instead of the result saves nothing new,
-/// since the batch norm saves it anyway.
+/// How a value of the training pass is made again from tensors that are kept anyway, to the bit.
 ///
-/// Tensors that autograd saves are kept apart from the rest: `saved` for autograd, and `recipe`.
+/// The result of a batch norm is relu(source * scale + shift + residual), and the batch norm keeps
+/// its source: whoever saves the sources instead of the result saves nothing new.
+///
+/// Tensors that autograd saves are kept apart from the rest: `sources` for autograd, and `recipe`.
 class Remade {
  public:
-  /// What is made again, without the tensor that it is made from.
+  /// What is made again, without the tensors that it is made from.
   struct Recipe {
-    std::vector<float> scale;  ///< [channels]; empty: the tensor itself is what was saved
+    std::vector<float> scale;  ///< [channels]; empty: the only source is the value itself
     std::vector<float> shift;  ///< [channels]
     bool rectified = false;
+    std::vector<Recipe> residual;  ///< none or one: of what is added, from the later sources
 
-    /// The value, from what was saved.
-    [[nodiscard]] at::Tensor make(const at::Tensor& saved) const;
+    /// How many residuals are added on the way.
+    [[nodiscard]] int sums() const { return residual.empty() ? 0 : 1 + residual[0].sums(); }
+    /// The value, from the sources.
+    [[nodiscard]] at::Tensor make(std::span<const at::Tensor> sources) const;
   };
 
   /// Nothing can be made again.
   Remade() = default;
-  Remade(at::Tensor source, Recipe recipe)
-      : source_(std::move(source)), recipe_(std::move(recipe)) {}
+  Remade(std::vector<at::Tensor> sources, Recipe recipe)
+      : sources_(std::move(sources)), recipe_(std::move(recipe)) {}
 
-  [[nodiscard]] bool possible() const { return source_.defined(); }
-  /// What to save for `value`: the source, or the value itself if it cannot be made again.
-  [[nodiscard]] const at::Tensor& saved(const at::Tensor& value) const {
-    return possible() ? source_ : value;
+  /// This, or a value that is its own source if it cannot be made again.
+  [[nodiscard]] Remade or_kept(const at::Tensor& value) const {
+    return possible() ? *this : Remade({value}, {});
   }
+
+  [[nodiscard]] bool possible() const { return !recipe_.scale.empty(); }
+  /// What to save.
+  [[nodiscard]] const std::vector<at::Tensor>& sources() const { return sources_; }
   [[nodiscard]] const Recipe& recipe() const { return recipe_; }
 
  private:
-  at::Tensor source_;
+  std::vector<at::Tensor> sources_;
   Recipe recipe_;
 };
 
@@ -60,22 +68,32 @@ struct OctRemade {
   Remade low;
 };
 
+/// What follows a batch norm in the same operation.
+struct NormTail {
+  at::Tensor residual;     ///< of the norm's shape, or undefined
+  Remade residual_remade;  ///< how it is made again, if it can be
+  bool rectified = false;
+};
+
 /// relu(batch_norm(x) + residual), with gradients.
 ///
 /// Float maps in channels-last order on the CPU take three passes over memory forward and two
 /// back; others are composed of LibTorch's operations.
-/// @param residual   of x's shape, or undefined
-/// @param rectified  false: without the relu
-/// @param remade     if not null and possible, set to how the result is made again
+/// @param remade  if not null and possible, set to how the result is made again
 [[nodiscard]] at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
-                                       const at::Tensor& residual, bool rectified,
-                                       const BatchNorm& options, bool training,
-                                       Remade* remade = nullptr);
+                                       const NormTail& tail, const BatchNorm& options,
+                                       bool training, Remade* remade = nullptr);
 
-/// The same for each frequency; the tensors hold the low channels first. `residual` may be empty.
+/// The same tail for each frequency.
+struct OctNormTail {
+  OctTensor residual;
+  OctRemade residual_remade;
+  bool rectified = false;
+};
+
+/// The same for each frequency; the tensors hold the low channels first.
 [[nodiscard]] OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
-                                      const OctTensor& residual, bool rectified,
-                                      const BatchNorm& options, bool training,
-                                      OctRemade* remade = nullptr);
+                                      const OctNormTail& tail, const BatchNorm& options,
+                                      bool training, OctRemade* remade = nullptr);
 
 }  // namespace octconv::nn

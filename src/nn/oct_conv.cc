@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -257,11 +258,17 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     const OctTensor x{high.value_or(at::Tensor()), low.value_or(at::Tensor()), call.extents};
     const at::Tensor added = bias.value_or(at::Tensor());
     const OctTensor y = run_common(call, x, weight, added);
-    context->save_for_backward({remade.high.saved(x.high), remade.low.saved(x.low), weight, added});
     auto kept = c10::make_intrusive<Kept>();
     kept->call = call;
-    kept->high = remade.high.recipe();
-    kept->low = remade.low.recipe();
+    Tensors saved{weight, added};
+    const auto save = [&](const Remade& how) {
+      saved.insert(saved.end(), how.sources().begin(), how.sources().end());
+      return how.recipe();
+    };
+    kept->high = save(remade.high.or_kept(x.high));
+    kept->low_begin = saved.size();
+    kept->low = save(remade.low.or_kept(x.low));
+    context->save_for_backward(std::move(saved));
     kept->remade = remade.high.possible() || remade.low.possible();
     kept->input_wanted = wants_gradient(x.high) || wants_gradient(x.low);
     context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
@@ -277,9 +284,11 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     const auto capsule = context->saved_data["kept"].toCapsule();
     const auto& kept = static_cast<const Kept&>(*capsule);
     const Call& call = kept.call;
-    const at::Tensor& weight = saved[2];
-    const at::Tensor& bias = saved[3];
-    const OctTensor input{kept.high.make(saved[0]), kept.low.make(saved[1]), call.extents};
+    const at::Tensor& weight = saved[0];
+    const at::Tensor& bias = saved[1];
+    const std::span all(saved);
+    const OctTensor input{kept.high.make(all.subspan(2, kept.low_begin - 2)),
+                          kept.low.make(all.subspan(kept.low_begin)), call.extents};
     const bool has_high = call.options.out.high > 0;
     const OctTensor diff{has_high ? diffs[0] : at::Tensor(),
                          call.options.out.low > 0 ? diffs.back() : at::Tensor()};
@@ -301,9 +310,11 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
   // What is kept for the backward pass beside tensors.
   struct Kept : torch::CustomClassHolder {
     Call call;
+    // The input, from what is saved after the weight and the bias.
     Remade::Recipe high;
     Remade::Recipe low;
-    bool remade = false;  // is a frequency of the input made again?
+    std::size_t low_begin = 0;  // where the sources of `low` begin
+    bool remade = false;        // is a frequency of the input made again?
     bool input_wanted = false;
   };
 

@@ -75,11 +75,11 @@ OctTensor add(const OctTensor& a, const OctTensor& b) {
   return {add_tensors(a.high, b.high), add_tensors(a.low, b.low), a.extents};
 }
 
-OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
-                        const OctTensor& residual, bool rectified, const BatchNorm& options,
-                        bool training, OctRemade* remade) {
+OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, const OctNormTail& tail,
+                        const BatchNorm& options, bool training, OctRemade* remade) {
   std::int64_t first = 0;
-  const auto norm = [&](const at::Tensor& x, const at::Tensor& added, Remade* made) {
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& residual, const Remade& how,
+                        Remade* made) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
     const auto part = [&](const at::Tensor& all) {
@@ -88,19 +88,20 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
-    return norm_add_relu(x, own, added, rectified, options, training, made);
+    return norm_add_relu(x, own, {residual, how, tail.rectified}, options, training, made);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
-  result.low = norm(value.low, residual.low, remade != nullptr ? &remade->low : nullptr);
-  result.high = norm(value.high, residual.high, remade != nullptr ? &remade->high : nullptr);
+  result.low = norm(value.low, tail.residual.low, tail.residual_remade.low,
+                    remade != nullptr ? &remade->low : nullptr);
+  result.high = norm(value.high, tail.residual.high, tail.residual_remade.high,
+                     remade != nullptr ? &remade->high : nullptr);
   return result;
 }
 
 OctTensor batch_norm(const OctTensor& value, const at::Tensor& weight, const at::Tensor& bias,
                      const at::Tensor& running_mean, const at::Tensor& running_var,
                      const BatchNorm& options, bool training) {
-  return norm_add_relu(value, {weight, bias, running_mean, running_var}, {}, /*rectified=*/false,
-                       options, training);
+  return norm_add_relu(value, {weight, bias, running_mean, running_var}, {}, options, training);
 }
 
 }  // namespace octconv::nn

@@ -66,7 +66,7 @@ class RunAgain : public torch::autograd::Function<RunAgain> {
 
   static at::Tensor forward(Context* context, const at::Tensor& x, const Remade& remade,
                             const Map& map) {
-    context->save_for_backward({remade.saved(x)});
+    context->save_for_backward(remade.sources());
     auto kept = c10::make_intrusive<Kept>();
     kept->recipe = remade.recipe();
     kept->map = map;
@@ -79,8 +79,7 @@ class RunAgain : public torch::autograd::Function<RunAgain> {
       throw Unsupported("pool: second derivatives need tensors of type double");
     const auto capsule = context->saved_data["kept"].toCapsule();
     const auto& kept = static_cast<const Kept&>(*capsule);
-    const at::Tensor x =
-        kept.recipe.make(context->get_saved_variables()[0]).detach().requires_grad_();
+    const at::Tensor x = kept.recipe.make(context->get_saved_variables()).detach().requires_grad_();
     const at::AutoGradMode recording(true);
     return {torch::autograd::grad({kept.map(x)}, {x}, {diffs[0]})[0], at::Tensor(), at::Tensor()};
   }

@@ -351,6 +351,10 @@ Decomposed decompose_layer(const Model& model, const std::string& name, const st
   check_takes_pictures(model, name);
   const NodeId id = find_layer(model.graph, name, layer);
   const ChannelSplit split = model.graph.node(id).channels;
+  // Other networks keep an axis at full resolution.
+  if (split.low > 0 && model.graph.octave() != Shape{2, 2}) {
+    throw Unsupported("'" + name + "': only low grids of half the height and width are shown");
+  }
   const Preprocessor preprocessor(model);
   Tensor input = preprocessor.make_batch(1);
   preprocessor.fill(read_image(picture, input_channels(model)), input, 0);
@@ -380,10 +384,6 @@ Decomposed decompose_layer(const Model& model, const std::string& name, const st
   }
   if (split.low > 0) {
     const Tensor maps = session.value(layer, Frequency::kLow);
-    // Other networks keep an axis at full resolution.
-    if (model.graph.octave() != Shape{2, 2}) {
-      throw Unsupported("'" + name + "': only low grids of half the height and width are shown");
-    }
     low = add("low", maps, 2, energy(upsampled(maps, height, width, Upsample::kNearest)));
   }
   result.low_share = high + low > 0 ? low / (high + low) : 1;

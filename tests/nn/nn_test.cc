@@ -356,7 +356,8 @@ std::vector<at::Tensor> norm_both_ways(const std::vector<at::Tensor>& t, const N
     if (c.residual) y = y + t[5];
     if (c.rectified) y = at::relu(y);
   } else {
-    y = norm_add_relu(t[0], {t[1], t[2], t[3], t[4]}, c.residual ? t[5] : at::Tensor(), c.rectified,
+    y = norm_add_relu(t[0], {t[1], t[2], t[3], t[4]},
+                      {.residual = c.residual ? t[5] : at::Tensor(), .rectified = c.rectified},
                       options, true);
   }
   std::vector<at::Tensor> inputs{t[0], t[1], t[2]};
@@ -413,6 +414,30 @@ TEST(Norm, WithResidualAndReluIsLibTorchsBothWays) {
       EXPECT_LE(error.max().item<double>(), tolerance * 8 * (summed ? std::sqrt(pixels) : 1))
           << "result " << i;
     }
+  }
+}
+
+// In a chain of residual blocks every third sum is kept: what lies between is made from it.
+TEST(Norm, ResultsAreMadeAgainToTheBit) {
+  torch::manual_seed(21);
+  const std::vector<std::int64_t> shape{2, 12, 9, 7};
+  const auto draw = [&] { return channels_last(at::randn(shape)).clone().requires_grad_(); };
+  const auto tensors = [&] {
+    return NormTensors{at::randn(12), at::randn(12), at::zeros(12), at::ones(12)};
+  };
+  NormTail tail{.rectified = true};
+  Remade remade;
+  tail.residual = norm_add_relu(draw(), tensors(), {}, {}, true, &remade);
+  ASSERT_TRUE(remade.possible());
+  EXPECT_TRUE(torch::equal(remade.recipe().make(remade.sources()), tail.residual));
+  for (const bool possible : {true, true, false, true, true, false}) {
+    tail.residual_remade = std::exchange(remade, {});
+    const at::Tensor out = norm_add_relu(draw(), tensors(), tail, {}, true, &remade);
+    EXPECT_EQ(remade.possible(), possible);
+    const Remade how = remade.or_kept(out);
+    EXPECT_TRUE(torch::equal(how.recipe().make(how.sources()), out));
+    for (const at::Tensor& source : how.sources()) EXPECT_EQ(source.is_same(out), !possible);
+    tail.residual = out;
   }
 }
 

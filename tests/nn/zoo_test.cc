@@ -38,8 +38,9 @@ TEST_P(ZooTraining, GradientsReachEveryParameterAndAStepLowersTheLoss) {
   module.load(moved_weights(ordinary));
   torch::manual_seed(3);
   std::vector<std::int64_t> shape{4, 3};
-  if (ordinary.rank() == 3) shape.push_back(4);
-  const std::int64_t size = ordinary.default_extents()[0] == 32 ? 9 : 33;
+  const bool video = ordinary.rank() == 3;
+  if (video) shape.push_back(4);
+  const std::int64_t size = video ? 41 : ordinary.default_extents()[0] == 32 ? 9 : 33;
   shape.insert(shape.end(), {size, size});
   const at::Tensor images = at::randn(shape);
   const at::Tensor labels = at::arange(4);
@@ -53,12 +54,19 @@ TEST_P(ZooTraining, GradientsReachEveryParameterAndAStepLowersTheLoss) {
     EXPECT_GT(tensor.grad().abs().max().item<float>(), 0) << name;
     squares += tensor.grad().square().sum().item<double>();
   }
-  // A step that would lower a linear loss by a part in 10^4: batch norms over few pixels make it
-  // anything but linear.
-  for (const auto& [name, tensor] : module.named_parameters()) {
-    tensor.sub_(tensor.grad(), 1e-4 * before.item<double>() / squares);
+  // Down the gradient the loss falls, if the step is small enough; how small depends on how far
+  // batch norms over few pixels are from linear. A step would lower a linear loss by such a part.
+  bool lowered = false;
+  double taken = 0;
+  for (const double part : {1e-3, 1e-4, 1e-5}) {
+    const double step = part * before.item<double>() / squares;
+    for (const auto& [name, tensor] : module.named_parameters()) {
+      tensor.sub_(tensor.grad(), step - taken);
+    }
+    taken = step;
+    lowered = lowered || loss().item<double>() < before.item<double>();
   }
-  EXPECT_LT(loss().item<float>(), before.item<float>());
+  EXPECT_TRUE(lowered);
 }
 
 // All but those that differ from one of the others in depth only, which take many seconds each.

@@ -18,8 +18,8 @@ struct ReceptiveField {
 
 /// Of a value; a frequency without channels has empty shapes.
 struct ValueReceptiveField {
-  ReceptiveField high;
-  ReceptiveField low;
+  ReceptiveField high;  ///< of the full grid
+  ReceptiveField low;   ///< of the low grid
 };
 
 /// Receptive fields of all values, indexed by node, through every path of every convolution.
