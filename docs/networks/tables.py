@@ -28,13 +28,19 @@ EXCHANGE = {"both": "both", "high_to_low": "high_to_low only", "low_to_high": "l
 
 
 class Counts:
-    """What the program COUNTS says."""
+    """What the program COUNTS says. `networks` holds for each name its summary, stride mode, epsilon,
+    momentum and zero gamma."""
 
     def __init__(self, program):
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
-        self.summaries = dict(line.rstrip("\n").split("\t")
-                              for line in iter(self.process.stdout.readline, "\n"))
+        self.networks = {}
+        for line in self.process.stdout:
+            if line == "\n":
+                return
+            name, *rest = line.rstrip("\n").split("\t")
+            self.networks[name] = rest
+        sys.exit(f"docs/networks/tables.py: {program} does not list the networks")
 
     def of(self, name, alpha="0", size="0", exchange="both"):
         """(multiply-adds, authors' FLOPs, parameters, activation elements)"""
@@ -46,9 +52,14 @@ class Counts:
         return [int(number) for number in answer]
 
 
-def published():
+def published(counts):
     with open(FOLDER / "published.csv", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, start=2):
+        if row["network"] not in counts.networks or row["exchange"] not in EXCHANGE:
+            sys.exit(f"docs/networks/published.csv:{number}: {row['network']}, exchange "
+                     f"{row['exchange']}: no such network or exchange")
+    return rows
 
 
 def table(header, rows):
@@ -96,8 +107,8 @@ def exchange_table(name, counts, known):
     lines = []
     rows = [row for row in known if row["network"] == name]
     alpha = next(row["alpha"] for row in rows if row["exchange"] != "both")
-    for exchange in EXCHANGE:
-        row = next(row for row in rows if (row["alpha"], row["exchange"]) == (alpha, exchange))
+    for row in (row for row in rows if row["alpha"] == alpha):
+        exchange = row["exchange"]
         macs, authors, params, _ = counts.of(name, alpha, row["size"], exchange)
         lines.append([EXCHANGE[exchange], f"{params:,}", f"{macs:,}", f"{authors:,}", row["top1"]])
     return table([f"exchange, alpha {alpha}", "parameters", "multiply-adds", "authors' FLOPs",
@@ -114,14 +125,17 @@ def zoo_table(counts):
         for mark in MARK.finditer(text):
             if mark[2] == "counts":
                 page_of.update(dict.fromkeys(mark[3].split(), path.name))
-    lost = [name for name in counts.summaries if name not in page_of]
+    lost = [name for name in counts.networks if name not in page_of]
     if lost:
         sys.exit(f"docs/networks: no page has a <!-- counts: --> mark with {', '.join(lost)}")
     lines = []
-    for name, summary in counts.summaries.items():
+    for name, (summary, mode, epsilon, momentum, zero_gamma) in counts.networks.items():
         macs, _, params, _ = counts.of(name)
-        lines.append([f"[`{name}`]({page_of[name]})", summary, f"{params:,}", f"{macs:,}"])
-    return table(["network", "what it is", "parameters", "multiply-adds"], lines)
+        epsilon = f"{float(epsilon):.0e}".replace("e-0", "e-")
+        lines.append([f"[`{name}`]({page_of[name]})", summary, f"{params:,}", f"{macs:,}", f"`{mode}`",
+                      epsilon, momentum, "yes" if zero_gamma == "1" else "no"])
+    return table(["network", "what it is", "parameters", "multiply-adds", "stride mode",
+                  "norm epsilon", "momentum", "zero gamma"], lines)
 
 
 def filled(text, counts, known):
@@ -139,7 +153,8 @@ def filled(text, counts, known):
 def main():
     if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--check"]):
         sys.exit(__doc__)
-    counts, known = Counts(sys.argv[1]), published()
+    counts = Counts(sys.argv[1])
+    known = published(counts)
     stale, tables = [], 0
     for path, text in pages().items():
         found = len(MARK.findall(text))
