@@ -206,6 +206,10 @@ void Graph::set_exchange(NodeId id, Exchange exchange) {
   std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).exchange = exchange;
 }
 
+void Graph::set_bias(NodeId id) {
+  std::get<Linear>(nodes_[static_cast<std::size_t>(id)].op).bias = true;
+}
+
 void Graph::set_downsample(NodeId id, Downsample downsample) {
   std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).downsample = downsample;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads back what export writes: the graph from the metadata, held against the file's operations;
 // then the weights from the initialisers. Nothing is allocated on the word of a file: sizes are
-// compared first.
+// compared first. A file without our metadata is read by its operations alone.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -16,6 +16,7 @@
 #include "octconv/base/file.h"
 #include "octconv/onnx/onnx.h"
 #include "onnx/format.h"
+#include "onnx/from_operations.h"
 #include "onnx/lower.h"
 #include "onnx/metadata.h"
 
@@ -326,6 +327,21 @@ Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json)
   return model;
 }
 
+// A file of another origin: what it holds are its operations.
+Model read_foreign_model(const ::onnx::ModelProto& proto) {
+  std::int64_t opset = 0;
+  for (const auto& import : proto.opset_import()) {
+    if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();
+  }
+  if (opset < onnx::kMinForeignOpset || opset > onnx::kMaxForeignOpset) {
+    throw Unsupported("its opset " + std::to_string(opset) + " is not in [" +
+                      std::to_string(onnx::kMinForeignOpset) + ", " +
+                      std::to_string(onnx::kMaxForeignOpset) + "]");
+  }
+  if (proto.graph().sparse_initializer_size() > 0) throw Unsupported("it has sparse initialisers");
+  return onnx::from_operations(proto.graph());
+}
+
 }  // namespace
 
 Model parse_onnx(std::string_view bytes, std::string_view name) {
@@ -337,8 +353,7 @@ Model parse_onnx(std::string_view bytes, std::string_view name) {
       fail(std::string("its metadata '") + onnx::kGraphKey +
            "' is gone: it is truncated or changed");
     }
-    throw Unsupported("it was not written by octconv (its producer is '" + proto.producer_name() +
-                      "'), and only octconv's own files can be read");
+    return read_foreign_model(proto);
   } catch (const Unsupported& error) {
     throw Unsupported(file + " cannot be read: " + error.what());
   } catch (const Error& error) {

@@ -330,7 +330,7 @@ class Run(CommandTest):
             "truncated": (whole[: len(whole) // 2], "truncated or not ONNX"),
             "a picture": (b"\x89PNG\r\n\x1a\n", "truncated or not ONNX"),
             # ir_version 8, producer_name "pytorch", an empty graph
-            "foreign": (b"\x08\x08\x12\x07pytorch\x3a\x00", "was not written by octconv"),
+            "foreign": (b"\x08\x08\x12\x07pytorch\x3a\x00", "its opset 0"),
         }
         for name, (contents, why) in damaged.items():
             with self.subTest(file=name):

@@ -130,15 +130,6 @@ TEST(Damage, EveryFlippedByteOfTheMetadataLoadsOrIsRefused) {
   }
 }
 
-TEST(Origin, AFileOfAnotherProducerIsUnsupportedAndNamed) {
-  const std::string what = after([](::onnx::ModelProto& proto) {
-    proto.clear_metadata_props();
-    proto.set_producer_name("pytorch");
-  });
-  EXPECT_THAT(what, StartsWith("unsupported: 'x.onnx'"));
-  EXPECT_THAT(what, AllOf(HasSubstr("was not written by octconv"), HasSubstr("'pytorch'")));
-}
-
 TEST(Origin, ANewerDescriptionIsUnsupported) {
   EXPECT_THAT(
       after_json([](json& graph) { graph["version"] = 2; }),

@@ -100,6 +100,10 @@ class OCTCONV_API Graph {
   void set_channels(NodeId id, ChannelSplit channels) {
     nodes_[static_cast<std::size_t>(id)].channels = channels;
   }
+  /// Sets the stage of a node; for importers.
+  void set_stage(NodeId id, int stage) { nodes_[static_cast<std::size_t>(id)].stage = stage; }
+  /// Gives a Linear a bias; for importers.
+  void set_bias(NodeId id);
   /// Requires a Conv; for passes, like `set_channels`.
   /// @{
   void set_stride_mode(NodeId id, StrideMode mode);

@@ -38,14 +38,21 @@ struct ExportOptions {
 OCTCONV_API void save_onnx(const std::filesystem::path& path, const Model& model,
                            const ExportOptions& options = {});
 
-/// The model in an ONNX file that octconv wrote; `name` stands for the file in errors.
+/// The model in an ONNX file; `name` stands for the file in errors.
 ///
-/// The graph comes from the metadata, the weights from the initialisers. The operations of the file
-/// are held against those that export would write: where they differ the file is refused. Parts of
-/// a weight that no path reads are not in the file and become zero.
+/// In a file that octconv wrote the graph comes from the metadata, the weights from the
+/// initialisers. The operations of the file are held against those that export would write: where
+/// they differ the file is refused. Parts of a weight that no path reads are not in the file and
+/// become zero.
+///
+/// Any other file is read by its operations (opset 7 to 21): convolutions, batch norms,
+/// activations, pools, sums, concatenations, gates and fully connected layers, in the forms that
+/// docs/importing.md lists. Its values are ordinary, and what its pixels should look like is not
+/// known.
 ///
 /// @throws FormatError for a damaged file, or one whose operations and metadata disagree;
-///         Unsupported for an ONNX file of another origin or of a newer octconv
+///         Unsupported for a file of a newer octconv, or one with other operations: it names all of
+///         them
 [[nodiscard]] OCTCONV_API Model parse_onnx(std::string_view bytes, std::string_view name);
 
 /// The same from a file.

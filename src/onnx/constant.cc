@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "onnx/constant.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include <onnx/onnx_pb.h>
+
+#include "octconv/base/error.h"
+
+namespace octconv::onnx {
+namespace {
+
+using ::onnx::TensorProto;
+
+static_assert(std::endian::native == std::endian::little, "raw_data is little-endian");
+
+// The shape, if it has that many elements. Division before multiplication: the product of extents
+// from a file may not fit in 64 bits.
+Shape shape_with(const TensorProto& proto, std::size_t elements) {
+  if (proto.dims_size() > static_cast<int>(Shape::kMaxRank))
+    throw Unsupported("initialiser '" + proto.name() + "' has " +
+                      std::to_string(proto.dims_size()) + " dimensions");
+  Shape shape;
+  std::size_t left = elements;
+  bool fits = true;
+  bool empty = false;
+  for (const std::int64_t extent : proto.dims()) {
+    if (extent < 0) fits = false;
+    if (extent == 0) empty = true;
+    if (fits && extent > 0 && elements > 0) {
+      fits = left % static_cast<std::size_t>(extent) == 0;
+      left /= static_cast<std::size_t>(extent);
+    }
+    shape.push_back(extent);
+  }
+  if (!fits || (empty ? elements != 0 : elements == 0 || left != 1)) {
+    throw FormatError("initialiser '" + proto.name() + "' has " + std::to_string(elements) +
+                      " elements, which do not fill " + shape.to_string());
+  }
+  return shape;
+}
+
+// The elements of raw bytes, in the file's type.
+template <class Stored>
+std::vector<Stored> from_raw(const TensorProto& proto) {
+  const std::string& raw = proto.raw_data();
+  if (raw.size() % sizeof(Stored) != 0)
+    throw FormatError("initialiser '" + proto.name() + "' has " + std::to_string(raw.size()) +
+                      " bytes, which are no whole number of elements");
+  std::vector<Stored> values(raw.size() / sizeof(Stored));
+  std::memcpy(values.data(), raw.data(), raw.size());
+  return values;
+}
+
+template <class To, class Values>
+std::vector<To> converted(const Values& values) {
+  std::vector<To> result;
+  result.reserve(static_cast<std::size_t>(values.size()));
+  for (const auto value : values) result.push_back(static_cast<To>(value));
+  return result;
+}
+
+// IEEE 754 binary16.
+float half_to_float(std::uint16_t bits) {
+  constexpr int kFractionBits = 10;
+  constexpr int kBias = 15;
+  const int exponent = bits >> kFractionBits & 0x1F;
+  const int fraction = bits & 0x3FF;
+  double size = 0;
+  if (exponent == 0x1F) {
+    size = fraction == 0 ? std::numeric_limits<double>::infinity()
+                         : std::numeric_limits<double>::quiet_NaN();
+  } else if (exponent == 0) {
+    size = std::ldexp(fraction, 1 - kBias - kFractionBits);
+  } else {
+    size = std::ldexp(fraction + (1 << kFractionBits), exponent - kBias - kFractionBits);
+  }
+  return static_cast<float>((bits & 0x8000) != 0 ? -size : size);
+}
+
+template <class Values>
+std::vector<float> from_halves(const Values& values) {
+  std::vector<float> result;
+  for (const auto bits : values) result.push_back(half_to_float(static_cast<std::uint16_t>(bits)));
+  return result;
+}
+
+}  // namespace
+
+Constant read_constant(const TensorProto& proto) {
+  if (proto.data_location() != ::onnx::TensorProto_DataLocation_DEFAULT ||
+      proto.external_data_size() > 0)
+    throw Unsupported("initialiser '" + proto.name() + "' keeps its data in another file");
+  const bool raw = proto.has_raw_data();
+  Constant constant;
+  switch (proto.data_type()) {
+    case ::onnx::TensorProto_DataType_FLOAT:
+      constant.values = raw ? from_raw<float>(proto) : converted<float>(proto.float_data());
+      break;
+    case ::onnx::TensorProto_DataType_DOUBLE:
+      constant.values =
+          raw ? converted<float>(from_raw<double>(proto)) : converted<float>(proto.double_data());
+      break;
+    case ::onnx::TensorProto_DataType_FLOAT16:
+      constant.values =
+          raw ? from_halves(from_raw<std::uint16_t>(proto)) : from_halves(proto.int32_data());
+      break;
+    case ::onnx::TensorProto_DataType_INT64:
+      constant.values =
+          raw ? from_raw<std::int64_t>(proto) : converted<std::int64_t>(proto.int64_data());
+      break;
+    case ::onnx::TensorProto_DataType_INT32:
+      constant.values = raw ? converted<std::int64_t>(from_raw<std::int32_t>(proto))
+                            : converted<std::int64_t>(proto.int32_data());
+      break;
+    default:
+      throw Unsupported("initialiser '" + proto.name() + "' is of type " +
+                        ::onnx::TensorProto_DataType_Name(
+                            static_cast<::onnx::TensorProto_DataType>(proto.data_type())));
+  }
+  constant.shape = shape_with(
+      proto, std::visit([](const auto& values) { return values.size(); }, constant.values));
+  return constant;
+}
+
+}  // namespace octconv::onnx

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// octconv octavize: the octave twin of a network in an ONNX file, weights kept.
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "octconv/graph/cost.h"
+#include "octconv/graph/octavize.h"
+#include "octconv/onnx/onnx.h"
+
+namespace octconv::tool {
+namespace {
+
+struct Arguments {
+  std::string input;
+  std::string output;
+  double alpha = 0;
+  std::string stride_mode;
+  std::string exchange = "both";
+  bool json = false;
+};
+
+std::int64_t count_octave(const Graph& graph) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    if (std::holds_alternative<Conv>(graph.node(id).op) && graph.conv_options(id).octave_valued())
+      ++count;
+  }
+  return count;
+}
+
+void print(const Octavized& octave, const Cost& before, const Cost& after) {
+  std::int64_t convolutions = 0;
+  for (const Node& node : octave.graph.nodes())
+    convolutions += std::holds_alternative<Conv>(node.op) ? 1 : 0;
+  const auto ratio = [](std::int64_t part, std::int64_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
+  };
+  std::cout << std::fixed << std::setprecision(3) << count_octave(octave.graph) << " of "
+            << convolutions << " convolutions are octave\n"
+            << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
+            << " of " << before.macs << ")\n"
+            << "  activation elements  " << after.activation_elements << " ("
+            << ratio(after.activation_elements, before.activation_elements) << " of "
+            << before.activation_elements << ")\n"
+            << "  parameters           " << after.params << " (" << before.params << ")\n";
+  for (const KeptOrdinary& kept : octave.kept_ordinary)
+    std::cout << "  stays ordinary: " << octave.graph.node(kept.node).name << ", " << kept.reason
+              << "\n";
+  std::cout << "The weights are kept, what they compute is not: train it on before use.\n";
+}
+
+void print_json(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
+  nlohmann::ordered_json kept = nlohmann::ordered_json::array();
+  for (const KeptOrdinary& one : octave.kept_ordinary)
+    kept.push_back({{"node", octave.graph.node(one.node).name}, {"reason", one.reason}});
+  const nlohmann::ordered_json json{
+      {"network", octave.graph.name()},
+      {"alpha", alpha},
+      {"octave_convs", count_octave(octave.graph)},
+      {"before", {{"macs", before.macs}, {"activation_elements", before.activation_elements}}},
+      {"after", {{"macs", after.macs}, {"activation_elements", after.activation_elements}}},
+      {"params", after.params},
+      {"kept_ordinary", kept}};
+  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+void run(const Arguments& arguments) {
+  Model model = load_onnx(arguments.input);
+  OctavizeOptions options{.alpha = arguments.alpha, .exchange = parse_exchange(arguments.exchange)};
+  if (!arguments.stride_mode.empty())
+    options.stride_mode = parse_stride_mode(arguments.stride_mode);
+  const Shape& trained = model.preprocessing.extents;
+  const Shape extents = trained.rank() > 0 ? trained : model.graph.default_extents();
+  const Cost before = cost(model.graph, extents);
+  Octavized octave = octavize(model.graph, options);
+  const Cost after = cost(octave.graph, extents);
+  model.graph = octave.graph;
+  save_onnx(arguments.output, model, {.extents = extents});
+  if (arguments.json) {
+    print_json(octave, before, after, arguments.alpha);
+  } else {
+    print(octave, before, after);
+  }
+}
+
+}  // namespace
+
+void add_octavize(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("octavize", "Make the octave twin of a network in an ONNX file");
+  command->footer("Example: octconv octavize resnet18.onnx --alpha 0.25 -o resnet18-octave.onnx");
+  command->add_option("model", arguments->input, "ONNX file of an ordinary network")->required();
+  command
+      ->add_option("--alpha", arguments->alpha, "fraction of channels at half resolution, 0 to 1")
+      ->required();
+  command->add_option("--stride-mode", arguments->stride_mode,
+                      "pool, pool_twice, pool_low or strided; default: the network's own, for "
+                      "files of others strided");
+  command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
+  command->add_flag("--json", arguments->json, "print JSON");
+  command->add_option("-o,--output", arguments->output, "the file to write")->required();
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace octconv::tool
