@@ -150,8 +150,8 @@ class Drawing {
  public:
   explicit Drawing(const Chart& chart)
       : chart_(chart),
-        x_ticks_(nice_ticks_of(&Point::x, 9, chart.x.integer)),
-        y_ticks_(nice_ticks_of(&Point::y, 7, chart.y.integer)) {}
+        x_ticks_(ticks_of(&Point::x, 9, chart.x)),
+        y_ticks_(ticks_of(&Point::y, 7, chart.y)) {}
 
   std::string draw() {
     double y = kGap;
@@ -176,18 +176,29 @@ class Drawing {
   }
 
  private:
-  [[nodiscard]] Ticks nice_ticks_of(double Point::*coordinate, int most, bool integer) const {
+  [[nodiscard]] Ticks ticks_of(double Point::*coordinate, int most, const Axis& axis) const {
     const Range data = range(chart_, coordinate);
-    return nice_ticks(data.low, data.high, most, integer);
+    if (!axis.logarithmic) return nice_ticks(data.low, data.high, most, axis.integer);
+    if (data.low <= 0) {
+      throw InvalidArgument("chart '" + chart_.title + "': the logarithmic axis '" + axis.label +
+                            "' cannot show " + shortest(data.low));
+    }
+    return log_ticks(data.low, data.high, most);
+  }
+
+  /// Where a value is between the first tick (0) and the last (1).
+  static double share(double value, const Ticks& ticks, const Axis& axis) {
+    const double low = ticks.values.front();
+    const double high = ticks.values.back();
+    if (axis.logarithmic) return std::log(value / low) / std::log(high / low);
+    return (value - low) / (high - low);
   }
 
   [[nodiscard]] double px(double x) const {
-    const double low = x_ticks_.values.front();
-    return plot_.left + (x - low) / (x_ticks_.values.back() - low) * (plot_.right - plot_.left);
+    return plot_.left + share(x, x_ticks_, chart_.x) * (plot_.right - plot_.left);
   }
   [[nodiscard]] double py(double y) const {
-    const double low = y_ticks_.values.front();
-    return plot_.bottom - (y - low) / (y_ticks_.values.back() - low) * (plot_.bottom - plot_.top);
+    return plot_.bottom - share(y, y_ticks_, chart_.y) * (plot_.bottom - plot_.top);
   }
 
   double draw_legend(double y) {

@@ -130,7 +130,7 @@ std::string summary(const std::vector<ReproducedTable>& tables) {
 
 report::Chart accuracy_chart(const ReproducedTable& figure4) {
   report::Chart chart{.title = "Figure 4, with the work counted by octconv",
-                      .x = {.label = "GFLOPs (computed)"},
+                      .x = {.label = "GFLOPs (computed), logarithmic", .logarithmic = true},
                       .y = {.label = "ImageNet top-1 accuracy, % (published)"},
                       .series = {},
                       .width = 760,
