@@ -156,9 +156,9 @@ std::string_view name(Quantity quantity) {
     case Quantity::kGigaLayerFlops:
       return "GFLOPs of layers";
     case Quantity::kMegaMacs:
-      return "multiply-adds, M";
+      return "MACs, M";
     case Quantity::kMegaParams:
-      return "parameters, M";
+      return "params, M";
   }
   return "";
 }

@@ -120,10 +120,11 @@ std::string summary(const std::vector<ReproducedTable>& tables) {
       *result.difference == 0 ? ++same : ++different;
     }
   }
-  return std::to_string(published) + " published figures: " + std::to_string(same) +
-         " come out the same, " + std::to_string(different) + " differ, " +
-         std::to_string(published - same - different) +
-         " are of networks that are not in the zoo; the notes say why.";
+  const int others = published - same - different;
+  return "Of " + std::to_string(published) + " published figures, " + std::to_string(same) +
+         (same == 1 ? " comes" : " come") + " out the same, " + std::to_string(different) +
+         (different == 1 ? " differs" : " differ") + ", and " + std::to_string(others) +
+         (others == 1 ? " is" : " are") + " of networks that are not in the zoo.";
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ report::Chart accuracy_chart(const ReproducedTable& figure4) {
                       .y = {.label = "ImageNet top-1 accuracy, % (published)"},
                       .series = {},
                       .width = 760,
-                      .height = 720};
+                      .height = 880};
   for (const PaperResult& result : figure4.results) {
     if (!result.computed) continue;
     const std::string label(result.row->label);

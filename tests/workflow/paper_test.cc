@@ -157,7 +157,8 @@ TEST(PaperText, ShowsReasonsOnceAndCountsFigures) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("(1) the article's own formula"), std::string::npos);
-  EXPECT_NE(text.find("14 published figures: 13 come out the same, 1 differ"), std::string::npos);
+  EXPECT_NE(text.find("Of 14 published figures, 13 come out the same, 1 differs, and 0"),
+            std::string::npos);
 }
 
 TEST(PaperJson, HasNullForWhatIsNotThere) {
