@@ -19,7 +19,6 @@ using report::Align;
 using report::fixed;
 using report::shortest;
 
-constexpr std::string_view kFigure = "figure 4";
 constexpr std::int64_t kUsualSize = 224;
 constexpr const char* kIntroduction =
     "Chen et al., \"Drop an Octave\" (arXiv:1904.05049), figure by figure: what the article prints "
@@ -169,7 +168,7 @@ std::string paper_html(const std::vector<ReproducedTable>& tables) {
   for (const ReproducedTable& reproduced : tables) {
     const Shown shown = show(reproduced);
     page.heading(heading(*reproduced.table));
-    if (reproduced.table->name == kFigure) {
+    if (reproduced.table->name == kFigure4) {
       page.chart(accuracy_chart(reproduced),
                  "Each network along alpha, which is written beside its points; alpha 0 is the "
                  "ordinary network. Further up is more accurate, further left is less work.");

@@ -243,7 +243,7 @@ constexpr std::array kTable8{
              {layer_gflops("25.6", "76.0", kVideoRounding)}},
 };
 
-constexpr std::array kFigure4{
+constexpr std::array kPoints{
     PaperRow{"DenseNet-121", "densenet121", 0, {gflops("2.852", "75.4")}},
     PaperRow{"DenseNet-121", "densenet121", 0.0625, {gflops("2.640", "75.9")}},
     PaperRow{"DenseNet-121", "densenet121", 0.125, {gflops("2.428", "76.0")}},
@@ -318,10 +318,10 @@ constexpr std::array kTables{
                "products of attention are not: so the article's figures for the three ordinary "
                "networks come out.",
                kTable8},
-    PaperTable{"figure 4", "Accuracy and work of octave networks and their ordinary ones",
+    PaperTable{kFigure4, "Accuracy and work of octave networks and their ordinary ones",
                "The figure prints no numbers: each was read off the middle of its disc, which can "
                "be told to 0.1 %; within that the difference is 0.",
-               kFigure4, kReadingError},
+               kPoints, kReadingError},
     PaperTable{"section 3.2", "Receptive field",
                "Low pixels that a kernel spans, in pixels of the input, against high ones.",
                kSection32},

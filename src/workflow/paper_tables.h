@@ -52,6 +52,8 @@ struct PaperTable {
   double reading_error = 0;  // of figures that are read off a drawing, as a share
 };
 
+inline constexpr std::string_view kFigure4 = "figure 4";
+
 // Tables 1 to 8, figure 4 and the one figure of section 3.2, in this order.
 std::span<const PaperTable> paper_tables();
 

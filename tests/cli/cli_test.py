@@ -290,6 +290,13 @@ class Paper(CommandTest):
                 self.assertEqual(len(list(page.iter("{http://www.w3.org/2000/svg}svg"))), figures)
                 self.assertEqual([str(path) for path in self.listing()], ["paper.html"])
 
+    def test_the_figure_stands_alone(self):
+        self.succeed("paper", "--svg", "figure4.svg")
+        drawn = xml.etree.ElementTree.parse(self.folder / "figure4.svg").getroot()
+        self.assertEqual(drawn.tag, "{http://www.w3.org/2000/svg}svg")
+        self.wrong_usage("paper", "--table", 2, "--svg", "other.svg")
+        self.fail_with(["cannot write 'no/figure4.svg'"], "paper", "--svg", "no/figure4.svg")
+
     def test_a_page_that_cannot_be_written_is_named(self):
         (self.folder / "file").write_text("")
         for target in ("file/paper.html", "no/such/folder/paper.html", "."):

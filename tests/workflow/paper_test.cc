@@ -151,6 +151,17 @@ TEST(PaperHtml, IsWellFormedWithEveryTableAndTheFigure) {
       "assert not list(root.iter(\"script\")) and not list(root.iter(\"link\"))\n");
 }
 
+TEST(PaperChart, NoLabelCoversAnother) {
+  report::expect_xml(report::to_svg(accuracy_chart(reproduce(table("figure 4")))),
+                     "texts = list(root.iter(\"{http://www.w3.org/2000/svg}text\"))\n"
+                     "labels = [(float(t.get(\"x\")), float(t.get(\"y\")), 3.5 * len(t.text))\n"
+                     "          for t in texts if t.get(\"class\") == \"halo\"]\n"
+                     "assert len(labels) == 34, len(labels)\n"
+                     "near = [(a, b) for i, a in enumerate(labels) for b in labels[:i]\n"
+                     "        if abs(a[1] - b[1]) < 11 and abs(a[0] - b[0]) < a[2] + b[2]]\n"
+                     "assert not near, near\n");
+}
+
 TEST(PaperText, ShowsReasonsOnceAndCountsFigures) {
   const std::string text = paper_text({reproduce(table("table 1"))});
   EXPECT_NE(text.find("one layer  0.875  memory, %         35    34.375          -1      -  1\n"),

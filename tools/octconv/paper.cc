@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // octconv paper: the article's tables and figure 4 beside the same counted here.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "commands.h"
 #include "octconv/base/file.h"
+#include "report/chart.h"
 #include "workflow/paper.h"
 #include "workflow/paper_report.h"
 
@@ -17,8 +19,16 @@ struct Arguments {
   int table = 0;   // 0: all
   int figure = 0;  // 0: all
   std::string html;
+  std::string svg;
   bool json = false;
 };
+
+std::string figure4(const std::vector<workflow::ReproducedTable>& tables) {
+  const auto figure = std::find_if(
+      tables.begin(), tables.end(),
+      [](const workflow::ReproducedTable& each) { return each.table->name == workflow::kFigure4; });
+  return report::to_svg(workflow::accuracy_chart(*figure));
+}
 
 void run(const Arguments& arguments) {
   std::string only;
@@ -28,6 +38,7 @@ void run(const Arguments& arguments) {
   for (const workflow::PaperTable& table : workflow::paper_tables()) {
     if (only.empty() || table.name == only) tables.push_back(workflow::reproduce(table));
   }
+  if (!arguments.svg.empty()) write_file(arguments.svg, figure4(tables));
   if (!arguments.html.empty()) write_file(arguments.html, workflow::paper_html(tables));
   std::cout << (arguments.json ? workflow::paper_json(tables) : workflow::paper_text(tables));
 }
@@ -47,6 +58,7 @@ void add_paper(CLI::App& app) {
       ->excludes(table);
   command->add_option("--html", arguments->html,
                       "also write this page, with all tables and the figure drawn");
+  command->add_option("--svg", arguments->svg, "also write figure 4 alone, drawn")->excludes(table);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([arguments] { run(*arguments); });
 }
