@@ -2,7 +2,8 @@
 // The figures that the article prints, table by table, and the network that each is about.
 //
 // Source: Chen et al., "Drop an Octave: Reducing Spatial Redundancy in Convolutional Neural
-// Networks with Octave Convolution", arXiv:1904.05049. Nothing here is computed.
+// Networks with Octave Convolution", arXiv:1904.05049. Tables 2 and 8 are as in an
+// early version, the others as in a later one. Nothing here is computed.
 #pragma once
 
 #include <array>
