@@ -27,6 +27,7 @@ shared_build() {
 
 step format scripts/format.sh --check
 step docs scripts/docs.sh
+export OCTCONV_TEST_EVERYTHING=1  # the deepest networks in full too
 step dev cmake --workflow --preset dev
 step tidy scripts/tidy.sh
 step asan cmake --workflow --preset asan

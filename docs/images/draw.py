@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the figures of docs/octave-convolution.md beside itself.
+"""Draws the figures of the pages in docs/ beside itself.
 
 usage: draw.py            writes the files
        draw.py --check    writes nothing; fails and names the files that are not what it draws
@@ -281,7 +281,240 @@ def odd():
     return figure
 
 
-FIGURES = {"paths.svg": paths, "strides.svg": strides, "summed-taps.svg": taps, "odd-edge.svg": odd}
+ROW, SIDE = 92, 52  # of the drawings of blocks: from value to value, and of a value on the full grid
+
+
+class Column:
+    """One block, from top to bottom.
+
+    values     (high, low, level) channels of each value, 0 for none; grid = full / 2^level
+    apart      numbers of the layers in which the frequencies do not meet
+    shortcut   None, "same" or the text on a shortcut that is a convolution
+    labels     what its layers are, where the figure's left column does not say it
+    """
+
+    def __init__(self, title, below, values, apart=(), shortcut=None, labels=(), frames=1):
+        self.title, self.below, self.values, self.apart = title, below, values, apart
+        self.shortcut, self.labels, self.frames = shortcut, labels, frames
+
+    def draw(self, figure, centre, top):
+        octave = any(low for _, low, _ in self.values)
+        lanes = (centre - 28, centre + 32) if octave else (centre, centre)
+        figure.text(centre, top, self.title, kind="bold")
+        figure.text(centre, top + 18, self.below, kind="small soft")
+        first = top + 62
+
+        def side(step, frequency):
+            return SIDE / 2 ** (self.values[step][2] + frequency)
+
+        def middle(step):
+            return first + ROW * step
+
+        for step in range(1, len(self.values)):
+            for source in (0, 1):
+                for target in (0, 1):
+                    if not (self.values[step - 1][source] and self.values[step][target]):
+                        continue
+                    if source != target and step - 1 in self.apart:
+                        continue
+                    # Two arrows from one value, or into one, do not touch each other.
+                    lean = 5 * (target - source)
+                    above = side(step - 1, source) / 2 + 3
+                    under = side(step, target) / 2 + 4 + 4 * (self.frames - 1)
+                    figure.arrow((lanes[source] + lean, middle(step - 1) + above),
+                                 (lanes[target] - lean, middle(step) - under))
+        self.draw_shortcut(figure, lanes, side, middle)
+        for step, (*channels, _) in enumerate(self.values):
+            for frequency, count in enumerate(channels):
+                if count:
+                    self.draw_value(figure, lanes[frequency], middle(step), side(step, frequency),
+                                    frequency, str(count), step + 1 == len(self.values))
+        for step, label in enumerate(self.labels):
+            beside = lanes[1] + 70 if self.shortcut else lanes[0] + 36
+            for n, line in enumerate(label):
+                figure.text(beside, middle(step) + ROW / 2 + 4 + 15 * (n - (len(label) - 1) / 2),
+                            line, "start", "small")
+
+    def draw_value(self, figure, x, y, side, frequency, count, last):
+        colour = (HIGH, LOW)[frequency]
+        for n in reversed(range(self.frames)):
+            left, top = x - side / 2 + 4 * n, y - side / 2 - 4 * n
+            figure.rect(left, top, side, side, "#ffffff", colour)
+            figure.rect(left, top, side, side, colour, colour, 0.18)
+        if side >= 26 and not (side < 40 and len(count) > 3):
+            figure.text(x, y + 4, count, kind="small")
+        elif last:
+            figure.text(x, y + side / 2 + 14, count, kind="small")
+        else:
+            figure.text(x + side / 2 + 4, y + 4, count, "start", "small")
+
+    def draw_shortcut(self, figure, lanes, side, middle):
+        if not self.shortcut:
+            return
+        first, last = self.values[0], self.values[-1]
+        end = len(self.values) - 1
+        behind = 4 * (self.frames - 1)
+        left, right = lanes[0] - SIDE / 2 - 14, lanes[1] + SIDE / 4 + 14 + behind
+        ways = [(left, 0, 0, -1)] if first[0] and last[0] else []
+        if first[1] or last[1]:
+            source, target = (1 if first[1] else 0), (1 if last[1] else 0)
+            if self.shortcut != "same" or source == target:
+                ways.append((right, source, target, 1))
+        for x, source, target, toward in ways:
+            edge = behind if toward > 0 else 0
+            figure.arrow((lanes[source] + toward * (side(0, source) / 2 + 2 + edge), middle(0)),
+                         (x, middle(0)), (x, middle(end)),
+                         (lanes[target] + toward * (side(end, target) / 2 + 3 + edge), middle(end)))
+            if self.shortcut != "same":
+                figure.rect(x - 16, (middle(0) + middle(end)) / 2 - 11, 32, 22, "#f4f6f8", GRID)
+                figure.text(x, (middle(0) + middle(end)) / 2 + 4, self.shortcut, kind="small")
+
+
+def block_figure(title, layers, columns, notes, last="sum", width=800, pitch=168):
+    """Blocks side by side. The layers, the same in all, are named at the left."""
+    steps = len(layers)
+    height = 110 + ROW * steps + 36 + 18 * len(notes)
+    figure = Figure(width, height, title)
+    for n, layer in enumerate(layers):
+        for k, line in enumerate(layer):
+            figure.text(20, 34 + 62 + ROW * (n + 0.5) + 4 + 16 * (k - (len(layer) - 1) / 2), line,
+                        "start")
+    if last:
+        figure.text(20, 34 + 62 + ROW * steps + 4, last, "start")
+    for n, column in enumerate(columns):
+        column.draw(figure, 190 + pitch * n, 34)
+    for n, note in enumerate(notes):
+        figure.text(width / 2, height - 14 - 18 * (len(notes) - 1 - n), note, kind="small soft")
+    return figure
+
+
+SQUARES = ("Blue is high, orange low; a square is a value on its grid, to scale, with its channels. "
+           "Each arrow between values is a path.")
+PROJECTED = "A shortcut with 1 &#215; 1 is one convolution with all the paths that its ends allow."
+
+
+def block_pre_activation():
+    return block_figure(
+        "The pre-activation bottleneck of ResNet-50, ordinary and octave at alpha 0.25",
+        [("batch norm, ReLU,", "conv 1 &#215; 1"), ("batch norm, ReLU,", "conv 3 &#215; 3"),
+         ("batch norm, ReLU,", "conv 1 &#215; 1")],
+        [Column("ordinary", "stage 1, 56 &#215; 56", [(256, 0, 0), (64, 0, 0), (64, 0, 0), (256, 0, 0)],
+                shortcut="same"),
+         Column("octave", "stage 1, 56 and 28",
+                [(192, 64, 0), (48, 16, 0), (48, 16, 0), (192, 64, 0)], shortcut="same"),
+         Column("low is born", "first block of stage 1",
+                [(64, 0, 0), (48, 16, 0), (48, 16, 0), (192, 64, 0)], shortcut="1 &#215; 1"),
+         Column("low ends", "first block of stage 4",
+                [(768, 256, 0), (512, 0, 0), (512, 0, 1), (2048, 0, 1)], shortcut="1 &#215; 1")],
+        [SQUARES, PROJECTED])
+
+
+def block_post_activation():
+    return block_figure(
+        "The post-activation bottleneck of ResNet-50 and -152, ordinary and octave at alpha 0.5",
+        [("conv 1 &#215; 1,", "batch norm, ReLU"), ("conv 3 &#215; 3,", "batch norm, ReLU"),
+         ("conv 1 &#215; 1,", "batch norm")],
+        [Column("ordinary", "stage 2, 28 &#215; 28", [(512, 0, 0), (128, 0, 0), (128, 0, 0), (512, 0, 0)],
+                shortcut="same"),
+         Column("octave", "stage 2, 28 and 14",
+                [(256, 256, 0), (64, 64, 0), (64, 64, 0), (256, 256, 0)], shortcut="same"),
+         Column("stride of b", "first block of stage 2",
+                [(128, 128, 0), (64, 64, 0), (64, 64, 1), (256, 256, 1)], shortcut="1 &#215; 1"),
+         Column("stride of e and f", "first block of stage 2",
+                [(128, 128, 0), (64, 64, 0), (64, 64, 0), (256, 256, 1)], shortcut="1 &#215; 1")],
+        [SQUARES, PROJECTED], last="sum, ReLU")
+
+
+def block_densenet():
+    return block_figure(
+        "A layer and the last transition of DenseNet-121, ordinary and octave at alpha 0.25",
+        [("batch norm, ReLU,", "conv 1 &#215; 1"), ("batch norm, ReLU,", "conv 3 &#215; 3"),
+         ("concatenation",)],
+        [Column("ordinary", "third layer, 56 &#215; 56",
+                [(128, 0, 0), (128, 0, 0), (32, 0, 0), (160, 0, 0)], shortcut="same"),
+         Column("octave", "third layer, 56 and 28",
+                [(112, 16, 0), (96, 32, 0), (24, 8, 0), (136, 24, 0)], apart=(2,), shortcut="same"),
+         Column("low is born", "first layer",
+                [(64, 0, 0), (96, 32, 0), (24, 8, 0), (88, 8, 0)], apart=(2,), shortcut="same"),
+         Column("low ends", "last transition, 14 and 7", [(768, 256, 0), (512, 0, 0), (512, 0, 1)],
+                labels=[(), ("average pool 2",)])],
+        [SQUARES, "The transition is batch norm, ReLU, conv 1 &#215; 1 and the pool."], last="")
+
+
+def block_mobilenet_v1():
+    return block_figure(
+        "The block of MobileNet v1, ordinary and octave at alpha 0.5",
+        [("depthwise 3 &#215; 3,", "batch norm, ReLU"), ("conv 1 &#215; 1,", "batch norm, ReLU")],
+        [Column("ordinary", "block 4, 28 &#215; 28", [(256, 0, 0), (256, 0, 0), (256, 0, 0)]),
+         Column("octave", "block 4, 28 and 14", [(128, 128, 0), (128, 128, 0), (128, 128, 0)],
+                apart=(0,)),
+         Column("low is born", "block 0, 112 and 56", [(32, 0, 0), (32, 0, 0), (32, 32, 0)]),
+         Column("low ends", "block 10, 14 and 7", [(256, 256, 0), (256, 256, 0), (512, 0, 0)],
+                apart=(0,))],
+        [SQUARES], last="")
+
+
+def block_mobilenet_v2():
+    return block_figure(
+        "The inverted residual of MobileNet v2, ordinary and octave at alpha 0.5",
+        [("conv 1 &#215; 1,", "batch norm, ReLU6"), ("depthwise 3 &#215; 3,", "batch norm, ReLU6"),
+         ("conv 1 &#215; 1,", "batch norm")],
+        [Column("ordinary", "block 4, 28 &#215; 28", [(32, 0, 0), (192, 0, 0), (192, 0, 0), (32, 0, 0)],
+                shortcut="same"),
+         Column("octave", "block 4, 28 and 14", [(32, 0, 0), (96, 96, 0), (96, 96, 0), (32, 0, 0)],
+                apart=(1,), shortcut="same"),
+         Column("octave, stride 2", "block 3, 56 to 28",
+                [(24, 0, 0), (72, 72, 0), (72, 72, 1), (32, 0, 1)], apart=(1,)),
+         Column("always ordinary", "block 13, 14 to 7",
+                [(96, 0, 0), (576, 0, 0), (576, 0, 1), (160, 0, 1)])],
+        [SQUARES])
+
+
+def block_video():
+    return block_figure(
+        "The bottleneck of I3D and a non-local block, ordinary and octave at alpha 0.25",
+        [("conv 3 &#215; 1 &#215; 1,", "batch norm, ReLU"), ("conv 1 &#215; 3 &#215; 3,", "batch norm, ReLU"),
+         ("conv 1 &#215; 1 &#215; 1,", "batch norm")],
+        [Column("ordinary", "stage 2, 4 frames", [(512, 0, 0), (128, 0, 0), (128, 0, 0), (512, 0, 0)],
+                shortcut="same", frames=3),
+         Column("octave", "28 and 14, 4 frames",
+                [(384, 128, 0), (96, 32, 0), (96, 32, 0), (384, 128, 0)], shortcut="same", frames=3),
+         Column("non-local, ordinary", "stage 2", [(512, 0, 0), (256, 0, 0), (256, 0, 0), (512, 0, 0)],
+                shortcut="same", frames=3),
+         Column("non-local, octave", "low ends and is born again",
+                [(384, 128, 0), (256, 0, 0), (256, 0, 0), (384, 128, 0)], shortcut="same", frames=3,
+                labels=[("three conv", "1 &#215; 1 &#215; 1"), ("attention",),
+                        ("conv 1 &#215; 1 &#215; 1,", "batch norm")])],
+        [SQUARES, "Both grids have every frame; bottlenecks end with a ReLU. "
+         "The layers of a non-local block are named at the right."],
+        width=900)
+
+
+def block_cifar():
+    return block_figure(
+        "The block of the CIFAR ResNets, ordinary and octave at alpha 0.25",
+        [("conv 3 &#215; 3,", "batch norm, ReLU"), ("conv 3 &#215; 3,", "batch norm")],
+        [Column("ordinary", "stage 1, 32 &#215; 32", [(16, 0, 0), (16, 0, 0), (16, 0, 0)], shortcut="same"),
+         Column("octave", "stage 1, 32 and 16", [(12, 4, 0), (12, 4, 0), (12, 4, 0)], shortcut="same"),
+         Column("low is born", "stem", [(3, 0, 0), (12, 4, 0)]),
+         Column("low ends", "first block of stage 3", [(24, 8, 0), (64, 0, 1), (64, 0, 1)],
+                shortcut="1 &#215; 1")],
+        [SQUARES, PROJECTED], last="sum, ReLU")
+
+
+FIGURES = {
+    "paths.svg": paths,
+    "strides.svg": strides,
+    "summed-taps.svg": taps,
+    "odd-edge.svg": odd,
+    "block-pre-activation.svg": block_pre_activation,
+    "block-post-activation.svg": block_post_activation,
+    "block-densenet.svg": block_densenet,
+    "block-mobilenet-v1.svg": block_mobilenet_v1,
+    "block-mobilenet-v2.svg": block_mobilenet_v2,
+    "block-video.svg": block_video,
+    "block-cifar.svg": block_cifar,
+}
 
 
 def main():

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts of the zoo against integers that were recomputed from the authors' code, and that agree
-// with what the article's figure 4 and tables 3, 5, 7 and 8 print to all their digits.
+// Counts of the zoo against integers that were recomputed from the authors' code. They agree with
+// what the article's figure 4 and tables 3 and 5 print, to all their digits; where tables 7 and 8
+// print others, docs/networks says so.
 #include "octconv/graph/cost.h"
 
 #include <limits>

@@ -11,6 +11,7 @@
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "octconv/nn/graph_module.h"
+#include "support/zoo.h"
 
 namespace octconv::nn {
 namespace {
@@ -69,7 +70,7 @@ TEST_P(ZooTraining, GradientsReachEveryParameterAndAStepLowersTheLoss) {
   EXPECT_TRUE(lowered);
 }
 
-// All but those that differ from one of the others in depth only, which take many seconds each.
+// All but those that differ from one of the others in depth only, unless everything is tested.
 std::vector<ZooEntry> families() {
   std::vector<ZooEntry> all;
   for (const ZooEntry& entry : zoo_entries()) {
@@ -78,15 +79,12 @@ std::vector<ZooEntry> families() {
                         entry.name.find("152_v1b") != std::string_view::npos ||
                         entry.name == "resnet152v2" || entry.name == "resnet200v2" ||
                         entry.name == "resnet152_v1e";
-    if (!deeper) all.push_back(entry);
+    if (!deeper || tests_everything()) all.push_back(entry);
   }
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, ZooTraining, testing::ValuesIn(families()),
-                         [](const testing::TestParamInfo<ZooEntry>& info) {
-                           return std::string(info.param.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Networks, ZooTraining, testing::ValuesIn(families()), name_of);
 
 }  // namespace
 }  // namespace octconv::nn
