@@ -31,6 +31,12 @@ void write_models(const std::filesystem::path& root) {
       write_file(root / "onnx" / (name + ".onnx"), bytes);
       ::onnx::ModelProto file;
       file.ParseFromString(bytes);
+      if (alpha == 0) {  // as others write it
+        ::onnx::ModelProto plain = file;
+        plain.clear_metadata_props();
+        plain.clear_producer_name();
+        write_file(root / "onnx" / (name + "-plain.onnx"), plain.SerializeAsString());
+      }
       for (const auto& entry : file.metadata_props()) {
         if (entry.key() == "octconv.graph") {
           write_file(root / "metadata" / (name + ".json"), entry.value());

@@ -16,6 +16,7 @@ packages=(
   libcli11-dev nlohmann-json3-dev                        # the command
   libgtest-dev libgmock-dev libbenchmark-dev dataset-fashion-mnist
   python-matplotlib-data                                 # a photograph, for the tests
+  python3-torchvision python3-numpy                      # networks that PyTorch exports, for the tests
 )
 case "${1:-}" in
   "") ;;

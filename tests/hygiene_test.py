@@ -7,10 +7,12 @@ usage: hygiene_test.py files SOURCE_FOLDER
        hygiene_test.py symbols NM LIBRARY.a...      what the libraries must not call
        hygiene_test.py exports NM LIBRARY.so        what a shared library may show
        hygiene_test.py commands OCTCONV PAGE.md     what the page on the command must name
+       hygiene_test.py figure4 OCTCONV FIGURE.svg   a drawing that must be what octconv draws
 """
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
@@ -171,6 +173,15 @@ def check_commands(octconv, page):
                 yield f"{page}: octconv {name} has no option {option}"
 
 
+def check_figure4(octconv, figure):
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / "figure4.svg"
+        subprocess.run([octconv, "paper", "--figure", "4", "--svg", drawn], check=True,
+                       capture_output=True)
+        if drawn.read_bytes() != Path(figure).read_bytes():
+            yield f"{figure}: is not what octconv paper --svg writes"
+
+
 def main():
     what, *arguments = sys.argv[1:]
     if what == "files":
@@ -183,6 +194,8 @@ def main():
         errors = list(check_exports(*arguments))
     elif what == "commands":
         errors = list(check_commands(*arguments))
+    elif what == "figure4":
+        errors = list(check_figure4(*arguments))
     else:
         sys.exit(__doc__)
     for error in errors:

@@ -136,8 +136,11 @@ struct Box {
   double right = 0;
   double bottom = 0;
 
-  [[nodiscard]] bool overlaps(const Box& other) const noexcept {
-    return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  /// The area that both cover.
+  [[nodiscard]] double overlap(const Box& other) const noexcept {
+    const double width = std::min(right, other.right) - std::max(left, other.left);
+    const double height = std::min(bottom, other.bottom) - std::max(top, other.top);
+    return width > 0 && height > 0 ? width * height : 0;
   }
   [[nodiscard]] bool inside(const Box& other) const noexcept {
     return left >= other.left && right <= other.right && top >= other.top && bottom <= other.bottom;
@@ -150,8 +153,8 @@ class Drawing {
  public:
   explicit Drawing(const Chart& chart)
       : chart_(chart),
-        x_ticks_(nice_ticks_of(&Point::x, 9, chart.x.integer)),
-        y_ticks_(nice_ticks_of(&Point::y, 7, chart.y.integer)) {}
+        x_ticks_(ticks_of(&Point::x, 9, chart.x)),
+        y_ticks_(ticks_of(&Point::y, 7, chart.y)) {}
 
   std::string draw() {
     double y = kGap;
@@ -176,18 +179,29 @@ class Drawing {
   }
 
  private:
-  [[nodiscard]] Ticks nice_ticks_of(double Point::*coordinate, int most, bool integer) const {
+  [[nodiscard]] Ticks ticks_of(double Point::*coordinate, int most, const Axis& axis) const {
     const Range data = range(chart_, coordinate);
-    return nice_ticks(data.low, data.high, most, integer);
+    if (!axis.logarithmic) return nice_ticks(data.low, data.high, most, axis.integer);
+    if (data.low <= 0) {
+      throw InvalidArgument("chart '" + chart_.title + "': the logarithmic axis '" + axis.label +
+                            "' cannot show " + shortest(data.low));
+    }
+    return log_ticks(data.low, data.high, most);
+  }
+
+  /// Where a value is between the first tick (0) and the last (1).
+  static double share(double value, const Ticks& ticks, const Axis& axis) {
+    const double low = ticks.values.front();
+    const double high = ticks.values.back();
+    if (axis.logarithmic) return std::log(value / low) / std::log(high / low);
+    return (value - low) / (high - low);
   }
 
   [[nodiscard]] double px(double x) const {
-    const double low = x_ticks_.values.front();
-    return plot_.left + (x - low) / (x_ticks_.values.back() - low) * (plot_.right - plot_.left);
+    return plot_.left + share(x, x_ticks_, chart_.x) * (plot_.right - plot_.left);
   }
   [[nodiscard]] double py(double y) const {
-    const double low = y_ticks_.values.front();
-    return plot_.bottom - (y - low) / (y_ticks_.values.back() - low) * (plot_.bottom - plot_.top);
+    return plot_.bottom - share(y, y_ticks_, chart_.y) * (plot_.bottom - plot_.top);
   }
 
   double draw_legend(double y) {
@@ -280,7 +294,7 @@ class Drawing {
     }
   }
 
-  /// Above, below, beside or askew of its point: where it covers nothing, else where it is inside.
+  /// Above, below, beside or askew of its point: where it covers least.
   void draw_labels(std::size_t i) {
     const Box sheet{plot_.left, plot_.top - kLineHeight, static_cast<double>(chart_.width),
                     plot_.bottom};
@@ -302,15 +316,15 @@ class Drawing {
       const auto box = [&](const std::pair<double, double>& middle) {
         return Box{middle.first - half, middle.second - 8, middle.first + half, middle.second + 8};
       };
-      const auto fits = [&](const auto& middle) { return box(middle).inside(sheet); };
-      const auto is_free = [&](const auto& middle) {
-        return fits(middle) && std::none_of(taken_.begin(), taken_.end(), [&](const Box& other) {
-                 return box(middle).overlaps(other);
-               });
+      // What it would cover, by area; out of the picture is worse than any of that.
+      const auto cost = [&](const std::pair<double, double>& middle) {
+        double covered = box(middle).inside(sheet) ? 0 : 1e6;
+        for (const Box& other : taken_) covered += box(middle).overlap(other);
+        return covered;
       };
-      const auto* chosen = std::find_if(middles.begin(), middles.end(), is_free);
-      if (chosen == middles.end()) chosen = std::find_if(middles.begin(), middles.end(), fits);
-      if (chosen == middles.end()) chosen = middles.begin();
+      const auto* chosen =
+          std::min_element(middles.begin(), middles.end(),
+                           [&](const auto& a, const auto& b) { return cost(a) < cost(b); });
       taken_.push_back(box(*chosen));
       body_ += text_element(chosen->first, chosen->second + 4.5, "halo", "middle", point.label);
     }

@@ -25,7 +25,8 @@ struct Series {
 
 struct Axis {
   std::string label;
-  bool integer = false;  // ticks at whole numbers only
+  bool integer = false;      // ticks at whole numbers only
+  bool logarithmic = false;  // equal ratios are equally long
 };
 
 struct Chart {
@@ -40,8 +41,8 @@ struct Chart {
 // An <svg> element that also stands alone as a file; readable on a light and on a dark ground. With
 // two or more series there is a legend.
 //
-// Throws InvalidArgument for a chart without points, a point that is not finite, or width or height
-// < 200.
+// Throws InvalidArgument for a chart without points, a point that is not finite, one that is not
+// above 0 on a logarithmic axis, or width or height < 200.
 std::string to_svg(const Chart& chart);
 
 }  // namespace octconv::report

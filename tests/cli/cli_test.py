@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 TOOL = ""  # set by main
 
@@ -242,6 +243,80 @@ class Cost(CommandTest):
                 )
                 self.assertTrue(0 < few < many)
                 self.wrong_usage("cost", "resnet50v2", option, str(largest + 1))
+
+
+class Paper(CommandTest):
+    def test_text_and_json_tell_the_same(self):
+        text = self.succeed("paper")
+        tables = json.loads(self.succeed("paper", "--json"))["tables"]
+        names = [f"table {number}" for number in range(1, 9)] + ["figure 4", "section 3.2"]
+        self.assertEqual([table["name"] for table in tables], names)
+        values = [value for table in tables for value in table["values"]]
+        for table in tables:
+            self.assertIn(f"{table['name'].capitalize()}: {table['title']}\n", text)
+        differ = [value for value in values if value["difference"]]
+        same = [value for value in values if value["difference"] == 0]
+        self.assertIn(f"{len(same)} come out the same, {len(differ)} differ", text)
+        for value in differ:
+            self.assertTrue(value["reason"], value)
+
+    def test_json_counts_are_those_of_cost(self):
+        table = json.loads(self.succeed("paper", "--table", "7", "--json"))["tables"][0]
+        checked = 0
+        for value in table["values"]:
+            if value["network"] is None or value["quantity"] != "GFLOPs":
+                continue
+            arguments = (value["network"], "--alpha", value["alpha"], "--size", value["size"])
+            counted = json.loads(self.succeed("cost", *arguments, "--json"))
+            self.assertAlmostEqual(1e9 * value["computed"], counted["authors_flops"], delta=1)
+            checked += 1
+        self.assertEqual(checked, 4)
+
+    def test_one_table_or_the_figure_can_be_chosen(self):
+        for option, number, name in (("--table", 5, "table 5"), ("--figure", 4, "figure 4")):
+            with self.subTest(option=option):
+                tables = json.loads(self.succeed("paper", option, number, "--json"))["tables"]
+                self.assertEqual([table["name"] for table in tables], [name])
+        for wrong in (["--table", 9], ["--table", 0], ["--figure", 3], ["--table", 1, "--figure", 4]):
+            with self.subTest(wrong=wrong):
+                self.wrong_usage("paper", *wrong)
+
+    def test_the_page_is_well_formed_and_has_the_figure_where_it_was_asked_for(self):
+        for arguments, tables, figures in (([], 10, 1), (["--table", 2], 1, 0), (["--figure", 4], 1, 1)):
+            with self.subTest(arguments=arguments):
+                self.succeed("paper", *arguments, "--html", "paper.html")
+                page = xml.etree.ElementTree.parse(self.folder / "paper.html").getroot()
+                self.assertEqual(len(list(page.iter("table"))), tables)
+                self.assertEqual(len(list(page.iter("{http://www.w3.org/2000/svg}svg"))), figures)
+                self.assertEqual([str(path) for path in self.listing()], ["paper.html"])
+
+    def test_the_figure_stands_alone(self):
+        self.succeed("paper", "--svg", "figure4.svg")
+        drawn = xml.etree.ElementTree.parse(self.folder / "figure4.svg").getroot()
+        self.assertEqual(drawn.tag, "{http://www.w3.org/2000/svg}svg")
+        self.wrong_usage("paper", "--table", 2, "--svg", "other.svg")
+        self.fail_with(["cannot write 'no/figure4.svg'"], "paper", "--svg", "no/figure4.svg")
+
+    def test_a_page_that_cannot_be_written_is_named(self):
+        (self.folder / "file").write_text("")
+        for target in ("file/paper.html", "no/such/folder/paper.html", "."):
+            with self.subTest(target=target):
+                self.fail_with([f"cannot write '{target}'"], "paper", "--html", target)
+
+    def test_a_full_disk_leaves_the_old_page_and_no_other(self):
+        target = self.folder / "paper.html"
+        target.write_text("old")
+
+        def limit_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))
+
+        self.fail_with(
+            ["cannot write 'paper.html'"],
+            *("paper", "--html", "paper.html"),
+            preexec_fn=limit_files,
+            restore_signals=False,
+        )
+        self.assertEqual(target.read_text(), "old")
 
 
 class Export(CommandTest):

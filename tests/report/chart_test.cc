@@ -51,6 +51,22 @@ TEST(Chart, PointsLieWhereTheAxesSay) {
           "  assert abs(x - ex) < 0.2 and abs(y - ey) < 0.2, (corners, expected)\n");
 }
 
+TEST(Chart, EqualRatiosAreEquallyLongOnALogarithmicAxis) {
+  const Chart chart{.title = "t",
+                    .x = {.label = "x", .logarithmic = true},
+                    .y = {.label = "y"},
+                    .series = {{"s", Marks::kLine, {{1, 0, ""}, {10, 1, ""}, {100, 2, ""}}}}};
+  expect_xml(
+      to_svg(chart),
+      std::string(kSvg) +
+          "xs = [float(p.split(\",\")[0]) for p in\n"
+          "      root.find(s + \"polyline\").get(\"points\").split()]\n"
+          "assert xs[2] - xs[0] > 500 and abs((xs[2] - xs[1]) - (xs[1] - xs[0])) < 0.3, xs\n");
+  Chart zero = chart;
+  zero.series[0].points[0].x = 0;
+  EXPECT_THROW(static_cast<void>(to_svg(zero)), InvalidArgument);
+}
+
 TEST(Chart, ALegendNeedsTwoSeries) {
   Chart chart = sample();
   EXPECT_NE(to_svg(chart).find("class=\"legend\""), std::string::npos);

@@ -68,6 +68,41 @@ TEST(NiceTicks, HoldTheirPromisesForAnyRange) {
   }
 }
 
+TEST(LogTicks, AreRoundNumbersThatEncloseTheData) {
+  EXPECT_THAT(labels(log_ticks(1.2, 15, 9)), ElementsAre("1", "2", "3", "5", "10", "20"));
+  EXPECT_THAT(labels(log_ticks(0.02, 0.3, 9)),
+              ElementsAre("0.02", "0.03", "0.05", "0.10", "0.20", "0.30"));
+  EXPECT_THAT(labels(log_ticks(1, 1000, 5)), ElementsAre("1", "10", "100", "1000"));
+  EXPECT_THAT(labels(log_ticks(1, 1e6, 4)), ElementsAre("1", "100", "10000", "1000000"));
+  EXPECT_THAT(labels(log_ticks(5, 5, 9)), ElementsAre("3", "5", "10"));
+}
+
+TEST(LogTicks, HoldTheirPromisesForAnyRange) {
+  Random random(1);
+  for (int trial = 0; trial < 2000; ++trial) {
+    const double low = std::pow(10.0, 2 * random.normal());
+    const double high = low * std::pow(10.0, std::abs(2 * random.normal()) + 1e-6);
+    const int most = 3 + static_cast<int>(random.below(9));
+    const Ticks ticks = log_ticks(low, high, most);
+    ASSERT_GE(ticks.values.size(), 2U);
+    EXPECT_LE(static_cast<int>(ticks.values.size()), most);
+    EXPECT_LE(ticks.values.front(), low * (1 + 1e-8));
+    EXPECT_GE(ticks.values.back(), high * (1 - 1e-8));
+    EXPECT_GT(ticks.values[1], low);
+    EXPECT_LT(ticks.values[ticks.values.size() - 2], high);
+    for (std::size_t i = 0; i < ticks.values.size(); ++i) {
+      EXPECT_NEAR(std::stod(ticks.label(i)), ticks.values[i], 1e-9 * ticks.values[i]);
+    }
+  }
+}
+
+TEST(LogTicks, RefuseWhatIsNoRange) {
+  EXPECT_THROW(static_cast<void>(log_ticks(0, 1, 5)), InvalidArgument);
+  EXPECT_THROW(static_cast<void>(log_ticks(-1, 1, 5)), InvalidArgument);
+  EXPECT_THROW(static_cast<void>(log_ticks(2, 1, 5)), InvalidArgument);
+  EXPECT_THROW(static_cast<void>(log_ticks(1, 2, 2)), InvalidArgument);
+}
+
 TEST(NiceTicks, RefuseWhatIsNoRange) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_THROW(static_cast<void>(nice_ticks(nan, 1, 5)), InvalidArgument);

@@ -16,6 +16,7 @@ void add_decompose(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
 void add_octavize(CLI::App& app);
+void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);

@@ -15,6 +15,7 @@
 #include "octconv/base/file.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/receptive_field.h"
+#include "workflow/layer_share.h"
 
 namespace octconv::tool {
 namespace {
@@ -89,39 +90,15 @@ void print_csv(const Graph& graph, const Cost& counted) {
 }
 
 // The article's table 1: what one layer with the same alpha on both sides costs, as a share of the
-// ordinary layer. Counted here on a 3x3 layer of 64 channels and 56 x 56 pixels, whose channels
-// every alpha divides.
+// ordinary layer.
 void print_table1() {
-  const Shape extents{56, 56};
-  const auto layer = [](double alpha) {
-    const ChannelSplit split = split_channels(64, alpha);
-    return ConvOptions{.in = split,
-                       .out = split,
-                       .kernel = {3, 3},
-                       .stride = {1, 1},
-                       .dilation = {1, 1},
-                       .padding_begin = {1, 1},
-                       .padding_end = {1, 1},
-                       .octave = {2, 2}};
-  };
-  const auto macs = [&](double alpha) {
-    std::int64_t sum = 0;
-    const ConvOptions conv = layer(alpha);
-    for (const ConvPath& path : conv_paths(conv)) sum += path_macs(conv, path, extents);
-    return static_cast<double>(sum);
-  };
-  const auto elements = [&](double alpha) {
-    const ChannelSplit out = layer(alpha).out;
-    return static_cast<double>(out.high * extents.elements() +
-                               out.low * low_extents(extents, {2, 2}).elements());
-  };
   std::cout << "alpha   multiply-adds %   1 - 3/4 a (2 - a)   activations %   1 - 3/4 a\n"
             << std::fixed << std::setprecision(3);
   for (const double alpha : {0.0, 0.125, 0.25, 0.5, 0.75, 0.875, 1.0}) {
-    std::cout << alpha << std::setw(18) << 100 * macs(alpha) / macs(0) << std::setw(20)
-              << 100 * (1 - 0.75 * alpha * (2 - alpha)) << std::setw(16)
-              << 100 * elements(alpha) / elements(0) << std::setw(12) << 100 * (1 - 0.75 * alpha)
-              << "\n";
+    const workflow::LayerShare share = workflow::layer_share(alpha);
+    std::cout << alpha << std::setw(18) << 100 * share.macs << std::setw(20)
+              << 100 * (1 - 0.75 * alpha * (2 - alpha)) << std::setw(16) << 100 * share.elements
+              << std::setw(12) << 100 * (1 - 0.75 * alpha) << "\n";
   }
 }
 

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   octconv::tool::add_zoo(app);
   octconv::tool::add_cost(app);
+  octconv::tool::add_paper(app);
   octconv::tool::add_train(app);
   octconv::tool::add_export(app);
   octconv::tool::add_octavize(app);

@@ -32,7 +32,7 @@ void add_run(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Run a model on a NumPy array");
   command->footer("Example: octconv run resnet20.onnx --input x.npy --output y.npy");
-  command->add_option("model", arguments->model, "ONNX file that octconv wrote")->required();
+  command->add_option("model", arguments->model, "ONNX file")->required();
   command->add_option("--input", arguments->input, ".npy file of [batch, channels, extents...]")
       ->required();
   command->add_option("--output", arguments->output, "the .npy file to write, float32")->required();
