@@ -360,6 +360,41 @@ class Export(CommandTest):
         self.assertEqual(target.read_text(), "old")
 
 
+class Octavize(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.succeed("export", "resnet20", "-o", "net.onnx")
+
+    def test_the_twin_is_the_one_of_the_zoo(self):
+        result = json.loads(self.succeed("octavize", "net.onnx", "--alpha", 0.25, "--json", "-o", "twin.onnx"))
+        counted = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.25, "--json"))
+        self.assertEqual(result["after"]["macs"], counted["macs"])
+        self.assertEqual(result["before"]["macs"], counted["vanilla_macs"])
+        self.assertEqual(result["kept_ordinary"], [])
+        self.succeed("export", "resnet20", "--alpha", 0.25, "-o", "zoo.onnx")
+        self.assertEqual((self.folder / "twin.onnx").read_bytes(), (self.folder / "zoo.onnx").read_bytes())
+
+    def test_text_says_what_was_done_and_what_is_to_do(self):
+        text = self.succeed("octavize", "net.onnx", "--alpha", 0.25, "-o", "twin.onnx")
+        self.assertIn("of 21 convolutions are octave", text)
+        self.assertIn("train it on before use", text)
+
+    def test_a_network_may_replace_its_own_file(self):
+        self.succeed("octavize", "net.onnx", "--alpha", 0.5, "-o", "net.onnx")
+        self.fail_with(["is octave already"], "octavize", "net.onnx", "--alpha", 0.5, "-o", "twin.onnx")
+        self.assertFalse((self.folder / "twin.onnx").exists())
+
+    def test_wrong_values_are_named(self):
+        for alpha in ("1.5", "nan", "-1"):
+            with self.subTest(alpha=alpha):
+                self.fail_with(["alpha"], "octavize", "net.onnx", f"--alpha={alpha}", "-o", "twin.onnx")
+        self.fail_with(["'strides'"], "octavize", "net.onnx", "--alpha", 0.5, "--stride-mode", "strides",
+                       "-o", "twin.onnx")  # fmt: skip
+        self.fail_with(["'no.onnx'"], "octavize", "no.onnx", "--alpha", 0.5, "-o", "twin.onnx")
+        self.wrong_usage("octavize", "net.onnx", "-o", "twin.onnx")
+        self.wrong_usage("octavize", "net.onnx", "--alpha", 0.5)
+
+
 class Run(CommandTest):
     def setUp(self):
         super().setUp()
