@@ -58,6 +58,8 @@ Cost cost(const Graph& graph, const Shape& extents) {
     }
     if (std::holds_alternative<Conv>(node.op)) {
       const ConvOptions conv = graph.conv_options(id);
+      ++total.convs;
+      if (conv.octave_valued()) ++total.octave_convs;
       const Shape& in = shapes[static_cast<std::size_t>(node.inputs[0])].high;
       for (const ConvPath& path : conv_paths(conv)) {
         cost.paths.push_back({path.name(), path_macs(conv, path, in)});

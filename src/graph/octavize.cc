@@ -73,12 +73,13 @@ bool takes_alpha(const OctavePolicy& policy, int stage) {
 
 class Solver {
  public:
-  Solver(const Graph& graph, double alpha)
+  Solver(const Graph& graph, const OctavizeOptions& options)
       : graph_(graph),
-        alpha_(alpha),
+        options_(options),
         groups_(graph.nodes().size()),
         low_(graph.nodes().size(), std::nullopt),
-        concat_(graph.nodes().size(), false) {}
+        concat_(graph.nodes().size(), false),
+        named_(graph.nodes().size(), false) {}
 
   Octavized solve() {
     for_each_node([&](NodeId id) { constrain(id); });
@@ -87,6 +88,8 @@ class Solver {
     for_each_node([&](NodeId id) {
       if (std::holds_alternative<Concat>(graph_.node(id).op))
         concat_[static_cast<std::size_t>(groups_.find(id))] = true;
+      if (options_.layer_alphas.contains(graph_.node(id).name))
+        named_[static_cast<std::size_t>(groups_.find(id))] = true;
     });
     // A pin changes what concatenations add up to, which may pin more; there are finitely many.
     std::size_t pins = 0;
@@ -153,14 +156,22 @@ class Solver {
     if (!std::holds_alternative<Conv>(node.op)) return;
     if (concat_[static_cast<std::size_t>(groups_.find(id))] && graph_.conv_options(id).depthwise())
       return;
-    const std::int64_t low = takes_alpha(graph_.policy(), node.stage)
-                                 ? split_channels(node.channels.total(), alpha_).low
-                                 : 0;
+    // Who has an alpha of its own decides for what it is tied to.
+    if (named_[static_cast<std::size_t>(groups_.find(id))] &&
+        !options_.layer_alphas.contains(node.name))
+      return;
+    const std::int64_t low = split_channels(node.channels.total(), alpha_of(node)).low;
     std::optional<std::int64_t>& chosen = low_[static_cast<std::size_t>(groups_.find(id))];
     if (chosen && *chosen != low) {
-      groups_.pin(id, "'" + node.name + "' joins it to a stage of another alpha");
+      groups_.pin(id, "'" + node.name + "' joins it to values of another alpha");
     }
     chosen = low;
+  }
+
+  double alpha_of(const Node& node) const {
+    const auto own = options_.layer_alphas.find(node.name);
+    if (own != options_.layer_alphas.end()) return own->second;
+    return takes_alpha(graph_.policy(), node.stage) ? options_.alpha : 0;
   }
 
   // In topological order, so that what a concatenation joins has its counts.
@@ -229,24 +240,35 @@ class Solver {
   }
 
   const Graph& graph_;
-  double alpha_;
+  const OctavizeOptions& options_;
   Groups groups_;
   std::vector<std::optional<std::int64_t>> low_;  // by group
-  std::vector<bool> concat_;                      // by group, once joined: holds a concatenation
+  // By group, once joined:
+  std::vector<bool> concat_;  // does it hold a concatenation?
+  std::vector<bool> named_;   // does it hold a convolution with an alpha of its own?
 };
 
 }  // namespace
 
 Octavized octavize(const Graph& graph, const OctavizeOptions& options) {
   check_alpha(options.alpha, "octavize");
+  bool octave_wanted = options.alpha > 0;
+  for (const auto& [name, alpha] : options.layer_alphas) {
+    const NodeId id = graph.find(name);
+    if (id < 0 || !std::holds_alternative<Conv>(graph.node(id).op))
+      throw InvalidArgument("octavize: network '" + graph.name() + "' has no convolution '" + name +
+                            "'");
+    check_alpha(alpha, "octavize: layer '" + name + "'");
+    octave_wanted = octave_wanted || alpha > 0;
+  }
   if (std::any_of(graph.nodes().begin(), graph.nodes().end(),
                   [](const Node& node) { return node.channels.octave(); })) {
     throw InvalidArgument("octavize: network '" + graph.name() + "' is octave already");
   }
-  Octavized result = Solver(graph, options.alpha).solve();
+  Octavized result = Solver(graph, options).solve();
 
   std::optional<StrideMode> mode = options.stride_mode;
-  if (!mode && options.alpha > 0) mode = graph.policy().stride_mode;
+  if (!mode && octave_wanted) mode = graph.policy().stride_mode;
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const auto id = static_cast<NodeId>(i);
     if (!std::holds_alternative<Conv>(graph.node(id).op)) continue;

@@ -14,30 +14,20 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/text.h"
+#include "octconv/graph/stages.h"
+#include "onnx/attributes.h"
 #include "onnx/constant.h"
 
 namespace octconv::onnx {
 namespace {
 
-using ::onnx::AttributeProto;
 using ::onnx::GraphProto;
 using ::onnx::NodeProto;
 
 using Ints = std::vector<std::int64_t>;
 
 constexpr std::int64_t kMaxSize = std::numeric_limits<std::int32_t>::max();
-// Values at this total stride or more are ordinary: their low grids would be a few pixels.
-constexpr std::int64_t kCoarse = 32;
 constexpr std::int64_t kFallbackExtent = 224;  // where a file leaves the extents open
-
-// Why one operation cannot be taken; the others are looked at all the same.
-struct Refusal {
-  std::string why;
-};
-
-[[noreturn]] void refuse(std::string why) {
-  throw Refusal{std::move(why)};
-}
 
 std::string show(const Ints& values) {
   std::string text;
@@ -51,56 +41,6 @@ Shape shape_of(const Ints& values) {
   for (const std::int64_t value : values) shape.push_back(value);
   return shape;
 }
-
-// The attributes of one node. Whoever asks for one has read it; those that nobody asked for are
-// refused in the end, since they could change what the operation means.
-class Attributes {
- public:
-  explicit Attributes(const NodeProto& node) {
-    for (const AttributeProto& attribute : node.attribute()) {
-      all_.emplace(attribute.name(), &attribute);
-    }
-  }
-
-  std::int64_t integer(const char* name, std::int64_t fallback) {
-    const AttributeProto* found = find(name, AttributeProto::INT);
-    return found == nullptr ? fallback : found->i();
-  }
-  double number(const char* name, double fallback) {
-    const AttributeProto* found = find(name, AttributeProto::FLOAT);
-    return found == nullptr ? fallback : static_cast<double>(found->f());
-  }
-  std::string text(const char* name, const char* fallback) {
-    const AttributeProto* found = find(name, AttributeProto::STRING);
-    return found == nullptr ? fallback : found->s();
-  }
-  std::optional<Ints> integers(const char* name) {
-    const AttributeProto* found = find(name, AttributeProto::INTS);
-    if (found == nullptr) return std::nullopt;
-    return Ints(found->ints().begin(), found->ints().end());
-  }
-  const ::onnx::TensorProto* tensor(const char* name) {
-    const AttributeProto* found = find(name, AttributeProto::TENSOR);
-    return found == nullptr ? nullptr : &found->t();
-  }
-  void ignore(const char* name) { all_.erase(name); }
-
-  void check_all_read() const {
-    if (!all_.empty()) refuse("its attribute '" + all_.begin()->first + "' is not known");
-  }
-
- private:
-  const AttributeProto* find(const char* name, AttributeProto::AttributeType type) {
-    const auto found = all_.find(name);
-    if (found == all_.end()) return nullptr;
-    const AttributeProto* attribute = found->second;
-    if (attribute->type() != type) refuse("its attribute '" + found->first + "' has a wrong type");
-    all_.erase(found);
-    return attribute;
-  }
-
-  std::map<std::string, const AttributeProto*> all_;
-};
 
 // What a tensor of the file is here.
 struct Value {
@@ -124,7 +64,7 @@ class Reader {
       if (value.node < 0) throw FormatError("its output '" + output.name() + "' is a constant");
       graph_.add_output(value.node);
     }
-    label_stages();
+    set_stages_by_stride(graph_);
     check_weights(graph_, weights_);
     static_cast<void>(infer_shapes(graph_, 1, graph_.default_extents()));
     return {.graph = std::move(graph_), .weights = std::move(weights_), .preprocessing = {}};
@@ -822,63 +762,6 @@ class Reader {
         refuse("it joins maps of different extents");
     }
     result(node, {.node = add(unique(name_by(node, node.input_size())), Concat{}, parts)});
-  }
-
-  // ---- The policy
-
-  // How much coarser each value's grid is than the input's, up to kCoarse.
-  std::vector<std::int64_t> total_strides() const {
-    std::vector<std::int64_t> total(graph_.nodes().size(), 1);
-    for (std::size_t i = 0; i < total.size(); ++i) {
-      const Node& node = graph_.nodes()[i];
-      for (const NodeId input : node.inputs)
-        total[i] = std::max(total[i], total[static_cast<std::size_t>(input)]);
-      const auto step = [&](const Shape& stride) {
-        total[i] = std::min(total[i] * *std::max_element(stride.begin(), stride.end()), kCoarse);
-      };
-      if (const auto* conv = std::get_if<Conv>(&node.op)) step(conv->stride);
-      if (const auto* pool = std::get_if<Pool>(&node.op)) step(pool->stride);
-    }
-    return total;
-  }
-
-  bool reads_the_input(NodeId conv) const {
-    return std::holds_alternative<Input>(graph_.node(graph_.node(conv).inputs[0]).op);
-  }
-
-  // Values that additions tie to what other convolutions make: they are octave like these.
-  std::vector<bool> tied_to_later_convolutions() const {
-    const std::size_t count = graph_.nodes().size();
-    std::vector<NodeId> maker(count, -1);  // the first convolution among those that made a value
-    std::vector<bool> tied(count, false);  // by convolution
-    for (std::size_t i = 0; i < count; ++i) {
-      const Node& node = graph_.nodes()[i];
-      if (std::holds_alternative<Conv>(node.op)) {
-        maker[i] = static_cast<NodeId>(i);
-      } else if (!node.inputs.empty() && !std::holds_alternative<Concat>(node.op)) {
-        maker[i] = maker[static_cast<std::size_t>(node.inputs[0])];
-      }
-      if (!std::holds_alternative<Add>(node.op)) continue;
-      for (const NodeId input : node.inputs) {
-        const NodeId other = maker[static_cast<std::size_t>(input)];
-        if (other >= 0) tied[static_cast<std::size_t>(other)] = true;
-        // The sum goes on as the earlier of the two.
-        if (other >= 0 && (maker[i] < 0 || other < maker[i])) maker[i] = other;
-      }
-    }
-    return tied;
-  }
-
-  void label_stages() {
-    const std::vector<std::int64_t> total = total_strides();
-    const std::vector<bool> tied = tied_to_later_convolutions();
-    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
-      const auto id = static_cast<NodeId>(i);
-      if (!std::holds_alternative<Conv>(graph_.node(id).op)) continue;
-      const bool stem = reads_the_input(id) && !tied[i];
-      graph_.set_stage(id, stem ? Node::kNoStage : total[i] < kCoarse ? 0 : 1);
-    }
-    graph_.set_policy({.stride_mode = StrideMode::kStrided, .octave_stages = {true, false}});
   }
 
   const GraphProto& proto_;

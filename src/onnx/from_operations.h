@@ -13,10 +13,8 @@ namespace octconv::onnx {
 /// The network that the operations compute, with its weights; every value is ordinary.
 ///
 /// Nodes are called after their parameters where these are called "<node>.weight", otherwise after
-/// their place in PyTorch's modules or their results. The policy of the graph goes by total stride:
-/// convolutions whose results lie on a grid at least 32 times coarser than the input's stay
-/// ordinary, and so do those that read the input, unless a sum ties their result to that of later
-/// ones; strides stay strides, so that trained weights keep their meaning.
+/// their place in PyTorch's modules or their results. Stages go by total stride
+/// (`set_stages_by_stride`).
 ///
 /// @throws FormatError for a graph that contradicts itself; Unsupported naming every operation that
 ///         cannot be taken, and why

@@ -395,6 +395,45 @@ class Octavize(CommandTest):
         self.wrong_usage("octavize", "net.onnx", "--alpha", 0.5)
 
 
+    def test_a_budget_is_met(self):
+        result = json.loads(self.succeed("octavize", "net.onnx", "--budget", 0.7, "--json", "-o", "twin.onnx"))
+        self.assertLessEqual(result["after"]["macs"], 0.7 * result["before"]["macs"])
+        self.assertGreater(result["after"]["macs"], 0.65 * result["before"]["macs"])
+        self.fail_with(["budget", "0.1"], "octavize", "net.onnx", "--budget", 0.1, "-o", "no.onnx")
+        self.wrong_usage("octavize", "net.onnx", "--budget", 0.7, "--alpha", 0.5, "-o", "no.onnx")
+
+    def test_alphas_of_single_layers(self):
+        (self.folder / "alphas.json").write_text('{"layer1.0.conv1": 0.5}')
+        self.succeed("octavize", "net.onnx", "--alpha", 0, "--per-layer", "alphas.json", "-o", "twin.onnx")
+        inspected = json.loads(self.succeed("inspect", "twin.onnx", "--json"))
+        low = {layer["name"]: layer["low_channels"] for layer in inspected["layers"] if layer["low_channels"]}
+        self.assertEqual(low, {name: 8 for name in ("layer1.0.conv1", "layer1.0.bn1", "layer1.0.relu1")})
+        self.assertEqual(inspected["octave_convs"], 2)
+        for text, why in (("[]", "not a JSON object"), ("{", "not a JSON object"), ('{"layer1.0.conv1": "x"}', "number"),
+                          ('{"nothing": 0.5}', "'nothing'")):  # fmt: skip
+            with self.subTest(text=text):
+                (self.folder / "alphas.json").write_text(text)
+                self.fail_with([why], "octavize", "net.onnx", "--alpha", 0, "--per-layer", "alphas.json",
+                               "-o", "no.onnx")  # fmt: skip
+
+
+class Inspect(CommandTest):
+    def test_counts_are_those_of_cost(self):
+        self.succeed("export", "resnet20", "--alpha", 0.5, "--size", 40, "-o", "net.onnx")
+        inspected = json.loads(self.succeed("inspect", "net.onnx", "--json"))
+        counted = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.5, "--size", 40, "--json"))
+        for what in ("macs", "params", "activation_elements"):
+            self.assertEqual(inspected[what], counted[what])
+        self.assertEqual(sum(layer["macs"] for layer in inspected["layers"]), counted["macs"])
+        text = self.succeed("inspect", "net.onnx")
+        self.assertIn("16 of 21 convolutions are octave", text)
+        self.assertIn("8 + 8 low", text)
+
+    def test_what_cannot_be_read_is_named(self):
+        (self.folder / "bad.onnx").write_bytes(b"nothing")
+        self.fail_with(["'bad.onnx'"], "inspect", "bad.onnx")
+
+
 class Run(CommandTest):
     def setUp(self):
         super().setUp()

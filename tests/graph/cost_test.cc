@@ -136,6 +136,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"resnet20", 0, false, Exchange::kBoth, 32, 40813184, 0, 272474},
                     Row{"resnet110", 0, false, Exchange::kBoth, 32, 253149824, 0, 1730714}));
 
+// Of 19 convolutions and 2 on shortcuts the last stage has 6 and 1; its first block reads what the
+// stage before makes, in its first convolution and on the shortcut.
+TEST(Cost, CountsOctaveConvolutions) {
+  const Graph graph = make_network("resnet20");
+  EXPECT_EQ(cost(graph, {32, 32}).convs, 21);
+  EXPECT_EQ(cost(graph, {32, 32}).octave_convs, 0);
+  EXPECT_EQ(cost(octavize(graph, {.alpha = 0.25}).graph, {32, 32}).octave_convs, 21 - 7 + 2);
+}
+
 // No pool, the same multiply-adds: a strided convolution computes each low pixel once too.
 TEST(Cost, AStridedConvolutionInsteadOfThePoolTakesItsOperationsAway) {
   const Graph graph = make_network("resnet50v2");

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/graph/budget.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/model.h"
 #include "octconv/graph/octavize.h"
@@ -288,6 +289,59 @@ TEST(Octavize, EveryAlphaGivesAConsistentGraph) {
       EXPECT_TRUE(result.kept_ordinary.empty()) << entry.name << " " << percent;
     }
   }
+}
+
+TEST(Octavize, ALayersOwnAlphaHoldsForWhatIsTiedToIt) {
+  const Graph ordinary = make_network("resnet20");
+  const auto low = [](const Graph& graph, const char* name) {
+    return graph.node(graph.find(name)).channels.low;
+  };
+  // The first convolution of a block makes a value of its own, the second one is tied to the sums
+  // of its whole stage.
+  const Octavized result = octavize(
+      ordinary, {.alpha = 0.5, .layer_alphas = {{"layer1.0.conv1", 0.25}, {"layer2.1.conv2", 0}}});
+  EXPECT_TRUE(result.kept_ordinary.empty());
+  EXPECT_EQ(low(result.graph, "layer1.0.conv1"), 4);
+  EXPECT_EQ(low(result.graph, "layer1.0.bn1"), 4);
+  EXPECT_EQ(low(result.graph, "layer1.0.conv2"), 8);
+  EXPECT_EQ(low(result.graph, "layer2.0.conv2"), 0);
+  EXPECT_EQ(low(result.graph, "layer2.2.add"), 0);
+  EXPECT_EQ(low(result.graph, "layer2.1.conv1"), 16);
+  // Two that disagree about one value leave it ordinary.
+  const Octavized torn =
+      octavize(ordinary, {.layer_alphas = {{"layer1.0.conv2", 0.5}, {"layer1.1.conv2", 0.25}}});
+  EXPECT_EQ(low(torn.graph, "layer1.0.conv2"), 0);
+  EXPECT_FALSE(torn.kept_ordinary.empty());
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(octavize(ordinary, {.layer_alphas = {{"layer1.0.bn1", 0.5}}}));
+              }),
+              HasSubstr("no convolution 'layer1.0.bn1'"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(octavize(ordinary, {.layer_alphas = {{"layer1.0.conv1", 2}}}));
+              }),
+              HasSubstr("layer 'layer1.0.conv1': alpha must be in [0, 1], got 2"));
+}
+
+TEST(Budget, IsMetByTheSmallestAlpha) {
+  const Graph graph = make_network("resnet20");
+  const Shape extents{32, 32};
+  const auto share = [&](double alpha) {
+    return static_cast<double>(cost(octavize(graph, {.alpha = alpha}).graph, extents).macs) /
+           static_cast<double>(cost(graph, extents).macs);
+  };
+  for (const double budget : {1.0, 0.9, 0.75, 0.6}) {
+    const double alpha = alpha_for_budget(graph, extents, budget);
+    EXPECT_LE(share(alpha), budget);
+    if (alpha > 0) {
+      EXPECT_GT(share(alpha - 1.0 / 64), budget);
+    }
+  }
+  EXPECT_EQ(alpha_for_budget(graph, extents, 1), 0);
+  for (const double budget : {0.0, -1.0, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_THROW(static_cast<void>(alpha_for_budget(graph, extents, budget)), InvalidArgument);
+  }
+  EXPECT_THAT(error_of([&] { static_cast<void>(alpha_for_budget(graph, extents, 0.1)); }),
+              HasSubstr("the least is 0."));
 }
 
 TEST(Zoo, ZeroGammaClosesEveryResidualBranchOrIsRefused) {

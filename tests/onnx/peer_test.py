@@ -37,8 +37,9 @@ def randomise(path):
     random = np.random.default_rng(0)
     for tensor in model.graph.initializer:
         dims = list(tensor.dims)
-        if tensor.name.startswith(("upsample.", "relu6.")):
-            continue  # constants
+        constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.")) or tensor.name.endswith(".factor")
+        if constant or tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
         if "running_var" in tensor.name:
             values = random.uniform(0.5, 2, dims)
         elif len(dims) > 1:
@@ -80,6 +81,12 @@ class Agreement(unittest.TestCase):
     def test_bottlenecks_of_the_article(self):
         for alpha in (0, 0.25, 0.5):
             self.compare("resnet50v2", 33, "--alpha", alpha)
+
+    def test_every_family(self):
+        for network in ("resnet18v1", "se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v1",
+                        "mobilenet_v2", "c2d_resnet50", "i3d_resnet50_nl"):  # fmt: skip
+            for alpha in (0, 0.25):
+                self.compare(network, 65, "--alpha", alpha)
 
     def test_every_stride_mode(self):
         for mode in ("pool", "pool_twice", "pool_low", "strided"):

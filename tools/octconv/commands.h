@@ -15,6 +15,7 @@ void add_cost(CLI::App& app);
 void add_decompose(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
+void add_inspect(CLI::App& app);
 void add_octavize(CLI::App& app);
 void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);

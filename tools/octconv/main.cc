@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   octconv::tool::add_train(app);
   octconv::tool::add_export(app);
   octconv::tool::add_octavize(app);
+  octconv::tool::add_inspect(app);
   octconv::tool::add_compare(app);
   octconv::tool::add_eval(app);
   octconv::tool::add_predict(app);

@@ -2,12 +2,17 @@
 // octconv octavize: the octave twin of a network in an ONNX file, weights kept.
 #include <iomanip>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/graph/budget.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/onnx/onnx.h"
@@ -18,31 +23,35 @@ namespace {
 struct Arguments {
   std::string input;
   std::string output;
-  double alpha = 0;
+  std::optional<double> alpha;
+  std::optional<double> budget;
+  std::string per_layer;
   std::string stride_mode;
   std::string exchange = "both";
   bool json = false;
 };
 
-std::int64_t count_octave(const Graph& graph) {
-  std::int64_t count = 0;
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    const auto id = static_cast<NodeId>(i);
-    if (std::holds_alternative<Conv>(graph.node(id).op) && graph.conv_options(id).octave_valued())
-      ++count;
+// A JSON object of alphas by the name of a convolution.
+std::map<std::string, double> read_layer_alphas(const std::string& path) {
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, false);
+  if (!json.is_object())
+    throw FormatError("'" + path + "' is not a JSON object of alphas by layer");
+  std::map<std::string, double> alphas;
+  for (const auto& [name, alpha] : json.items()) {
+    if (!alpha.is_number())
+      throw FormatError("'" + path + "': the alpha of '" + name + "' is not a number");
+    alphas.emplace(name, alpha.get<double>());
   }
-  return count;
+  return alphas;
 }
 
-void print(const Octavized& octave, const Cost& before, const Cost& after) {
-  std::int64_t convolutions = 0;
-  for (const Node& node : octave.graph.nodes())
-    convolutions += std::holds_alternative<Conv>(node.op) ? 1 : 0;
+void print(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
   const auto ratio = [](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
   };
-  std::cout << std::fixed << std::setprecision(3) << count_octave(octave.graph) << " of "
-            << convolutions << " convolutions are octave\n"
+  std::cout << octave.graph.name() << " at alpha " << alpha << ": " << std::fixed
+            << std::setprecision(3) << after.octave_convs << " of " << after.convs
+            << " convolutions are octave\n"
             << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
             << " of " << before.macs << ")\n"
             << "  activation elements  " << after.activation_elements << " ("
@@ -62,7 +71,8 @@ void print_json(const Octavized& octave, const Cost& before, const Cost& after, 
   const nlohmann::ordered_json json{
       {"network", octave.graph.name()},
       {"alpha", alpha},
-      {"octave_convs", count_octave(octave.graph)},
+      {"convs", after.convs},
+      {"octave_convs", after.octave_convs},
       {"before", {{"macs", before.macs}, {"activation_elements", before.activation_elements}}},
       {"after", {{"macs", after.macs}, {"activation_elements", after.activation_elements}}},
       {"params", after.params},
@@ -72,20 +82,24 @@ void print_json(const Octavized& octave, const Cost& before, const Cost& after, 
 
 void run(const Arguments& arguments) {
   Model model = load_onnx(arguments.input);
-  OctavizeOptions options{.alpha = arguments.alpha, .exchange = parse_exchange(arguments.exchange)};
+  OctavizeOptions options{.alpha = arguments.alpha.value_or(0),
+                          .exchange = parse_exchange(arguments.exchange)};
+  if (!arguments.per_layer.empty()) options.layer_alphas = read_layer_alphas(arguments.per_layer);
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const Shape& trained = model.preprocessing.extents;
   const Shape extents = trained.rank() > 0 ? trained : model.graph.default_extents();
+  if (arguments.budget)
+    options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
   const Cost before = cost(model.graph, extents);
   Octavized octave = octavize(model.graph, options);
   const Cost after = cost(octave.graph, extents);
   model.graph = octave.graph;
   save_onnx(arguments.output, model, {.extents = extents});
   if (arguments.json) {
-    print_json(octave, before, after, arguments.alpha);
+    print_json(octave, before, after, options.alpha);
   } else {
-    print(octave, before, after);
+    print(octave, before, after, options.alpha);
   }
 }
 
@@ -97,9 +111,15 @@ void add_octavize(CLI::App& app) {
       app.add_subcommand("octavize", "Make the octave twin of a network in an ONNX file");
   command->footer("Example: octconv octavize resnet18.onnx --alpha 0.25 -o resnet18-octave.onnx");
   command->add_option("model", arguments->input, "ONNX file of an ordinary network")->required();
-  command
-      ->add_option("--alpha", arguments->alpha, "fraction of channels at half resolution, 0 to 1")
-      ->required();
+  CLI::Option_group* how_much = command->add_option_group("how much");
+  how_much->add_option("--alpha", arguments->alpha,
+                       "fraction of channels at half resolution, 0 to 1");
+  how_much->add_option("--budget", arguments->budget,
+                       "take the smallest alpha with at most this share of the multiply-adds, e.g. "
+                       "0.6");
+  how_much->require_option(1);
+  command->add_option("--per-layer", arguments->per_layer,
+                      "JSON file of alphas by the name of a convolution, in place of the others");
   command->add_option("--stride-mode", arguments->stride_mode,
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "
                       "files of others strided");

@@ -42,7 +42,9 @@ struct Cost {
   /// Largest sum of values that exist at once when the nodes run in order and each value is freed
   /// after its last use, inputs included.
   std::int64_t peak_live_elements = 0;
-  std::vector<NodeCost> nodes;  ///< one per node, in order
+  std::int64_t convs = 0;         ///< convolutions
+  std::int64_t octave_convs = 0;  ///< those of them that read or make an octave value
+  std::vector<NodeCost> nodes;    ///< one per node, in order
 };
 
 /// Counts for one image of these extents. Agrees with the article's counts (a multiply-add is one

@@ -3,6 +3,7 @@
 // else.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,9 @@ namespace octconv {
 /// What kind of twin is made.
 struct OctavizeOptions {
   double alpha = 0;  ///< fraction of channels at half resolution, in [0, 1]
+  /// Alpha of single convolutions by name, in place of what the policy gives to their stages; it
+  /// holds for all values that are tied to theirs.
+  std::map<std::string, double> layer_alphas;
   /// Unset: the family's own where alpha > 0, none where alpha is 0 (the untouched network).
   std::optional<StrideMode> stride_mode;
   Exchange exchange = Exchange::kBoth;  ///< of every octave convolution
@@ -42,7 +46,8 @@ struct Octavized {
 /// of their convolutions. A concatenation has as many low channels as the values that it joins; if
 /// its group must be ordinary, so must they. Queries, keys and values of attention are ordinary.
 ///
-/// @throws InvalidArgument for alpha outside [0, 1] or a graph that is octave already
+/// @throws InvalidArgument for an alpha outside [0, 1] or of something that is no convolution, or a
+/// graph that is octave already
 [[nodiscard]] OCTCONV_API Octavized octavize(const Graph& graph, const OctavizeOptions& options);
 
 }  // namespace octconv
