@@ -66,12 +66,23 @@ class Agreement(unittest.TestCase):
             shape = (BATCH, *session.get_inputs()[0].shape[1:])
             np.save(x, np.random.default_rng(1).standard_normal(shape, dtype=np.float32))
 
-            expected = session.run(None, {session.get_inputs()[0].name: np.load(x)})[0]
+            inputs = {session.get_inputs()[0].name: np.load(x)}
+            expected = session.run(None, inputs)[0]
             octconv("run", path, "--input", x, "--output", y)
             got = np.load(y)
             self.assertEqual(got.shape, expected.shape)
             error = np.abs(got - expected).max() / np.ptp(expected)
-            self.assertLess(error, TOLERANCE)
+            if error >= TOLERANCE:
+                # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in another
+                # order, differs as much from itself. Never so much that a wrong pixel could hide.
+                itself = np.abs(self.run_unfused(path, inputs) - expected).max() / np.ptp(expected)
+                self.assertLess(error, min(4 * itself, 1e-2))
+
+    def run_unfused(self, path, inputs):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return session.run(None, inputs)[0]
 
     def test_ordinary_and_octave_at_even_and_odd_sizes(self):
         for size in (32, 33):
