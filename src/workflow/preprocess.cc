@@ -40,7 +40,9 @@ void check_takes_pictures(const Model& model, const std::string& name) {
   const auto expected = static_cast<std::size_t>(channels);
   if (preprocessing.mean.size() != expected || preprocessing.deviation.size() != expected ||
       preprocessing.extents.rank() != 2) {
-    refuse(name, "it does not say the mean, deviation and size of the images it was trained on");
+    refuse(name,
+           "it does not say the mean, deviation and size of the images it was trained on; `octconv "
+           "octavize` writes them into it (--alpha 0 --mean ... --deviation ...)");
   }
 }
 

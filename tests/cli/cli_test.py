@@ -402,6 +402,18 @@ class Octavize(CommandTest):
         self.fail_with(["budget", "0.1"], "octavize", "net.onnx", "--budget", 0.1, "-o", "no.onnx")
         self.wrong_usage("octavize", "net.onnx", "--budget", 0.7, "--alpha", 0.5, "-o", "no.onnx")
 
+    def test_what_pixels_the_network_wants_can_be_said(self):
+        self.succeed("octavize", "net.onnx", "--alpha", 0, "--mean", "0.5,0.25,0.125", "--deviation", 0.5, "-o", "out.onnx")
+        written = (self.folder / "out.onnx").read_bytes()
+        self.assertIn(b'"mean":[0.5,0.25,0.125]', written)
+        self.assertIn(b'[0.5,0.5,0.5]', written)
+        for mean, deviation, why in (("1,2", 1, "--mean has 2 numbers"), (0, 0, "--deviation must be positive"),
+                                     ("nan", 1, "--mean must be finite")):  # fmt: skip
+            with self.subTest(mean=mean, deviation=deviation):
+                self.fail_with([why], "octavize", "net.onnx", "--alpha", 0, "--mean", mean, "--deviation", deviation,
+                               "-o", "no.onnx")  # fmt: skip
+        self.wrong_usage("octavize", "net.onnx", "--alpha", 0, "--mean", 0.5, "-o", "no.onnx")
+
     def test_alphas_of_single_layers(self):
         (self.folder / "alphas.json").write_text('{"layer1.0.conv1": 0.5}')
         self.succeed("octavize", "net.onnx", "--alpha", 0, "--per-layer", "alphas.json", "-o", "twin.onnx")

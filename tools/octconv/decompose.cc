@@ -76,11 +76,10 @@ void add_decompose(CLI::App& app) {
           ->add_option("--upsample", arguments->upsample,
                        "how the low grid comes back to full size: nearest or bilinear")
           ->capture_default_str();
-  CLI::Option* model =
-      command
-          ->add_option("--model", arguments->model,
-                       "an ONNX file that octconv wrote: show the channels of one of its layers")
-          ->excludes(upsample);
+  CLI::Option* model = command
+                           ->add_option("--model", arguments->model,
+                                        "an ONNX file: show the channels of one of its layers")
+                           ->excludes(upsample);
   CLI::Option* layer =
       command->add_option("--layer", arguments->layer, "name of the layer")->needs(model);
   model->needs(layer);

@@ -55,7 +55,7 @@ void add_eval(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("eval", "Measure a model's accuracy on a data set's test images");
   command->footer("Example: octconv eval out/resnet20-alpha0.25.onnx --data fashion-mnist");
-  command->add_option("model", arguments->model, "an ONNX file that octconv wrote")->required();
+  command->add_option("model", arguments->model, "an ONNX file")->required();
   command->add_option("--data", arguments->data, kDataHelp)->required();
   command->add_option("--images", arguments->images, "only the first so many test images")
       ->check(CLI::PositiveNumber);

@@ -68,7 +68,7 @@ void add_predict(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("predict", "Name what is in pictures");
   command->footer("Example: octconv predict out/resnet20-alpha0.25.onnx shoe.png --top 3");
-  command->add_option("model", arguments->model, "an ONNX file that octconv wrote")->required();
+  command->add_option("model", arguments->model, "an ONNX file")->required();
   command
       ->add_option("image", arguments->pictures,
                    "pictures (JPEG, PNG, ...); resized to the model's size")
