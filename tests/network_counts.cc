@@ -57,11 +57,8 @@ void describe(const ZooEntry& entry) {
 void count(const std::string& name, double alpha, std::int64_t size, const std::string& exchange) {
   const Graph graph =
       octavize(make_network(name), {.alpha = alpha, .exchange = parse_exchange(exchange)}).graph;
-  Shape extents = graph.default_extents();
-  for (std::size_t axis = 0; axis < extents.rank() && size > 0; ++axis) {
-    if (graph.octave()[axis] == 2) extents[axis] = size;
-  }
-  const Cost counted = cost(graph, extents);
+  const Cost counted =
+      cost(graph, size > 0 ? graph.default_extents(size) : graph.default_extents());
   std::cout << counted.macs << ' ' << counted.authors_flops << ' ' << counted.params << ' '
             << counted.activation_elements << std::endl;
 }

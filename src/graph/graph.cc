@@ -206,6 +206,14 @@ void Graph::set_exchange(NodeId id, Exchange exchange) {
   std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).exchange = exchange;
 }
 
+Shape Graph::default_extents(std::int64_t size) const {
+  Shape extents = default_extents_;
+  for (std::size_t axis = 0; axis < extents.rank(); ++axis) {
+    if (octave_[axis] == 2) extents[axis] = size;
+  }
+  return extents;
+}
+
 void Graph::set_bias(NodeId id) {
   std::get<Linear>(nodes_[static_cast<std::size_t>(id)].op).bias = true;
 }

@@ -111,4 +111,9 @@ void check_weights(const Graph& graph, const Weights& weights) {
   }
 }
 
+Shape image_extents(const Model& model) {
+  const Shape& trained = model.preprocessing.extents;
+  return trained.empty() ? model.graph.default_extents() : trained;
+}
+
 }  // namespace octconv

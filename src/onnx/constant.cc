@@ -2,13 +2,12 @@
 #include "onnx/constant.h"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include <onnx/onnx_pb.h>
 
 #include "octconv/base/error.h"
+#include "tensor/half.h"
 
 namespace octconv::onnx {
 namespace {
@@ -61,24 +60,6 @@ std::vector<To> converted(const Values& values) {
   result.reserve(static_cast<std::size_t>(values.size()));
   for (const auto value : values) result.push_back(static_cast<To>(value));
   return result;
-}
-
-// IEEE 754 binary16.
-float half_to_float(std::uint16_t bits) {
-  constexpr int kFractionBits = 10;
-  constexpr int kBias = 15;
-  const int exponent = bits >> kFractionBits & 0x1F;
-  const int fraction = bits & 0x3FF;
-  double size = 0;
-  if (exponent == 0x1F) {
-    size = fraction == 0 ? std::numeric_limits<double>::infinity()
-                         : std::numeric_limits<double>::quiet_NaN();
-  } else if (exponent == 0) {
-    size = std::ldexp(fraction, 1 - kBias - kFractionBits);
-  } else {
-    size = std::ldexp(fraction + (1 << kFractionBits), exponent - kBias - kFractionBits);
-  }
-  return static_cast<float>((bits & 0x8000) != 0 ? -size : size);
 }
 
 template <class Values>

@@ -2,8 +2,6 @@
 #include "onnx/from_operations.h"
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -15,8 +13,10 @@
 #include "octconv/base/error.h"
 #include "octconv/base/text.h"
 #include "octconv/graph/stages.h"
+#include "onnx/allowance.h"
 #include "onnx/attributes.h"
 #include "onnx/constant.h"
+#include "onnx/metadata.h"
 
 namespace octconv::onnx {
 namespace {
@@ -74,12 +74,22 @@ class Reader {
   // ---- The input and the constants
 
   Graph start() {
+    // Graph::add looks through all names: an absurd number of nodes would take hours.
+    if (static_cast<std::size_t>(proto_.node_size()) > kMaxNodes)
+      throw Unsupported("it has " + std::to_string(proto_.node_size()) + " operations, more than " +
+                        std::to_string(kMaxNodes));
+    std::int64_t held = 0;
     for (const auto& initializer : proto_.initializer()) {
-      if (!constants_.emplace(initializer.name(), Constant{}).second)
-        throw FormatError("initialiser '" + initializer.name() + "' exists twice");
-      constants_.at(initializer.name()) = read_constant(initializer);
-      values_[initializer.name()] = {.constant = &constants_.at(initializer.name())};
+      const auto [at, added] = constants_.emplace(initializer.name(), read_constant(initializer));
+      if (!added) throw FormatError("initialiser '" + initializer.name() + "' exists twice");
+      held += at->second.shape.elements();
+      values_[initializer.name()] = {.constant = &at->second};
     }
+    allowance_ = Allowance(held);
+    for (const NodeProto& node : proto_.node()) {
+      for (const std::string& name : node.input()) ++readers_[name];
+    }
+    for (const auto& output : proto_.output()) ++readers_[output.name()];
     const ::onnx::ValueInfoProto* image = nullptr;
     for (const auto& input : proto_.input()) {
       if (values_.contains(input.name())) continue;  // older files list their initialisers too
@@ -216,12 +226,13 @@ class Reader {
     return *sizes;
   }
 
-  Tensor parameter(const NodeProto& node, int index, const Shape& shape) const {
+  Tensor parameter(const NodeProto& node, int index, const Shape& shape) {
     const std::vector<float>& numbers = numbers_input(node, index);
     const Shape& held = constant_input(node, index).shape;
     if (held != shape)
       refuse("its input " + std::to_string(index) + " has shape " + held.to_string() +
              " instead of " + shape.to_string());
+    allowance_.take(shape.elements());
     Tensor tensor(shape);
     std::copy(numbers.begin(), numbers.end(), tensor.values().begin());
     return tensor;
@@ -231,20 +242,29 @@ class Reader {
     weights_.insert_or_assign(node + "." + what, std::move(tensor));
   }
 
-  // Adds a node and remembers the extents that its result has for the file's input.
-  NodeId add(const std::string& name, Op op, std::vector<NodeId> inputs,
-             const std::function<Shape(const Shape&)>& extents = {}) {
-    const Shape& before = extents_[static_cast<std::size_t>(inputs.at(0))];
-    Shape after = extents ? extents(before) : before;
-    NodeId id = -1;
+  // Extents that a value has for the file's input.
+  const Shape& grid(NodeId id) const { return extents_[static_cast<std::size_t>(id)]; }
+
+  // Adds a node, and the extents of its result.
+  NodeId add(const std::string& name, Op op, std::vector<NodeId> inputs) {
+    const Shape before = grid(inputs.at(0));
     try {
-      id = graph_.add(name, std::move(op), std::move(inputs));
+      const NodeId id = graph_.add(name, std::move(op), std::move(inputs));
+      extents_.push_back(graph_.node(id).spatial ? before : Shape());
+      const Node& node = graph_.node(id);
+      if (std::holds_alternative<Conv>(node.op))
+        extents_.back() = output_extents(graph_.conv_options(id), before);
+      if (const auto* pool = std::get_if<Pool>(&node.op))
+        extents_.back() = pooled_extents(*pool, before);
+      return id;
     } catch (const Error& error) {
       refuse(error.what());
     }
-    if (!graph_.node(id).spatial) after = Shape();
-    extents_.push_back(after);
-    return id;
+  }
+
+  // The same for an operation without weights.
+  NodeId add(const NodeProto& node, Op op, std::vector<NodeId> inputs) {
+    return add(unique(name_by(node, node.input_size())), std::move(op), std::move(inputs));
   }
 
   void result(const NodeProto& node, Value value) {
@@ -335,7 +355,7 @@ class Reader {
   };
 
   Window window(Attributes& attributes, const std::optional<Shape>& weight_kernel,
-                const Shape& grid) const {
+                const Shape& in) const {
     const std::size_t rank = graph_.rank();
     const auto list = [&](const char* name, std::int64_t fallback, std::size_t count,
                           std::int64_t least) {
@@ -368,8 +388,8 @@ class Reader {
         std::int64_t all = reach;
         if (w.stride[axis] != 1) {
           if (!fixed_extents_) refuse("auto_pad with strides needs an input of fixed extents");
-          const std::int64_t out = (grid[axis] + w.stride[axis] - 1) / w.stride[axis];
-          all = std::max<std::int64_t>(0, (out - 1) * w.stride[axis] + reach + 1 - grid[axis]);
+          const std::int64_t out = (in[axis] + w.stride[axis] - 1) / w.stride[axis];
+          all = std::max<std::int64_t>(0, (out - 1) * w.stride[axis] + reach + 1 - in[axis]);
         }
         w.begin[axis] = automatic == "SAME_LOWER" ? all - all / 2 : all / 2;
         w.end[axis] = all - w.begin[axis];
@@ -386,26 +406,13 @@ class Reader {
            std::any_of(w.end.begin(), w.end.end(), some);
   }
 
-  static Shape slid(const Window& w, const Shape& in) {
-    Shape out = in;
-    try {
-      for (std::size_t axis = 0; axis < in.rank(); ++axis) {
-        out[axis] = conv_extent(in[axis], w.kernel[axis], w.stride[axis], w.dilation[axis],
-                                w.begin[axis] + w.end[axis]);
-      }
-    } catch (const Error& error) {
-      refuse(error.what());
-    }
-    return out;
-  }
-
   void take_conv(const NodeProto& node, Attributes& attributes) {
     const NodeId x = node_input(node, 0);
     const Shape& weight = constant_input(node, 1).shape;
     if (weight.rank() != graph_.rank() + 2) refuse("its weight has shape " + weight.to_string());
     Shape kernel;
     for (std::size_t axis = 2; axis < weight.rank(); ++axis) kernel.push_back(weight[axis]);
-    const Window w = window(attributes, kernel, extents_[static_cast<std::size_t>(x)]);
+    const Window w = window(attributes, kernel, grid(x));
     const std::int64_t groups = attributes.integer("group", 1);
     attributes.check_all_read();
     const std::int64_t in = graph_.node(x).channels.total();
@@ -432,7 +439,7 @@ class Reader {
                     .padding_end = w.end,
                     .groups = groups,
                     .bias = bias},
-               {x}, [&](const Shape& grid) { return slid(w, grid); });
+               {x});
     }
     keep(name, "weight", std::move(weights));
     if (bias) keep(name, "bias", parameter(node, 2, {weight[0]}));
@@ -441,8 +448,8 @@ class Reader {
 
   void take_pool(const NodeProto& node, Attributes& attributes, PoolKind kind) {
     const NodeId x = map_input(node, 0);
-    const Shape& grid = extents_[static_cast<std::size_t>(x)];
-    Window w = window(attributes, std::nullopt, grid);
+    const Shape& in = grid(x);
+    Window w = window(attributes, std::nullopt, in);
     const bool up = attributes.integer("ceil_mode", 0) != 0;
     const bool counts_padding = attributes.integer("count_include_pad", 0) != 0;
     attributes.ignore("storage_order");  // of indices, which are a second output
@@ -455,23 +462,23 @@ class Reader {
     if (up) {
       if (!fixed_extents_) refuse("ceil_mode needs an input of fixed extents");
       // As much more padding as the last window needs, if it begins on the image or its near edge.
-      for (std::size_t axis = 0; axis < grid.rank(); ++axis) {
-        const std::int64_t room = grid[axis] + w.begin[axis] + w.end[axis] - w.kernel[axis];
+      for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+        const std::int64_t room = in[axis] + w.begin[axis] + w.end[axis] - w.kernel[axis];
         if (room < 0) refuse("its window does not fit");
         std::int64_t windows = (room + w.stride[axis] - 1) / w.stride[axis] + 1;
-        if ((windows - 1) * w.stride[axis] >= grid[axis] + w.begin[axis]) --windows;
+        if ((windows - 1) * w.stride[axis] >= in[axis] + w.begin[axis]) --windows;
         const std::int64_t needed =
-            (windows - 1) * w.stride[axis] + w.kernel[axis] - grid[axis] - w.begin[axis];
+            (windows - 1) * w.stride[axis] + w.kernel[axis] - in[axis] - w.begin[axis];
         w.end[axis] = std::max(w.end[axis], needed);
       }
     }
-    const NodeId id = add(unique(name_by(node, node.input_size())),
+    const NodeId id = add(node,
                           Pool{.kind = kind,
                                .kernel = w.kernel,
                                .stride = w.stride,
                                .padding_begin = w.begin,
                                .padding_end = w.end},
-                          {x}, [&](const Shape& in) { return slid(w, in); });
+                          {x});
     result(node, {.node = id});
   }
 
@@ -485,8 +492,16 @@ class Reader {
   void take_global_pool(const NodeProto& node, Attributes& attributes) {
     attributes.check_all_read();
     const NodeId x = map_input(node, 0);
-    result(node, {.node = add(unique(name_by(node, node.input_size())), GlobalPool{}, {x}),
-                  .flat = false});
+    result(node, {.node = add(node, GlobalPool{}, {x}), .flat = false});
+  }
+
+  // Are these the axes behind batch and channels, all of them?
+  bool are_extents(const Ints& axes) const {
+    const auto dims = static_cast<std::int64_t>(graph_.rank()) + 2;
+    std::set<std::int64_t> named;
+    for (const std::int64_t axis : axes) named.insert(axis < 0 ? axis + dims : axis);
+    return named.size() == axes.size() && named.size() == graph_.rank() && *named.begin() == 2 &&
+           *named.rbegin() == dims - 1;
   }
 
   // The mean over all extents is a global pool.
@@ -497,15 +512,8 @@ class Reader {
     if (!axes && has_input(node, 1)) axes = sizes_input(node, 1);
     attributes.ignore("noop_with_empty_axes");
     attributes.check_all_read();
-    const auto dims = static_cast<std::int64_t>(graph_.rank()) + 2;
-    std::set<std::int64_t> reduced;
-    for (const std::int64_t axis : axes.value_or(Ints{}))
-      reduced.insert(axis < 0 ? axis + dims : axis);
-    std::set<std::int64_t> all;
-    for (std::int64_t axis = 2; axis < dims; ++axis) all.insert(axis);
-    if (reduced != all) refuse("it is no mean over all extents");
-    result(node, {.node = add(unique(name_by(node, node.input_size())), GlobalPool{}, {x}),
-                  .flat = !kept});
+    if (!axes || !are_extents(*axes)) refuse("it is no mean over all extents");
+    result(node, {.node = add(node, GlobalPool{}, {x}), .flat = !kept});
   }
 
   // ---- What keeps the shape
@@ -531,8 +539,7 @@ class Reader {
 
   void take_activation(const NodeProto& node, ActivationKind kind) {
     const Value x = input(node, 0);
-    const NodeId id =
-        add(unique(name_by(node, node.input_size())), Activation{kind}, {node_input(node, 0)});
+    const NodeId id = add(node, Activation{kind}, {node_input(node, 0)});
     result(node, {.node = id, .flat = x.flat});
   }
 
@@ -639,9 +646,7 @@ class Reader {
     attributes.check_all_read();
     if (!axes && has_input(node, 1)) axes = sizes_input(node, 1);
     const Value x = vector_input(node, 0);
-    const std::size_t extents = x.flat ? 0 : graph_.rank();
-    if (!axes || axes->size() != extents ||
-        std::any_of(axes->begin(), axes->end(), [](auto axis) { return axis == 0 || axis == 1; }))
+    if (!axes || !(x.flat ? axes->empty() : are_extents(*axes)))
       refuse("it does not take away the extents and nothing else");
     result(node, {.node = x.node});
   }
@@ -703,11 +708,9 @@ class Reader {
     }
     const NodeId a = node_input(node, 0);
     const NodeId b = node_input(node, 1);
-    if (extents_[static_cast<std::size_t>(a)] != extents_[static_cast<std::size_t>(b)])
-      refuse("it adds extents " + extents_[static_cast<std::size_t>(a)].to_string() + " and " +
-             extents_[static_cast<std::size_t>(b)].to_string());
-    result(node, {.node = add(unique(name_by(node, node.input_size())), Add{}, {a, b}),
-                  .flat = input(node, 0).flat});
+    if (grid(a) != grid(b))
+      refuse("it adds extents " + grid(a).to_string() + " and " + grid(b).to_string());
+    result(node, {.node = add(node, Add{}, {a, b}), .flat = input(node, 0).flat});
   }
 
   // A constant added to a fully connected layer that has no bias yet, and that nobody else reads.
@@ -716,7 +719,7 @@ class Reader {
     const auto* layer = std::get_if<Linear>(&graph_.node(id).op);
     const std::string& name = graph_.node(id).name;
     if (layer == nullptr || layer->bias || static_cast<std::size_t>(id) + 1 != extents_.size() ||
-        readers(node.input(1 - index)) != 1)
+        readers_.at(node.input(1 - index)) != 1)
       refuse("it adds a constant, which only a fully connected layer can take");
     const Shape& shape = constant_input(node, index).shape;
     if (shape.elements() != layer->out_channels || shape[shape.rank() - 1] != shape.elements())
@@ -725,14 +728,6 @@ class Reader {
     graph_.set_bias(id);
     keep(name, "bias", std::move(bias).reshaped({shape.elements()}));
     result(node, {.node = id});
-  }
-
-  int readers(const std::string& name) const {
-    int count = 0;
-    for (const NodeProto& node : proto_.node())
-      count += static_cast<int>(std::count(node.input().begin(), node.input().end(), name));
-    for (const auto& output : proto_.output()) count += output.name() == name ? 1 : 0;
-    return count;
   }
 
   // A map times one number per channel and image: a gate.
@@ -747,7 +742,7 @@ class Reader {
     }
     if (!graph_.node(map).spatial || graph_.node(gate).spatial || flat)
       refuse("it does not multiply a map and a gate of one number per channel");
-    result(node, {.node = add(unique(name_by(node, node.input_size())), Scale{}, {map, gate})});
+    result(node, {.node = add(node, Scale{}, {map, gate})});
   }
 
   void take_concat(const NodeProto& node, Attributes& attributes) {
@@ -758,10 +753,9 @@ class Reader {
     std::vector<NodeId> parts;
     for (int i = 0; i < node.input_size(); ++i) parts.push_back(map_input(node, i));
     for (const NodeId part : parts) {
-      if (extents_[static_cast<std::size_t>(part)] != extents_[static_cast<std::size_t>(parts[0])])
-        refuse("it joins maps of different extents");
+      if (grid(part) != grid(parts[0])) refuse("it joins maps of different extents");
     }
-    result(node, {.node = add(unique(name_by(node, node.input_size())), Concat{}, parts)});
+    result(node, {.node = add(node, Concat{}, parts)});
   }
 
   const GraphProto& proto_;
@@ -769,6 +763,8 @@ class Reader {
   std::map<std::string, Value> values_;
   std::set<std::string> names_;
   std::map<std::string, int> repeats_;
+  std::map<std::string, int> readers_;  // of each tensor of the file; the network's user is one
+  Allowance allowance_{0};
   std::vector<Shape> extents_;  // by node
   bool fixed_extents_ = true;
   Weights weights_;

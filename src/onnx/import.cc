@@ -15,6 +15,7 @@
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/onnx/onnx.h"
+#include "onnx/allowance.h"
 #include "onnx/format.h"
 #include "onnx/from_operations.h"
 #include "onnx/lower.h"
@@ -271,25 +272,11 @@ void copy_block(const std::string& raw, const Block& block, Tensor& tensor) {
   }
 }
 
-// Blocks that the file does not hold can be far larger than those it holds: a file of a few
-// kilobytes must not ask for gigabytes.
-void check_amplification(const Graph& graph, const std::vector<Initializer>& initializers) {
-  constexpr std::int64_t kAlwaysFine = std::int64_t{1} << 20;
-  constexpr std::int64_t kMostTimes = 64;
-  std::int64_t held = 0;  // at most the bytes of the file
-  for (const Initializer& initializer : initializers) held += initializer.shape.elements();
-  std::int64_t left = std::max(kAlwaysFine, kMostTimes * held);
-  for (const Parameter& parameter : parameters(graph)) {
-    const std::int64_t elements = parameter.shape.elements();
-    if (elements > left) {
-      fail("it describes far more weights than the " + std::to_string(held) + " that it holds");
-    }
-    left -= elements;
-  }
-}
-
 Weights read_weights(const Graph& graph, const Program& program, const InitializerProtos& protos) {
-  check_amplification(graph, program.initializers);
+  std::int64_t held = 0;  // at most the bytes of the file
+  for (const Initializer& initializer : program.initializers) held += initializer.shape.elements();
+  onnx::Allowance allowance(held);
+  for (const Parameter& parameter : parameters(graph)) allowance.take(parameter.shape.elements());
   Weights weights;
   for (const Parameter& parameter : parameters(graph)) {
     weights.emplace(parameter.name, Tensor(parameter.shape));

@@ -390,6 +390,9 @@ Preprocessing preprocessing_from_json(std::string_view text) {
                               .deviation = floats("deviation"),
                               .extents = shape(json, "extents"),
                               .classes = {}};
+  for (const float deviation : preprocessing.deviation) {
+    if (!(deviation > 0)) fail("'deviation' holds " + std::to_string(deviation));
+  }
   for (const Json& name : array(json, "classes")) {
     preprocessing.classes.push_back(to_string(name, "classes"));
   }

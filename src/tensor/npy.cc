@@ -10,6 +10,7 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
+#include "tensor/half.h"
 
 namespace octconv {
 namespace {
@@ -70,20 +71,6 @@ Header parse_header(std::string_view text, std::string_view name) {
   return header;
 }
 
-double half_to_double(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const int fraction = bits & 1023;
-  double value = 0;
-  if (exponent == 31) {
-    value = fraction == 0 ? INFINITY : NAN;
-  } else if (exponent == 0) {
-    value = std::ldexp(fraction, -24);
-  } else {
-    value = std::ldexp(fraction + 1024, exponent - 25);
-  }
-  return (bits & 0x8000) != 0 ? -value : value;
-}
-
 template <class T>
 T load(const char* bytes, bool swap) {
   char copy[sizeof(T)];
@@ -107,10 +94,7 @@ struct ElementType {
 constexpr ElementType kTypes[] = {
     {"f4", 4, load_as_float<float>},
     {"f8", 8, load_as_float<double>},
-    {"f2", 2,
-     [](const char* b, bool swap) {
-       return static_cast<float>(half_to_double(load<std::uint16_t>(b, swap)));
-     }},
+    {"f2", 2, [](const char* b, bool swap) { return half_to_float(load<std::uint16_t>(b, swap)); }},
     {"i1", 1, load_as_float<std::int8_t>},
     {"i2", 2, load_as_float<std::int16_t>},
     {"i4", 4, load_as_float<std::int32_t>},

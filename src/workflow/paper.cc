@@ -21,15 +21,6 @@ namespace {
 constexpr double kMillion = 1e6;
 constexpr double kBillion = 1e9;
 
-double number(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    throw InvalidArgument("paper: '" + std::string(text) + "' is not a number");
-  }
-  return value;
-}
-
 struct Counts {
   std::int64_t flops = 0;        // as the authors' tool counts them
   std::int64_t layer_flops = 0;  // multiply-adds and biases of convolutions and linear layers
@@ -49,11 +40,7 @@ Counts count(const PaperRow& row, std::int64_t size) {
       octavize(make_network(row.network),
                {.alpha = row.alpha, .exchange = row.exchange, .downsample = row.downsample})
           .graph;
-  Shape extents = graph.default_extents();
-  for (std::size_t axis = 0; axis < extents.rank(); ++axis) {
-    if (graph.octave()[axis] == 2) extents[axis] = size;
-  }
-  const Cost counted = cost(graph, extents);
+  const Cost counted = cost(graph, graph.default_extents(size));
   Counts counts{.flops = counted.authors_flops, .macs = counted.macs, .params = counted.params};
   for (const NodeCost& node : counted.nodes) {
     const Op& op = graph.node(node.node).op;
@@ -161,6 +148,16 @@ std::string_view name(Quantity quantity) {
       return "params, M";
   }
   return "";
+}
+
+double number(std::string_view published) {
+  double value = 0;
+  const char* const last = published.data() + published.size();
+  const auto [end, error] = std::from_chars(published.data(), last, value);
+  if (error != std::errc{} || end != last) {
+    throw InvalidArgument("paper: '" + std::string(published) + "' is not a number");
+  }
+  return value;
 }
 
 int decimals(std::string_view published) {

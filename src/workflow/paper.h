@@ -30,6 +30,9 @@ ReproducedTable reproduce(const PaperTable& table);
 // "GFLOPs"
 std::string_view name(Quantity quantity);
 
+// The value of a figure as it was printed. Throws InvalidArgument if it is not a number.
+double number(std::string_view published);
+
 // Decimals with which a figure was printed.
 int decimals(std::string_view published);
 

@@ -2,7 +2,6 @@
 #include "workflow/paper_report.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -26,13 +25,6 @@ constexpr const char* kIntroduction =
     "of the computed figure, rounded as the published one is. FLOPs are counted as the authors' "
     "tool does; a multiply-add is one. Accuracies (top-1, %) are the article's: octconv did not "
     "train these networks.";
-
-// A figure's number as it was printed, for JSON.
-double number(std::string_view text) {
-  double value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 std::string capitalised(std::string_view text) {
   std::string result(text);

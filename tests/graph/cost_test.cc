@@ -31,14 +31,6 @@ void PrintTo(const Row& row, std::ostream* out) {
   *out << row.network << " alpha " << row.alpha << " size " << row.size;
 }
 
-Shape extents_of(const Graph& graph, std::int64_t size) {
-  Shape extents = graph.default_extents();
-  for (std::size_t axis = 0; axis < extents.rank(); ++axis) {
-    if (graph.octave()[axis] == 2) extents[axis] = size;
-  }
-  return extents;
-}
-
 class Counts : public testing::TestWithParam<Row> {};
 
 TEST_P(Counts, EqualThePublishedIntegers) {
@@ -46,7 +38,7 @@ TEST_P(Counts, EqualThePublishedIntegers) {
   OctavizeOptions options{.alpha = row.alpha, .exchange = row.exchange};
   if (row.pooled) options.stride_mode = StrideMode::kPool;
   const Octavized octave = octavize(make_network(row.network), options);
-  const Cost counted = cost(octave.graph, extents_of(octave.graph, row.size));
+  const Cost counted = cost(octave.graph, octave.graph.default_extents(row.size));
   EXPECT_EQ(counted.macs, row.macs);
   if (row.authors_flops != 0) {
     EXPECT_EQ(counted.authors_flops, row.authors_flops);

@@ -391,6 +391,12 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
               }),
               HasSubstr("it reshapes to [1, 2, 3]"));
   EXPECT_THAT(refused([](File& f) {
+                f.pooled("p");
+                f.sizes("axes", {-4, 3});
+                f.node("Squeeze", {"p", "axes"}, "y");
+              }),
+              HasSubstr("does not take away the extents"));
+  EXPECT_THAT(refused([](File& f) {
                 f.numbered("c", {1, 2, 1, 1});
                 f.node("Add", {"x", "c"}, "y");
               }),
@@ -399,6 +405,26 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
                 f.node("Mul", {"x", "x"}, "y");
               }),
               HasSubstr("does not multiply a map and a gate"));
+}
+
+// ---- Files that ask for more than they hold
+
+TEST(Foreign, OneWeightReadManyTimesIsRefused) {
+  File file({1024, 9, 9});
+  file.numbered("w", {1024, 1024, 1, 1});
+  std::string x = "x";
+  for (int i = 0; i < 65; ++i) {
+    const std::string y = i == 64 ? "y" : "c" + std::to_string(i);
+    file.node("Conv", {x, "w"}, y);
+    x = y;
+  }
+  EXPECT_THAT(file.complaint(), HasSubstr("far more weights than the 1048576 that it holds"));
+}
+
+TEST(Foreign, AnAbsurdNumberOfOperationsIsRefused) {
+  File file;
+  for (int i = 0; i < 20001; ++i) file.node("Relu", {"x"}, "c" + std::to_string(i));
+  EXPECT_THAT(file.complaint(), HasSubstr("20001 operations, more than 20000"));
 }
 
 // ---- Files that contradict themselves

@@ -166,6 +166,12 @@ TEST(Metadata, NonsenseIsRefused) {
                     "\"classes\": []}";
               }),
               HasSubstr("'mean' holds something that is not a number"));
+  EXPECT_THAT(after([](::onnx::ModelProto& proto) {
+                metadata(proto, "octconv.preprocessing") =
+                    "{\"version\": 1, \"mean\": [0], \"deviation\": [0], \"extents\": [], "
+                    "\"classes\": []}";
+              }),
+              HasSubstr("'deviation' holds 0.0"));
 }
 
 TEST(Metadata, WrongTypesAndValuesAreRefused) {

@@ -75,8 +75,7 @@ void print_json(const Model& model, const Cost& counted, const std::vector<Value
 
 void run(const Arguments& arguments) {
   const Model model = load_onnx(arguments.model);
-  const Shape& trained = model.preprocessing.extents;
-  const Shape extents = trained.rank() > 0 ? trained : model.graph.default_extents();
+  const Shape extents = image_extents(model);
   const Cost counted = cost(model.graph, extents);
   const std::vector<ValueShape> shapes = infer_shapes(model.graph, 1, extents);
   if (arguments.json) {

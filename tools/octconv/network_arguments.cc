@@ -45,10 +45,8 @@ ChosenNetwork choose_network(const NetworkArguments& arguments) {
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   Octavized octave = octavize(ordinary, options);
-  Shape extents = ordinary.default_extents();
-  for (std::size_t axis = 0; axis < extents.rank() && arguments.size != 0; ++axis) {
-    if (ordinary.octave()[axis] == 2) extents[axis] = arguments.size;
-  }
+  const Shape extents =
+      arguments.size != 0 ? ordinary.default_extents(arguments.size) : ordinary.default_extents();
   return {.ordinary = std::move(ordinary), .octave = std::move(octave), .extents = extents};
 }
 

@@ -102,8 +102,7 @@ void run(const Arguments& arguments) {
   if (!arguments.per_layer.empty()) options.layer_alphas = read_layer_alphas(arguments.per_layer);
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
-  const Shape& trained = model.preprocessing.extents;
-  const Shape extents = trained.rank() > 0 ? trained : model.graph.default_extents();
+  const Shape extents = image_extents(model);
   if (!arguments.mean.empty()) {
     const NodeId input = model.graph.inputs().front();
     const auto channels = static_cast<std::size_t>(model.graph.node(input).channels.total());

@@ -85,6 +85,8 @@ class OCTCONV_API Graph {
   /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for
   /// tools.
   [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
+  /// The same with `size` along every halved axis: a video keeps its frames.
+  [[nodiscard]] Shape default_extents(std::int64_t size) const;
   /// Sets what `default_extents` gives.
   void set_default_extents(Shape extents) { default_extents_ = extents; }
   /// What octavize does unless told otherwise.

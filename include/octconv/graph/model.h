@@ -74,4 +74,8 @@ struct Model {
   Preprocessing preprocessing;  ///< empty where unknown
 };
 
+/// Extents of the images that a model was trained on, or, where that is unknown, those that its
+/// graph is known for.
+[[nodiscard]] OCTCONV_API Shape image_extents(const Model& model);
+
 }  // namespace octconv
