@@ -1,57 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a graph to steps: what can be part of a convolution becomes part of it.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "engine/program.h"
+#include "graph/affine.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
 namespace engine {
 namespace {
-
-// y = scale * x + shift, per channel.
-struct Affine {
-  std::vector<double> scale;
-  std::vector<double> shift;
-};
-
-Affine batch_norm(const BatchNorm& norm, const std::string& name, const Weights& weights) {
-  const auto parameter = [&](const char* what) { return weights.at(name + "." + what).values(); };
-  const auto mean = parameter("running_mean");
-  const auto variance = parameter("running_var");
-  std::span<const float> gamma;
-  std::span<const float> beta;
-  if (norm.affine) {
-    gamma = parameter("weight");
-    beta = parameter("bias");
-  }
-  Affine affine;
-  for (std::size_t c = 0; c < mean.size(); ++c) {
-    const double weight = norm.affine ? static_cast<double>(gamma[c]) : 1;
-    const double bias = norm.affine ? static_cast<double>(beta[c]) : 0;
-    const double scale = weight / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
-    affine.scale.push_back(scale);
-    affine.shift.push_back(bias - static_cast<double>(mean[c]) * scale);
-  }
-  return affine;
-}
-
-Affine depthwise(const Conv& conv, const std::string& name, const Weights& weights) {
-  Affine affine;
-  for (const float scale : weights.at(name + ".weight").values())
-    affine.scale.push_back(static_cast<double>(scale));
-  affine.shift.resize(affine.scale.size());
-  if (conv.bias) {
-    const auto bias = weights.at(name + ".bias").values();
-    std::copy(bias.begin(), bias.end(), affine.shift.begin());
-  }
-  return affine;
-}
 
 // A step in the making.
 struct Draft {
@@ -74,7 +35,7 @@ class Compiler {
     check_ends();
     graph_.check();
     check_weights(graph_, model.weights);
-    fix(graph_.outputs()[0]);
+    for (const NodeId output : graph_.outputs()) fix(output);
     for (const std::string& name : options.keep) {
       const NodeId id = graph_.find(name);
       if (id < 0) {
@@ -84,7 +45,7 @@ class Compiler {
       if (std::find(keep_.begin(), keep_.end(), id) == keep_.end()) keep_.push_back(id);
       fix(id);
     }
-    fix(graph_.inputs()[0]);
+    for (const NodeId input : graph_.inputs()) fix(input);
     for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
       if (!live_[i]) continue;
       for (const NodeId input : graph_.nodes()[i].inputs) {
@@ -105,8 +66,8 @@ class Compiler {
     Network::Program program{.graph = graph_,
                              .steps = {},
                              .keep = std::move(keep_),
-                             .input = graph_.inputs()[0],
-                             .output = graph_.outputs()[0]};
+                             .inputs = ports(graph_.inputs()),
+                             .outputs = ports(graph_.outputs())};
     for (const Draft& draft : drafts_) {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
     }
@@ -117,13 +78,19 @@ class Compiler {
   static std::size_t index(std::int64_t id) { return static_cast<std::size_t>(id); }
 
   void check_ends() const {
-    for (const auto& [what, count] : {std::pair{"input", graph_.inputs().size()},
-                                      std::pair{"output", graph_.outputs().size()}}) {
-      if (count != 1) {
-        throw Unsupported("compile: a network must have one " + std::string(what) + ", '" +
-                          graph_.name() + "' has " + std::to_string(count));
-      }
+    if (graph_.inputs().empty()) {
+      throw Unsupported("compile: network '" + graph_.name() + "' has no input");
     }
+    if (graph_.outputs().empty()) {
+      throw Unsupported("compile: network '" + graph_.name() + "' has no output");
+    }
+  }
+
+  [[nodiscard]] std::vector<NetworkPort> ports(const std::vector<NodeId>& ids) const {
+    std::vector<NetworkPort> all;
+    for (const NodeId id : ids)
+      all.push_back({.name = graph_.node(id).name, .channels = graph_.node(id).channels.total()});
+    return all;
   }
 
   // The value must exist after the run.
@@ -177,7 +144,7 @@ class Compiler {
                           [&](const Conv& conv) {
                             if (is_affine(id, conv) &&
                                 takes_norm(private_draft(graph_.node(id).inputs[0]))) {
-                              take_norm(id, depthwise(conv, node.name, model_.weights));
+                              take_norm(id, affine_of(conv, node.name, model_.weights));
                             } else {
                               start(id);
                             }
@@ -196,7 +163,7 @@ class Compiler {
 
   void place_norm(NodeId id, const BatchNorm& norm) {
     if (takes_norm(private_draft(graph_.node(id).inputs[0]))) {
-      take_norm(id, batch_norm(norm, graph_.node(id).name, model_.weights));
+      take_norm(id, affine_of(norm, graph_.node(id).name, model_.weights));
     } else {
       start(id);
     }
@@ -245,7 +212,11 @@ class Compiler {
     const NodeId src = node.inputs.empty() ? -1 : node.inputs[0];
     return std::visit(
         Overloaded{
-            [&](const Input&) -> StepKind { return LoadInput{}; },
+            [&](const Input&) -> StepKind {
+              const std::vector<NodeId>& all = graph_.inputs();
+              const auto at = std::find(all.begin(), all.end(), draft.node);
+              return LoadInput{.index = static_cast<std::size_t>(at - all.begin())};
+            },
             [&](const Conv& conv) -> StepKind {
               return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
             },
@@ -253,7 +224,7 @@ class Compiler {
               return finish_conv_transpose(draft, conv);
             },
             [&](const BatchNorm& norm) -> StepKind {
-              const Affine affine = batch_norm(norm, node.name, model_.weights);
+              const Affine affine = affine_of(norm, node.name, model_.weights);
               return RunScale{.scale = to_tensor(affine.scale),
                               .shift = to_tensor(affine.shift),
                               .src = src,
@@ -314,21 +285,8 @@ class Compiler {
     };
     if (!draft.norm) return make(weight.values(), bias);
 
-    Tensor scaled = weight.clone();
-    const std::size_t rows = draft.norm->scale.size();
-    const std::size_t columns = scaled.values().size() / rows;
-    Tensor shift = to_tensor(draft.norm->shift);
-    for (std::size_t row = 0; row < rows; ++row) {
-      const double scale = draft.norm->scale[row];
-      for (float& value : scaled.values().subspan(row * columns, columns)) {
-        value = static_cast<float>(static_cast<double>(value) * scale);
-      }
-      if (has_bias) {
-        shift.values()[row] =
-            static_cast<float>(draft.norm->shift[row] + scale * static_cast<double>(bias[row]));
-      }
-    }
-    return make(scaled.values(), shift.values());
+    const FoldedLayer folded = fold(weight, bias, *draft.norm);
+    return make(folded.weight.values(), folded.bias.values());
   }
 
   // With u = output pixel + padding_begin = stride * q + r, tap t reads input pixel q - e where
@@ -473,8 +431,14 @@ Network::Network(std::shared_ptr<const Program> program) noexcept : program_(std
 const std::string& Network::name() const noexcept {
   return program_->graph.name();
 }
+const std::vector<NetworkPort>& Network::inputs() const noexcept {
+  return program_->inputs;
+}
+const std::vector<NetworkPort>& Network::outputs() const noexcept {
+  return program_->outputs;
+}
 std::int64_t Network::channels() const noexcept {
-  return program_->graph.node(program_->input).channels.total();
+  return program_->inputs.front().channels;
 }
 std::size_t Network::rank() const noexcept {
   return program_->graph.rank();

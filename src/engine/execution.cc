@@ -119,12 +119,16 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
 
 }  // namespace
 
-Execution::Execution(const Network::Program& program, std::int64_t batch, const Shape& extents)
+Execution::Execution(const Network::Program& program, std::int64_t batch,
+                     std::vector<Shape> extents)
     : batch_(batch),
-      extents_(extents),
-      output_(program.output),
-      shapes_(infer_shapes(program.graph, batch, extents)) {
-  output_shape_ = shapes_[static_cast<std::size_t>(output_)].tensor_shape(Frequency::kHigh);
+      extents_(std::move(extents)),
+      outputs_(program.graph.outputs()),
+      shapes_(infer_shapes(program.graph, batch, extents_)) {
+  for (const NodeId output : outputs_) {
+    output_shapes_.push_back(
+        shapes_[static_cast<std::size_t>(output)].tensor_shape(Frequency::kHigh));
+  }
   for (const ValueShape& shape : shapes_) {
     Places places;
     places[0] = {.pixels = batch * shape.high.elements(), .channels = shape.channels.high};
@@ -213,7 +217,7 @@ void Execution::place(const Network::Program& program) {
     last_read[static_cast<std::size_t>(program.steps[i].dst)] = i;
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
-  last_read[static_cast<std::size_t>(program.output)] = end;
+  for (const NodeId id : outputs_) last_read[static_cast<std::size_t>(id)] = end;
   for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
 
   // Buffers of the values, by frequency; a step that overwrites an operand takes over its buffers.
@@ -262,12 +266,13 @@ void Execution::place(const Network::Program& program) {
   }
 }
 
-void Execution::run(const float* input, float* output, float* arena) const noexcept {
-  for (const Prepared& step : steps_) run_step(step, input, arena);
-  store(output_, 0, arena, output);
+void Execution::run(std::span<const Tensor> inputs, std::span<Tensor> outputs,
+                    float* arena) const noexcept {
+  for (const Prepared& step : steps_) run_step(step, inputs, arena);
+  for (std::size_t i = 0; i < outputs_.size(); ++i) store(outputs_[i], 0, arena, outputs[i].data());
 }
 
-void Execution::run_step(const Prepared& prepared, const float* input,
+void Execution::run_step(const Prepared& prepared, std::span<const Tensor> inputs,
                          float* arena) const noexcept {
   const Places& dst = places(prepared.dst);
   const auto at = [&](const Place& place) { return arena + place.offset; };
@@ -283,8 +288,9 @@ void Execution::run_step(const Prepared& prepared, const float* input,
   };
   std::visit(
       Overloaded{
-          [&](const LoadInput*) {
-            transpose_images(input, batch_, dst[0].channels, extents_.elements(), at(dst[0]));
+          [&](const LoadInput* load) {
+            transpose_images(inputs[load->index].data(), batch_, dst[0].channels,
+                             extents_[load->index].elements(), at(dst[0]));
           },
           [&](const Conv& conv) {
             OctaveView<const float> residual;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -32,15 +33,15 @@ using Places = std::array<Place, 2>;
 class Execution {
  public:
   /// @throws InvalidArgument if the extents do not fit the network
-  Execution(const Network::Program& program, std::int64_t batch, const Shape& extents);
+  Execution(const Network::Program& program, std::int64_t batch, std::vector<Shape> extents);
 
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
-  [[nodiscard]] const Shape& extents() const noexcept { return extents_; }
-  [[nodiscard]] const Shape& output_shape() const noexcept { return output_shape_; }
+  [[nodiscard]] const std::vector<Shape>& extents() const noexcept { return extents_; }
+  [[nodiscard]] const std::vector<Shape>& output_shapes() const noexcept { return output_shapes_; }
   [[nodiscard]] std::int64_t arena_elements() const noexcept { return arena_elements_; }
 
-  /// Runs all steps. `input` and `output` are channels first.
-  void run(const float* input, float* output, float* arena) const noexcept;
+  /// Runs all steps. The tensors are channels first and have the shapes of the plan.
+  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena) const noexcept;
   /// Copies one frequency of a value, channels first.
   [[nodiscard]] Tensor read(NodeId id, Frequency frequency, const float* arena) const;
 
@@ -82,16 +83,16 @@ class Execution {
   [[nodiscard]] const Places& places(NodeId id) const {
     return places_[static_cast<std::size_t>(id)];
   }
-  void run_step(const Prepared& step, const float* input, float* arena) const noexcept;
+  void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena) const noexcept;
   void store(NodeId id, std::size_t frequency, const float* arena, float* out) const noexcept;
 
   std::int64_t batch_;
-  Shape extents_;
-  NodeId output_;
+  std::vector<Shape> extents_;  // of each input
+  std::vector<NodeId> outputs_;
   std::vector<ValueShape> shapes_;
   std::vector<Places> places_;  // by node
   std::vector<Prepared> steps_;
-  Shape output_shape_;
+  std::vector<Shape> output_shapes_;
   std::int64_t arena_elements_ = 0;
 };
 

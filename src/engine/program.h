@@ -2,6 +2,7 @@
 // A compiled network, as far as it does not depend on the input's extents.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -15,8 +16,10 @@
 namespace octconv {
 namespace engine {
 
-/// From the caller's channels-first tensor.
-struct LoadInput {};
+/// From one of the caller's channels-first tensors.
+struct LoadInput {
+  std::size_t index = 0;  ///< among the inputs
+};
 
 /// A convolution, or a fully connected layer as one of a single pixel.
 struct RunConv {
@@ -119,8 +122,8 @@ struct Network::Program {
   Graph graph;
   std::vector<engine::Step> steps;  ///< in an order in which they can run
   std::vector<NodeId> keep;
-  NodeId input = -1;
-  NodeId output = -1;
+  std::vector<NetworkPort> inputs;
+  std::vector<NetworkPort> outputs;
 };
 
 }  // namespace octconv

@@ -104,7 +104,10 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
   bool spatial = inputs.empty() || in(0).spatial;
   std::visit(
       Overloaded{
-          [&](const Input& o) { channels = o.channels; },
+          [&](const Input& o) {
+            channels = o.channels;
+            if (!o.extents.empty()) check_window(name, rank(), "extents", o.extents, 1);
+          },
           [&](const Conv& o) {
             need_spatial(true);
             channels = o.out_channels;

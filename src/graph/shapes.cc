@@ -51,16 +51,36 @@ std::int64_t ValueShape::low_elements() const {
 }
 
 std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, const Shape& extents) {
-  if (extents.rank() != graph.rank() ||
-      std::any_of(extents.begin(), extents.end(), [](auto extent) { return extent < 1; })) {
-    throw InvalidArgument("network '" + graph.name() + "': an input needs " +
-                          std::to_string(graph.rank()) + " extents of at least 1, got " +
-                          extents.to_string());
+  std::vector<Shape> all;
+  for (const NodeId id : graph.inputs()) {
+    const Shape& own = std::get<Input>(graph.node(id).op).extents;
+    all.push_back(own.empty() ? extents : own);
+  }
+  return infer_shapes(graph, batch, all);
+}
+
+std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
+                                     std::span<const Shape> extents) {
+  if (extents.size() != graph.inputs().size()) {
+    throw InvalidArgument("network '" + graph.name() + "' has " +
+                          std::to_string(graph.inputs().size()) + " inputs, got extents for " +
+                          std::to_string(extents.size()));
+  }
+  std::string shown;
+  for (const Shape& input : extents) {
+    shown += (shown.empty() ? "" : " and ") + input.to_string();
+    if (input.rank() != graph.rank() ||
+        std::any_of(input.begin(), input.end(), [](auto extent) { return extent < 1; })) {
+      throw InvalidArgument("network '" + graph.name() + "': an input needs " +
+                            std::to_string(graph.rank()) + " extents of at least 1, got " +
+                            input.to_string());
+    }
   }
   if (batch < 0)
     throw InvalidArgument("network '" + graph.name() + "': batch " + std::to_string(batch) +
                           " is negative");
 
+  std::size_t next_input = 0;
   std::vector<ValueShape> shapes;
   shapes.reserve(graph.nodes().size());
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
@@ -79,7 +99,7 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, con
     try {
       high = std::visit(
           Overloaded{
-              [&](const Input&) { return extents; },
+              [&](const Input&) { return extents[next_input++]; },
               [&](const Conv&) {
                 return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0));
               },
@@ -110,8 +130,8 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch, con
               [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
           node.op);
     } catch (const InvalidArgument& error) {
-      throw InvalidArgument("network '" + graph.name() + "' with an input of " +
-                            extents.to_string() + ", node '" + node.name + "': " + error.what());
+      throw InvalidArgument("network '" + graph.name() + "' with an input of " + shown +
+                            ", node '" + node.name + "': " + error.what());
     }
     const Shape low = node.spatial ? low_extents(high, graph.octave()) : Shape();
     shapes.push_back({.batch = batch, .channels = node.channels, .high = high, .low = low});

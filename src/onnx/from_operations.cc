@@ -90,42 +90,55 @@ class Reader {
       for (const std::string& name : node.input()) ++readers_[name];
     }
     for (const auto& output : proto_.output()) ++readers_[output.name()];
-    const ::onnx::ValueInfoProto* image = nullptr;
+    std::vector<const ::onnx::ValueInfoProto*> images;
     for (const auto& input : proto_.input()) {
-      if (values_.contains(input.name())) continue;  // older files list their initialisers too
-      if (image != nullptr)
-        throw Unsupported("it has several inputs ('" + image->name() + "', '" + input.name() +
-                          "'), and networks with one can be read");
-      image = &input;
+      // Older files list their initialisers too.
+      if (!values_.contains(input.name())) images.push_back(&input);
     }
-    if (image == nullptr) throw FormatError("it has no input");
-    const auto& type = image->type().tensor_type();
+    if (images.empty()) throw FormatError("it has no input");
+    const int rank = images[0]->type().tensor_type().shape().dim_size() - 2;
+    if (rank < 1 || rank > 3)
+      throw Unsupported("its input '" + images[0]->name() + "' has " + std::to_string(rank + 2) +
+                        " dimensions, and [batch, channels] with 1 to 3 extents can be read");
+    Graph graph(proto_.name().empty() ? "network" : proto_.name(),
+                Shape::filled(static_cast<std::size_t>(rank), 2));
+    graph.set_default_extents(Shape::filled(static_cast<std::size_t>(rank), kFallbackExtent));
+    for (const ::onnx::ValueInfoProto* image : images) add_input(*image, graph);
+    return graph;
+  }
+
+  // An input of the network. The first one's extents are the network's; what later ones leave open
+  // is as in the first.
+  void add_input(const ::onnx::ValueInfoProto& image, Graph& graph) {
+    const std::string who = "its input '" + image.name() + "'";
+    const auto& type = image.type().tensor_type();
     const auto& dims = type.shape().dim();
     if (type.elem_type() != ::onnx::TensorProto_DataType_FLOAT)
-      throw Unsupported("its input '" + image->name() + "' is not a float32 tensor");
-    if (dims.size() < 3 || dims.size() > 5)
-      throw Unsupported("its input '" + image->name() + "' has " + std::to_string(dims.size()) +
-                        " dimensions, and [batch, channels] with 1 to 3 extents can be read");
+      throw Unsupported(who + " is not a float32 tensor");
+    if (dims.size() != static_cast<int>(graph.rank()) + 2)
+      throw Unsupported(who + " has " + std::to_string(dims.size()) + " dimensions instead of " +
+                        std::to_string(graph.rank() + 2) + " like the first");
     const auto size = [&](int dim) {
       const std::int64_t value = dims[dim].dim_value();
       if (value < 0 || value > kMaxSize)
-        throw FormatError("dimension " + std::to_string(dim) + " of its input is " +
+        throw FormatError("dimension " + std::to_string(dim) + " of " + who + " is " +
                           std::to_string(value));
       return value;  // 0: open
     };
-    if (size(1) == 0) throw Unsupported("its input leaves the number of channels open");
-    Graph graph(proto_.name().empty() ? "network" : proto_.name(),
-                Shape::filled(static_cast<std::size_t>(dims.size() - 2), 2));
-    Shape extents;
+    if (size(1) == 0) throw Unsupported(who + " leaves the number of channels open");
+    Shape extents = graph.default_extents();
     for (int dim = 2; dim < dims.size(); ++dim) {
       fixed_extents_ = fixed_extents_ && size(dim) > 0;
-      extents.push_back(size(dim) > 0 ? size(dim) : kFallbackExtent);
+      if (size(dim) > 0) extents[static_cast<std::size_t>(dim - 2)] = size(dim);
     }
-    graph.set_default_extents(extents);
-    const NodeId id = graph.add(unique(image->name()), Input{size(1)}, {});
-    values_[image->name()] = {.node = id};
+    if (graph.inputs().empty()) graph.set_default_extents(extents);
+    const bool like_the_first = extents == graph.default_extents();
+    const NodeId id =
+        graph.add(unique(image.name()),
+                  Input{.channels = size(1), .extents = like_the_first ? Shape() : extents}, {});
+    if (!values_.emplace(image.name(), Value{.node = id}).second)
+      throw FormatError("input '" + image.name() + "' exists twice");
     extents_.push_back(extents);
-    return graph;
   }
 
   // ---- Names

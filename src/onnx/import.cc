@@ -111,12 +111,19 @@ Port read_port(const ::onnx::ValueInfoProto& proto) {
   return port;
 }
 
-Shape input_extents(const ::onnx::GraphProto& graph) {
-  if (graph.input_size() == 0) fail("it has no input");
-  const Port first = read_port(graph.input(0));
-  Shape extents;
-  for (std::size_t i = 1; i < first.shape.rank(); ++i) extents.push_back(first.shape[i]);
-  return extents;
+// Of the inputs without extents of their own: what the graph does not say.
+Shape input_extents(const ::onnx::GraphProto& proto, const Graph& graph) {
+  for (std::size_t i = 0; i < graph.inputs().size(); ++i) {
+    if (!std::get<Input>(graph.node(graph.inputs()[i]).op).extents.empty()) continue;
+    if (static_cast<std::size_t>(proto.input_size()) <= i) break;
+    const Port port = read_port(proto.input(static_cast<int>(i)));
+    Shape extents;
+    for (std::size_t axis = 1; axis < port.shape.rank(); ++axis)
+      extents.push_back(port.shape[axis]);
+    return extents;
+  }
+  if (proto.input_size() == 0) fail("it has no input");
+  return graph.default_extents();
 }
 
 template <class Protos>
@@ -297,7 +304,7 @@ Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json)
   }
   Model model{.graph = read_graph(graph_json), .weights = {}, .preprocessing = {}};
   try {
-    const Program program = onnx::lower(model.graph, input_extents(proto.graph()));
+    const Program program = onnx::lower(model.graph, input_extents(proto.graph(), model.graph));
     compare_ports(proto.graph().input(), program.inputs, "input");
     compare_ports(proto.graph().output(), program.outputs, "output");
     compare_operations(proto.graph(), program.operations);

@@ -518,13 +518,17 @@ class Lowering {
 }  // namespace
 
 Program lower(const Graph& graph, const Shape& extents) {
-  for (const std::int64_t extent : extents) {
-    if (extent > kMaxExtent) {
-      throw Unsupported("network '" + graph.name() + "': an ONNX file for an input of " +
-                        extents.to_string() + " is not supported; at most " +
-                        std::to_string(kMaxExtent) + " pixels along an axis are");
+  const auto check = [&](const Shape& input) {
+    for (const std::int64_t extent : input) {
+      if (extent > kMaxExtent) {
+        throw Unsupported("network '" + graph.name() + "': an ONNX file for an input of " +
+                          input.to_string() + " is not supported; at most " +
+                          std::to_string(kMaxExtent) + " pixels along an axis are");
+      }
     }
-  }
+  };
+  check(extents);
+  for (const NodeId id : graph.inputs()) check(std::get<Input>(graph.node(id).op).extents);
   return Lowering(graph, extents).run();
 }
 

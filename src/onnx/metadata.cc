@@ -60,7 +60,9 @@ void write_op(const Op& op, Writer& json) {
   };
   // Output channels are those of the node's value.
   std::visit(
-      Overloaded{[](const Input&) {},
+      Overloaded{[&](const Input& o) {
+                   if (!o.extents.empty()) json["extents"] = sizes(o.extents);
+                 },
                  [&](const Conv& o) {
                    window(o);
                    json["dilation"] = sizes(o.dilation);
@@ -229,7 +231,10 @@ StrideMode read_stride_mode(const Json& json) {
 
 Op read_op(const Json& json, std::int64_t channels) {
   const std::string& name = string(json, "op");
-  if (name == op_name(Input{})) return Input{.channels = channels};
+  if (name == op_name(Input{})) {
+    return Input{.channels = channels,
+                 .extents = json.contains("extents") ? shape(json, "extents") : Shape()};
+  }
   if (name == op_name(Conv{})) {
     return Conv{.out_channels = channels,
                 .kernel = shape(json, "kernel"),

@@ -510,9 +510,49 @@ class Run(CommandTest):
             with self.subTest(model=model, input=x, output=y):
                 self.fail_with([named], "run", model, "--input", x, "--output", y)
 
+    def test_the_one_input_and_output_may_be_named(self):
+        values = [(7 * i) % 31 - 15 for i in range(3 * 9 * 9)]
+        once = self.run_on((1, 3, 9, 9), values)
+        self.succeed("run", "net.onnx", "--input", "input=x.npy", "--output", "fc=named.npy")
+        self.assertEqual(read_npy(self.folder / "named.npy"), once)
+        self.fail_with(["input 'input' is given twice", "'x.npy'"], "run", "net.onnx", "--input", "x.npy",
+                       "--input", "input=x.npy", "--output", "y.npy")  # fmt: skip
+
     def test_wrong_usage(self):
         self.wrong_usage("run", "net.onnx", "--input", "x.npy")
         self.wrong_usage("run", "net.onnx", "--input", "x.npy", "--output", "y.npy", "--threads", 0)
+
+
+class Diff(CommandTest):
+    def setUp(self):
+        super().setUp()
+        for name, *options in (("a", "--seed", 1), ("same", "--seed", 1), ("other", "--seed", 2)):
+            self.succeed("export", "resnet20", "--alpha", 0.5, "--size", 9, *options, "-o", name + ".onnx")
+
+    def test_models_that_agree(self):
+        text = self.succeed("diff", "a.onnx", "same.onnx")
+        self.assertIn("output 'fc': largest difference 0, which is 0 of the range", text)
+        self.assertTrue(text.endswith("they agree\n"))
+        write_npy(self.folder / "x.npy", (2, 3, 11, 9), [i % 7 for i in range(2 * 3 * 11 * 9)])
+        result = json.loads(self.succeed("diff", "a.onnx", "same.onnx", "--input", "x.npy", "--json"))
+        self.assertEqual((result["agree"], result["first_parting"], result["incomparable"]), (True, None, []))
+
+    def test_models_that_differ_exit_with_1_and_no_error(self):
+        result = self.octconv("diff", "a.onnx", "other.onnx")
+        self.assertEqual((result.returncode, result.stderr), (FAILED, ""))
+        self.assertIn("they part at 'conv1'", result.stdout)
+        self.assertTrue(result.stdout.endswith("they differ\n"))
+        parsed = json.loads(self.octconv("diff", "a.onnx", "other.onnx", "--json").stdout)
+        self.assertFalse(parsed["agree"])
+        self.assertEqual(parsed["first_parting"]["name"], "conv1")
+        self.assertGreater(parsed["outputs"][0]["relative"], parsed["tolerance"])
+
+    def test_what_cannot_be_done_is_an_error(self):
+        self.fail_with(["tolerance", "-1"], "diff", "a.onnx", "same.onnx", "--tolerance", -1)
+        self.fail_with(["'no.npy'"], "diff", "a.onnx", "same.onnx", "--input", "no.npy")
+        self.fail_with(["'no.onnx'"], "diff", "a.onnx", "no.onnx")
+        self.wrong_usage("diff", "a.onnx")
+        self.wrong_usage("diff", "a.onnx", "same.onnx", "--input", "x.npy", "--seed", 2)
 
 
 def main():

@@ -32,10 +32,7 @@ class File {
     proto_.set_ir_version(8);
     proto_.set_producer_name("somebody");
     proto_.add_opset_import()->set_version(13);
-    auto* type = add_input("x")->mutable_type()->mutable_tensor_type();
-    type->set_elem_type(::onnx::TensorProto_DataType_FLOAT);
-    type->mutable_shape()->add_dim()->set_dim_param("N");
-    for (const std::int64_t size : input) type->mutable_shape()->add_dim()->set_dim_value(size);
+    add_float_input("x", input);
     proto_.mutable_graph()->add_output()->set_name("y");
   }
 
@@ -43,6 +40,17 @@ class File {
     auto* input = proto_.mutable_graph()->add_input();
     input->set_name(name);
     return input;
+  }
+
+  // [open, channels, extents...]; an extent of 0 is open.
+  void add_float_input(const std::string& name, const Ints& sizes) {
+    auto* type = add_input(name)->mutable_type()->mutable_tensor_type();
+    type->set_elem_type(::onnx::TensorProto_DataType_FLOAT);
+    type->mutable_shape()->add_dim()->set_dim_param("N");
+    for (const std::int64_t size : sizes) {
+      auto* dim = type->mutable_shape()->add_dim();
+      if (size > 0) dim->set_dim_value(size);
+    }
   }
 
   ::onnx::NodeProto& node(const std::string& type, const std::vector<std::string>& inputs,
@@ -485,10 +493,42 @@ TEST(Foreign, DamagedFilesAreErrors) {
               }),
               HasSubstr("do not fit 2 channels"));
   EXPECT_THAT(damaged([](File& f) {
-                f.add_input("second");
+                f.add_float_input("second", {2, 9, 9, 9});
                 f.node("Relu", {"x"}, "y");
               }),
-              HasSubstr("several inputs ('x', 'second')"));
+              HasSubstr("'second' has 5 dimensions instead of 4 like the first"));
+  EXPECT_THAT(damaged([](File& f) {
+                f.add_float_input("x", {2, 9, 9});
+                f.node("Relu", {"x"}, "y");
+              }),
+              HasSubstr("input 'x' exists twice"));
+}
+
+TEST(Foreign, SeveralInputsEachWithItsExtentsAndSeveralOutputs) {
+  File file({2, 9, 12});
+  file.add_float_input("same", {1, 9, 12});
+  file.add_float_input("open", {3, 0, 0});
+  file.add_float_input("small", {4, 5, 6});
+  file.node("Relu", {"small"}, "other");
+  set(file.node("Concat", {"x", "same", "open"}, "y"), "axis", std::int64_t{1});
+  file.proto().mutable_graph()->add_output()->set_name("other");
+  const Model model = file.model();
+  const Graph& graph = model.graph;
+  EXPECT_EQ(graph.default_extents(), (Shape{9, 12}));
+  ASSERT_EQ(graph.inputs().size(), 4U);
+  EXPECT_EQ(std::get<Input>(graph.node(graph.inputs()[2]).op), (Input{3}));
+  EXPECT_EQ(std::get<Input>(graph.node(graph.inputs()[3]).op), (Input{4, {5, 6}}));
+  const std::vector<ValueShape> shapes = infer_shapes(graph, 1, graph.default_extents());
+  ASSERT_EQ(graph.outputs().size(), 2U);
+  EXPECT_EQ(shapes[static_cast<std::size_t>(graph.outputs()[0])].tensor_shape(Frequency::kHigh),
+            (Shape{1, 6, 9, 12}));
+  EXPECT_EQ(shapes[static_cast<std::size_t>(graph.outputs()[1])].tensor_shape(Frequency::kHigh),
+            (Shape{1, 4, 5, 6}));
+
+  // And through a file of our own.
+  const Model back = parse_onnx(export_onnx(model), "own.onnx");
+  EXPECT_EQ(dump(back.graph, back.graph.default_extents()), dump(graph, graph.default_extents()));
+  EXPECT_EQ(back.graph.node(back.graph.inputs()[3]).op, graph.node(graph.inputs()[3]).op);
 }
 
 }  // namespace

@@ -133,6 +133,40 @@ class Imports(unittest.TestCase):
 
         self.compare(Gated(), 21)
 
+    # --- several inputs and outputs
+
+    def test_inputs_of_different_extents_and_two_outputs(self):
+        class Stereo(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fine, self.coarse = nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.Conv2d(2, 4, 3, padding=1)
+                self.head = nn.Linear(4, 3)
+
+            def forward(self, left, right):
+                sum = torch.relu(self.fine(left) + self.coarse(right))
+                return self.head(sum.mean((2, 3))), sum
+
+        network = Stereo().eval()
+        left, right = torch.randn(2, 1, 17, 13), torch.randn(2, 2, 9, 7)
+        with torch.no_grad():
+            logits, sum = network(left, right)
+        path = self.folder / "stereo.onnx"
+        torch.onnx.export(network, (left, right), path, input_names=["left", "right"], output_names=["logits", "sum"])
+        np.save(self.folder / "l.npy", left.numpy())
+        np.save(self.folder / "r.npy", right.numpy())
+        inputs = ("--input", f"right={self.folder}/r.npy", "--input", f"left={self.folder}/l.npy")
+        names = [layer["name"] for layer in json.loads(octconv("inspect", path, "--json"))["layers"]]
+        self.assertIn("head", names)
+        relu = next(name for name in names if "Relu" in name)
+        octconv("run", path, *inputs, "--output", f"{relu}={self.folder}/s.npy", "--output", f"head={self.folder}/y.npy")
+        np.testing.assert_allclose(np.load(self.folder / "y.npy"), logits, atol=1e-5)
+        np.testing.assert_allclose(np.load(self.folder / "s.npy"), sum, atol=1e-5)
+        for missing in (inputs[:2], inputs[2:]):
+            error = octconv("run", path, *missing, "--output", f"head={self.folder}/y.npy", expected=1)
+            self.assertIn("has no file", error)
+        error = octconv("run", path, *inputs, "--output", "y.npy", expected=1)
+        self.assertIn(f"'{relu}'", error)
+
     # --- octave twins
 
     def test_octave_twins_cost_less_and_alpha_0_changes_nothing(self):

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,8 +83,8 @@ class OCTCONV_API Graph {
   /// Id of the node called `name`, or -1.
   [[nodiscard]] NodeId find(std::string_view name) const noexcept;
 
-  /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for
-  /// tools.
+  /// Extents of the input image that the network is known for, e.g. [224, 224]; of several inputs
+  /// those without extents of their own. Only a default for tools.
   [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
   /// The same with `size` along every halved axis: a video keeps its frames.
   [[nodiscard]] Shape default_extents(std::int64_t size) const;
@@ -158,11 +159,15 @@ struct ValueShape {
 
 /// The shape of every value, indexed by node.
 ///
-/// @param extents  of the input image: one per spatial axis, >= 1; every Input has the same
+/// @param extents  of every input without extents of its own: one per spatial axis, >= 1
 /// @throws InvalidArgument naming the node at which the extents do not fit
 [[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph,
                                                                std::int64_t batch,
                                                                const Shape& extents);
+/// The same with the extents of each input, in the order of `Graph::inputs`.
+[[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph,
+                                                               std::int64_t batch,
+                                                               std::span<const Shape> extents);
 
 /// One line per node: name, operation, channels (high + low), stage, inputs; with extents if given.
 [[nodiscard]] OCTCONV_API std::string dump(const Graph& graph);

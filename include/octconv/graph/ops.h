@@ -18,6 +18,8 @@ namespace octconv {
 /// A tensor from outside: [batch, channels, extents...].
 struct Input {
   std::int64_t channels = 0;  ///< >= 1
+  /// Its own, where it does not have the extents of the network's first input; else empty.
+  Shape extents = {};
   friend bool operator==(const Input&, const Input&) = default;
 };
 
