@@ -268,7 +268,10 @@ Shape Graph::default_extents(std::int64_t size) const {
 }
 
 void Graph::set_bias(NodeId id) {
-  std::get<Linear>(nodes_[static_cast<std::size_t>(id)].op).bias = true;
+  std::visit(Overloaded{[](Conv& conv) { conv.bias = true; },
+                        [](ConvTranspose& conv) { conv.bias = true; },
+                        [](Linear& linear) { linear.bias = true; }, [](auto&) {}},
+             nodes_[static_cast<std::size_t>(id)].op);
 }
 
 void Graph::set_downsample(NodeId id, Downsample downsample) {

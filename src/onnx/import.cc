@@ -322,7 +322,7 @@ Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json)
 }
 
 // A file of another origin: what it holds are its operations.
-Model read_foreign_model(const ::onnx::ModelProto& proto) {
+Model read_foreign_model(const ::onnx::ModelProto& proto, const std::filesystem::path& folder) {
   std::int64_t opset = 0;
   for (const auto& import : proto.opset_import()) {
     if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();
@@ -333,12 +333,10 @@ Model read_foreign_model(const ::onnx::ModelProto& proto) {
                       std::to_string(onnx::kMaxForeignOpset) + "]");
   }
   if (proto.graph().sparse_initializer_size() > 0) throw Unsupported("it has sparse initialisers");
-  return onnx::from_operations(proto.graph());
+  return onnx::from_operations(proto, folder);
 }
 
-}  // namespace
-
-Model parse_onnx(std::string_view bytes, std::string_view name) {
+Model parse(std::string_view bytes, std::string_view name, const std::filesystem::path& folder) {
   const std::string file = "'" + std::string(name) + "'";
   try {
     const ::onnx::ModelProto proto = parse_proto(bytes);
@@ -347,7 +345,7 @@ Model parse_onnx(std::string_view bytes, std::string_view name) {
       fail(std::string("its metadata '") + onnx::kGraphKey +
            "' is gone: it is truncated or changed");
     }
-    return read_foreign_model(proto);
+    return read_foreign_model(proto, folder);
   } catch (const Unsupported& error) {
     throw Unsupported(file + " cannot be read: " + error.what());
   } catch (const Error& error) {
@@ -355,8 +353,15 @@ Model parse_onnx(std::string_view bytes, std::string_view name) {
   }
 }
 
+}  // namespace
+
+Model parse_onnx(std::string_view bytes, std::string_view name) {
+  return parse(bytes, name, {});
+}
+
 Model load_onnx(const std::filesystem::path& path) {
-  return parse_onnx(read_file(path), path.string());
+  const std::filesystem::path folder = path.parent_path();
+  return parse(read_file(path), path.string(), folder.empty() ? "." : folder);
 }
 
 }  // namespace octconv
