@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "engine/program.h"
+#include "kernels/channels.h"
 #include "kernels/pool.h"
+#include "kernels/resize.h"
 #include "octconv/octave/conv_plan.h"
 #include "octconv/tensor/shape.h"
 
@@ -49,17 +51,32 @@ class Execution {
     std::int64_t scratch = 0;
     const RunConv* step = nullptr;
   };
+  struct Transposed {
+    OctConvPlan plan;
+    std::int64_t scratch = 0;  // of the plan, then the plan's result
+    const RunConvTranspose* step = nullptr;
+    kernels::CellsRows cells{};  // but its pointers
+    std::int64_t small_elements = 0;
+  };
+  struct Resized {
+    std::array<kernels::ResizeRows, 2> rows{};  // but their pointers
+    NodeId src = -1;
+  };
   struct Pool {
     std::array<kernels::PoolRows, 2> rows{};  // but their pointers
     NodeId src = -1;
   };
   struct Prepared {
     NodeId dst = -1;
-    std::variant<const LoadInput*, Conv, const RunScale*, const RunAdd*, const RunActivation*,
-                 const RunConcat*, const RunGate*, const RunAttention*, Pool, const RunGlobalPool*>
+    std::variant<const LoadInput*, Conv, Transposed, const RunScale*, const RunAdd*,
+                 const RunMultiply*, const RunActivation*, const RunConcat*, const RunSelect*,
+                 const RunGate*, const RunAttention*, const RunSoftmax*, Pool, Resized,
+                 const RunGlobalPool*>
         kind;
   };
 
+  [[nodiscard]] Transposed transposed(const RunConvTranspose& step, const ValueShape& in,
+                                      const ValueShape& out) const;
   void place(const Network::Program& program);
   void prepare(const Network::Program& program);
 

@@ -16,6 +16,26 @@ Shape pooled_extents(const Pool& pool, const Shape& in) {
   return out;
 }
 
+Shape transposed_extents(const ConvTranspose& conv, const Shape& in) {
+  Shape out = in;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+    const std::int64_t reach = checked_product(conv.dilation[axis], conv.kernel[axis] - 1);
+    const std::int64_t all =
+        checked_sum(checked_product(conv.stride[axis], in[axis] - 1), checked_sum(reach, 1));
+    out[axis] = checked_sum(checked_sum(all, -conv.padding_end[axis]), -conv.padding_begin[axis]);
+    if (out[axis] < 1)
+      throw InvalidArgument("its padding leaves nothing of extents " + in.to_string());
+  }
+  return out;
+}
+
+Shape resized_extents(const Resize& resize, const Shape& in) {
+  Shape out = in;
+  for (std::size_t axis = 0; axis < in.rank(); ++axis)
+    out[axis] = checked_product(in[axis], resize.factor[axis]) - resize.crop[axis];
+  return out;
+}
+
 Shape ValueShape::tensor_shape(Frequency frequency) const {
   Shape shape{batch, frequency == Frequency::kHigh ? channels.high : channels.low};
   for (const std::int64_t extent : frequency == Frequency::kHigh ? high : low)
@@ -68,6 +88,13 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
     const auto in = [&](std::size_t input) -> const Shape& {
       return shapes[static_cast<std::size_t>(node.inputs[input])].high;
     };
+    const auto twins = [&](const char* what) {
+      if (in(0) != in(1)) {
+        throw InvalidArgument(std::string("cannot ") + what + " extents " + in(0).to_string() +
+                              " and " + in(1).to_string());
+      }
+      return in(0);
+    };
     Shape high;
     try {
       high = std::visit(
@@ -76,14 +103,10 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
               [&](const Conv&) {
                 return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0));
               },
+              [&](const ConvTranspose& conv) { return transposed_extents(conv, in(0)); },
               [&](const BatchNorm&) { return in(0); }, [&](const Activation&) { return in(0); },
-              [&](const Add&) {
-                if (in(0) != in(1)) {
-                  throw InvalidArgument("cannot add extents " + in(0).to_string() + " and " +
-                                        in(1).to_string());
-                }
-                return in(0);
-              },
+              [&](const Add&) { return twins("add"); },
+              [&](const Multiply&) { return twins("multiply"); },
               [&](const Concat&) {
                 for (std::size_t input = 1; input < node.inputs.size(); ++input) {
                   if (in(0) != in(input)) {
@@ -93,7 +116,7 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
                 }
                 return in(0);
               },
-              [&](const Scale&) { return in(0); },
+              [&](const Select&) { return in(0); }, [&](const Scale&) { return in(0); },
               [&](const Attention&) {
                 if (in(1) != in(2)) {
                   throw InvalidArgument("keys of extents " + in(1).to_string() +
@@ -101,7 +124,9 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
                 }
                 return in(0);
               },
+              [&](const Softmax&) { return in(0); },
               [&](const Pool& pool) { return pooled_extents(pool, in(0)); },
+              [&](const Resize& resize) { return resized_extents(resize, in(0)); },
               [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
           node.op);
     } catch (const InvalidArgument& error) {

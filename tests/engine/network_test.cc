@@ -18,6 +18,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
+#include "support/decoder.h"
 #include "support/random_values.h"
 #include "support/reference_network.h"
 
@@ -272,6 +273,26 @@ TEST(Engine, ComputesEveryOperationInEveryRank) {
     static_cast<void>(check_steps(model, all_nodes(model.graph), random_tensor(input, 3)));
     const auto kept = check_steps(model, fused_ends(model.graph), random_tensor(input, 3));
     EXPECT_EQ(values(Session(compile(model)).run(random_tensor(input, 3))), kept);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(Engine, ComputesWhatDecodersAndMobileNetworksHave) {
+  for (const Shape& input : {Shape{2, 2, 9}, Shape{2, 2, 6, 5}, Shape{1, 2, 4, 3, 5}}) {
+    const Model model = random_model(examples::octave_decoder_graph(input.rank() - 2));
+    for (const char* name : {"silu", "product", "near", "linear"}) {
+      EXPECT_TRUE(model.graph.node(model.graph.find(name)).channels.octave()) << name;
+    }
+    static_cast<void>(check_steps(model, all_nodes(model.graph), random_tensor(input, 3)));
+    // Activations and norms are part of what is before them.
+    const std::vector<std::string> ends{
+        "image",  "silu",      "swish",    "leaky",  "product", "rectified", "near",
+        "linear", "hard",      "ordinary", "mixed",  "up",      "open",      "far",
+        "shares", "of_shares", "of_wide",  "of_far", "means",   "fc",        "classes"};
+    const auto kept = check_steps(model, ends, random_tensor(input, 3));
+    const Network network = compile(model);
+    EXPECT_EQ(network.steps(), static_cast<std::int64_t>(ends.size()));
+    EXPECT_EQ(values(Session(network).run(random_tensor(input, 3))), kept);
     if (::testing::Test::HasFatalFailure()) return;
   }
 }

@@ -15,6 +15,7 @@
 #include "octconv/graph/cost.h"
 #include "octconv/onnx/onnx.h"
 #include "onnx/models.h"
+#include "support/decoder.h"
 
 namespace octconv {
 namespace {
@@ -142,6 +143,11 @@ TEST(RoundTrip, EveryOperationInOneTwoAndThreeDimensions) {
       expect_round_trip(small_model({.alpha = alpha}, rank));
     }
   }
+}
+
+TEST(RoundTrip, WhatDecodersAndMobileNetworksHave) {
+  for (const std::size_t rank : {1U, 2U, 3U})
+    expect_round_trip(model_of(examples::octave_decoder_graph(rank)));
 }
 
 TEST(RoundTrip, EveryOpsetThatIsClaimed) {

@@ -149,6 +149,14 @@ struct ValueShape {
 /// @throws InvalidArgument if a window does not fit
 [[nodiscard]] OCTCONV_API Shape pooled_extents(const Pool& pool, const Shape& in);
 
+/// The extents that a transposed convolution makes of `in`.
+/// @throws InvalidArgument if nothing is left
+[[nodiscard]] OCTCONV_API Shape transposed_extents(const ConvTranspose& conv, const Shape& in);
+
+/// The extents that a Resize makes of the full grid's `in`.
+/// @throws InvalidArgument if one does not fit in 63 bits
+[[nodiscard]] OCTCONV_API Shape resized_extents(const Resize& resize, const Shape& in);
+
 /// The shape of every value, indexed by node.
 ///
 /// @param extents  of every input without extents of its own: one per spatial axis, >= 1
