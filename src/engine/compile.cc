@@ -14,18 +14,6 @@ namespace octconv {
 namespace engine {
 namespace {
 
-Affine depthwise(const Conv& conv, const std::string& name, const Weights& weights) {
-  Affine affine;
-  for (const float scale : weights.at(name + ".weight").values())
-    affine.scale.push_back(static_cast<double>(scale));
-  affine.shift.resize(affine.scale.size());
-  if (conv.bias) {
-    const auto bias = weights.at(name + ".bias").values();
-    std::copy(bias.begin(), bias.end(), affine.shift.begin());
-  }
-  return affine;
-}
-
 // A step in the making.
 struct Draft {
   NodeId node = -1;            // whose operation it is
@@ -156,7 +144,7 @@ class Compiler {
                           [&](const Conv& conv) {
                             if (is_affine(id, conv) &&
                                 takes_norm(private_draft(graph_.node(id).inputs[0]))) {
-                              take_norm(id, depthwise(conv, node.name, model_.weights));
+                              take_norm(id, affine_of(conv, node.name, model_.weights));
                             } else {
                               start(id);
                             }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/affine.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace octconv {
@@ -22,6 +23,17 @@ Affine affine_of(const BatchNorm& norm, const std::string& name, const Weights& 
     const double scale = weight / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
     affine.scale.push_back(scale);
     affine.shift.push_back(bias - static_cast<double>(mean[c]) * scale);
+  }
+  return affine;
+}
+
+Affine affine_of(const Conv& conv, const std::string& name, const Weights& weights) {
+  const auto scale = weights.at(name + ".weight").values();
+  Affine affine{.scale = std::vector<double>(scale.begin(), scale.end()),
+                .shift = std::vector<double>(scale.size())};
+  if (conv.bias) {
+    const auto bias = weights.at(name + ".bias").values();
+    std::copy(bias.begin(), bias.end(), affine.shift.begin());
   }
   return affine;
 }

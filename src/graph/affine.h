@@ -20,6 +20,9 @@ struct Affine {
 [[nodiscard]] Affine affine_of(const BatchNorm& norm, const std::string& name,
                                const Weights& weights);
 
+/// What the depthwise convolution of one tap called `name` computes, padding aside.
+[[nodiscard]] Affine affine_of(const Conv& conv, const std::string& name, const Weights& weights);
+
 /// A convolution or linear layer that does what follows it, too.
 struct FoldedLayer {
   Tensor weight;  ///< [out, ...]
