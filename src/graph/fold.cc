@@ -57,9 +57,11 @@ class Folding {
       const bool folds = norms_[i].has_value();
       ids.push_back(graph.add(node.name, folds ? with_bias(node.op) : node.op, std::move(inputs),
                               node.stage));
-      graph.set_channels(ids.back(), node.channels);
       folds ? take_folded(node, *norms_[i], weights) : take(static_cast<NodeId>(i), weights);
     }
+    // Graph::add sees ordinary values.
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      graph.set_channels(ids[i], graph_.nodes()[i].channels);
     for (const NodeId output : graph_.outputs()) graph.add_output(ids[index(output)]);
     graph.check();
     return {.graph = std::move(graph),

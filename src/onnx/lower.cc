@@ -8,6 +8,8 @@
 
 #include "octconv/base/error.h"
 #include "octconv/graph/model.h"
+#include "onnx/functions.h"
+#include "onnx/opset.h"
 
 namespace octconv::onnx {
 namespace {
@@ -52,8 +54,8 @@ std::string suffix(const ChannelSplit& split, Frequency frequency) {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Shape& extents)
-      : graph_(graph), shapes_(infer_shapes(graph, 1, extents)) {}
+  Lowering(const Graph& graph, const Shape& extents, std::int64_t opset)
+      : graph_(graph), opset_(opset), shapes_(infer_shapes(graph, 1, extents)) {}
 
   Program run() {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) lower_node(static_cast<NodeId>(i));
@@ -92,8 +94,11 @@ class Lowering {
   std::string emit(std::string type, std::vector<std::string> inputs, std::string output,
                    std::map<std::string, AttributeValue> attributes = {}) {
     claim(output);
-    program_.operations.push_back(
-        {std::move(type), std::move(inputs), {output}, std::move(attributes)});
+    program_.operations.push_back({.type = std::move(type),
+                                   .inputs = std::move(inputs),
+                                   .outputs = {output},
+                                   .attributes = std::move(attributes),
+                                   .node = current_});
     return output;
   }
 
@@ -137,6 +142,7 @@ class Lowering {
   }
 
   void lower_node(NodeId id) {
+    current_ = id;
     std::visit(Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
                           [&](const Conv& conv) { lower_conv(id, conv); },
                           [&](const ConvTranspose& conv) { lower_conv_transpose(id, conv); },
@@ -149,6 +155,12 @@ class Lowering {
                           [&](const Scale&) { lower_scale(id); },
                           [&](const Attention& attention) { lower_attention(id, attention); },
                           [&](const Softmax&) {
+                            if (opset_ < 13 && graph_.node(id).spatial)
+                              throw Unsupported("network '" + graph_.name() + "', node '" +
+                                                graph_.node(id).name +
+                                                "': a softmax over the channels of a map needs "
+                                                "opset 13 or later, not " +
+                                                std::to_string(opset_));
                             emit("Softmax", {input(id, 0, Frequency::kHigh)},
                                  tensor(id, Frequency::kHigh), {{"axis", std::int64_t{1}}});
                           },
@@ -252,10 +264,16 @@ class Lowering {
     for (std::size_t axis = 0; axis < window.rank(); ++axis) {
       whole_windows = whole_windows && before[axis] % window[axis] == 0;
     }
-    std::map<std::string, AttributeValue> attributes{
-        {"ceil_mode", std::int64_t{whole_windows ? 0 : 1}},
-        {"kernel_shape", ints(window)},
-        {"strides", ints(window)}};
+    std::map<std::string, AttributeValue> attributes{{"kernel_shape", ints(window)},
+                                                     {"strides", ints(window)}};
+    if (opset_ >= 10) {
+      attributes["ceil_mode"] = std::int64_t{whole_windows ? 0 : 1};
+    } else {  // padding counts in no result
+      Shape end = window;
+      for (std::size_t axis = 0; axis < window.rank(); ++axis)
+        end[axis] = grid[axis] * window[axis] - before[axis];
+      attributes["pads"] = pads(Shape::filled(window.rank(), 0), end);
+    }
     if (!pool.maximum) attributes["count_include_pad"] = std::int64_t{0};
     return emit(pool.maximum ? "MaxPool" : "AveragePool", {x}, result, std::move(attributes));
   }
@@ -508,6 +526,8 @@ class Lowering {
   }
 
   const Graph& graph_;
+  std::int64_t opset_;
+  NodeId current_ = -1;
   std::vector<ValueShape> shapes_;
   Program program_;
   std::set<std::string> names_;
@@ -517,7 +537,7 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const Shape& extents) {
+Program lower(const Graph& graph, const Shape& extents, const LowerOptions& options) {
   const auto check = [&](const Shape& input) {
     for (const std::int64_t extent : input) {
       if (extent > kMaxExtent) {
@@ -529,7 +549,10 @@ Program lower(const Graph& graph, const Shape& extents) {
   };
   check(extents);
   for (const NodeId id : graph.inputs()) check(std::get<Input>(graph.node(id).op).extents);
-  return Lowering(graph, extents).run();
+  Program program = Lowering(graph, extents, options.opset).run();
+  rewrite_for_opset(program, options.opset);
+  if (options.functions) make_functions(program, graph);
+  return program;
 }
 
 // ONNX makes floor(from * scale) pixels, and pixel i reads floor(i / scale).

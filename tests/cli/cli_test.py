@@ -446,6 +446,44 @@ class Inspect(CommandTest):
         self.fail_with(["'bad.onnx'"], "inspect", "bad.onnx")
 
 
+class Export(CommandTest):
+    def test_every_form_of_a_file_is_the_same_network(self):
+        for command in (("export", "resnet20", "--alpha", 0.5), ("octavize", "net.onnx", "--alpha", 0.5)):
+            self.succeed("export", "resnet20", "-o", "net.onnx")
+            self.succeed(*command, "-o", "plain.onnx")
+            for options in (("--opset", 9), ("--opset", 21), ("--functions",), ("--functions", "--opset", 18),
+                            ("--fixed-batch",), ("--dynamic-batch",)):  # fmt: skip
+                with self.subTest(command=command, options=options):
+                    self.succeed(*command, *options, "-o", "other.onnx")
+                    result = json.loads(self.succeed("diff", "plain.onnx", "other.onnx", "--tolerance", 0, "--json"))
+                    self.assertEqual(result["shared_nodes"], result["nodes"][0])
+            self.succeed(*command, "--fold", "-o", "folded.onnx")
+            self.assertLess((self.folder / "folded.onnx").stat().st_size, (self.folder / "plain.onnx").stat().st_size)
+            result = json.loads(self.succeed("diff", "plain.onnx", "folded.onnx", "--json"))
+            self.assertLess(result["nodes"][1], result["nodes"][0])
+
+    def test_what_no_file_can_be_is_refused(self):
+        self.fail_with(["opset", "8"], "export", "resnet20", "--opset", 8, "-o", "net.onnx")
+        self.fail_with(["opset", "22"], "export", "resnet20", "--opset", 22, "-o", "net.onnx")
+        self.fail_with(["functions", "14"], "export", "resnet20", "--functions", "--opset", 14, "-o", "net.onnx")
+
+    def write_weights(self, header, count):
+        text = json.dumps(header).encode()
+        values = array.array("f", range(count)).tobytes()
+        (self.folder / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + values)
+
+    def test_weights_that_do_not_fit_are_named(self):
+        tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+        self.write_weights({"module.fc.bias": tensor}, 2)
+        self.fail_with(["'fc.bias' has shape [2] instead of [10]", "'conv1.weight' [16, 3, 3, 3] is missing"],
+                       "export", "resnet20", "--weights", "w.safetensors", "-o", "net.onnx")  # fmt: skip
+        self.write_weights({"fc.bias": tensor}, 1)
+        self.fail_with(["'w.safetensors'"], "export", "resnet20", "--weights", "w.safetensors", "-o", "net.onnx")
+        self.fail_with(["'no.pth'"], "export", "resnet20", "--weights", "no.pth", "-o", "net.onnx")
+        self.wrong_usage("export", "resnet20", "--weights", "w", "--seed", 2, "-o", "net.onnx")
+        self.wrong_usage("export", "resnet20", "--mean", 0.5, "-o", "net.onnx")
+
+
 class Run(CommandTest):
     def setUp(self):
         super().setUp()

@@ -37,7 +37,9 @@ def randomise(path):
     random = np.random.default_rng(0)
     for tensor in model.graph.initializer:
         dims = list(tensor.dims)
-        constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.")) or tensor.name.endswith(".factor")
+        constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.", "resize.")) or tensor.name.endswith(
+            (".factor", ".no_bias")
+        )
         if constant or tensor.data_type != onnx.TensorProto.FLOAT:
             continue
         if "running_var" in tensor.name:
@@ -107,6 +109,35 @@ class Agreement(unittest.TestCase):
     def test_every_exchange(self):
         for exchange in ("high_to_low", "low_to_high", "none"):
             self.compare("resnet20", 32, "--alpha", 0.5, "--exchange", exchange)
+
+    def test_every_opset(self):
+        for opset in range(9, 22):
+            self.compare("resnet20", 35, "--alpha", 0.5, "--opset", opset)
+        # What is written in another way before some opset: gates, attention, relu6.
+        for opset in (9, 10, 11, 12, 21):
+            self.compare("se_resnet50v2", 65, "--alpha", 0.25, "--opset", opset)
+            self.compare("i3d_resnet50_nl", 33, "--alpha", 0.25, "--opset", opset)
+            self.compare("mobilenet_v2", 33, "--alpha", 0.25, "--opset", opset)
+
+    def test_functions(self):
+        for opset in range(15, 22):
+            self.compare("resnet20", 35, "--alpha", 0.5, "--functions", "--opset", opset)
+        for network in ("se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v2", "i3d_resnet50"):
+            self.compare(network, 65, "--alpha", 0.25, "--functions")
+        for mode in ("pool", "pool_twice", "pool_low", "strided"):
+            self.compare("resnet20", 33, "--alpha", 0.5, "--stride-mode", mode, "--functions")
+
+    def test_folded(self):
+        for network in ("resnet20", "resnet50v2", "densenet121"):
+            self.compare(network, 33, "--alpha", 0.25, "--fold")
+
+    def test_a_fixed_batch(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "net.onnx"
+            octconv("export", "resnet20", "--fixed-batch", "-o", path)
+            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], 1)
+            octconv("export", "resnet20", "-o", path)
+            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], "batch")
 
     def test_nothing_but_low_channels(self):
         self.compare("resnet20", 33, "--alpha", 1)

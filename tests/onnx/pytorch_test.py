@@ -7,6 +7,7 @@ usage: pytorch_test.py path/to/octconv [unittest arguments], with a Python that 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,79 @@ class Imports(unittest.TestCase):
         self.assertEqual(result["octave_convs"], 17)
         self.assertLess(result["after"]["macs"], 0.7 * result["before"]["macs"])
         self.assertEqual(self.run_file(twin, images).shape, before.shape)
+
+    # --- weights by name
+
+    def compare_weights(self, zoo_name, network, size=64, save=None):
+        network = randomised(network)
+        images = torch.randn(2, 3, size, size)
+        with torch.no_grad():
+            network(torch.randn(8, 3, size, size))  # sets the statistics
+            expected = network.eval()(images).numpy()
+        weights, path = self.folder / "weights", self.folder / "network.onnx"
+        (save or (lambda: torch.save(network.state_dict(), weights)))()
+        octconv("export", zoo_name, "--classes", expected.shape[1], "--size", size, "--weights", weights, "-o", path)
+        got = self.run_file(path, images)
+        self.assertLess(np.abs(got - expected).max() / np.ptp(expected), TOLERANCE)
+        return network, weights
+
+    def test_torchvision_state_dicts(self):
+        for zoo_name, name in (
+            ("resnet18v1", "resnet18"), ("resnet34v1", "resnet34"), ("resnet50_v1b", "resnet50"),
+            ("resnext50_32x4d", "resnext50_32x4d"), ("wide_resnet50_2", "wide_resnet50_2"),
+            ("mobilenet_v2", "mobilenet_v2"), ("densenet121", "densenet121"),
+        ):  # fmt: skip
+            with self.subTest(name):
+                self.compare_weights(zoo_name, getattr(torchvision.models, name)(num_classes=10))
+
+    def test_checkpoints_and_types(self):
+        def saved(make):
+            network = torchvision.models.resnet18(num_classes=5)
+            weights = self.folder / "weights"
+            self.compare_weights("resnet18v1", network, 33, lambda: torch.save(make(network), weights))
+
+        saved(lambda network: {"epoch": 3, "arch": "resnet18", "state_dict": nn.DataParallel(network).state_dict(),
+                               "optimizer": torch.optim.SGD(network.parameters(), 0.1).state_dict()})  # fmt: skip
+        saved(lambda network: {name: tensor.double() for name, tensor in network.state_dict().items()})
+        saved(lambda network: dict(network.named_parameters()) | dict(network.named_buffers()))
+
+    def test_safetensors(self):
+        types = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
+
+        def write(state, path):
+            header, data = {"__metadata__": {"format": "pt"}}, b""
+            for name, tensor in state.items():
+                raw = tensor.numpy().tobytes()
+                header[name] = {"dtype": types[tensor.dtype], "shape": list(tensor.shape),
+                                "data_offsets": [len(data), len(data) + len(raw)]}  # fmt: skip
+                data += raw
+            text = json.dumps(header).encode()
+            path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+        network = torchvision.models.resnet18(num_classes=5)
+        self.compare_weights("resnet18v1", network, 33, lambda: write(network.state_dict(), self.folder / "weights"))
+
+    def test_the_older_names_of_densenet(self):
+        network = torchvision.models.densenet121(num_classes=5)
+        older = lambda name: re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name)  # noqa: E731
+        self.assertIn("denselayer1.norm.1.weight", older("denselayer1.norm1.weight"))
+        self.compare_weights("densenet121", network, 64, lambda: torch.save(
+            {older(name): tensor for name, tensor in network.state_dict().items()}, self.folder / "weights"))  # fmt: skip
+
+    def test_weights_of_another_network_are_refused_with_all_names(self):
+        weights = self.folder / "weights"
+        state = torchvision.models.resnet18(num_classes=10).state_dict()
+        torch.save(state, weights)
+        error = octconv("export", "resnet34v1", "--classes", 10, "--weights", weights, "-o", "x.onnx", expected=1)
+        self.assertIn("'layer3.5.conv2.weight' [256, 256, 3, 3] is missing", error)
+        error = octconv("export", "resnet18v1", "--weights", weights, "-o", "x.onnx", expected=1)
+        self.assertIn("'fc.weight' has shape [10, 512] instead of [1000, 512]", error)
+        torch.save(state, weights, _use_new_zipfile_serialization=False)
+        error = octconv("export", "resnet18v1", "--weights", weights, "-o", "x.onnx", expected=1)
+        self.assertIn("PyTorch before 1.6", error)
+        torch.save(nn.Linear(2, 3), weights)
+        error = octconv("export", "resnet18v1", "--weights", weights, "-o", "x.onnx", expected=1)
+        self.assertIn("state_dict()", error)
 
     # --- what cannot be taken
 

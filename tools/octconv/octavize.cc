@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // octconv octavize: the octave twin of a network in an ONNX file, weights kept.
-#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <map>
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "export_arguments.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/graph/budget.h"
@@ -28,8 +28,8 @@ struct Arguments {
   std::optional<double> alpha;
   std::optional<double> budget;
   std::string per_layer;
-  std::vector<float> mean;
-  std::vector<float> deviation;
+  PixelArguments pixels;
+  ExportArguments file;
   std::string stride_mode;
   std::string exchange = "both";
   bool json = false;
@@ -47,17 +47,6 @@ std::map<std::string, double> read_layer_alphas(const std::string& path) {
     alphas.emplace(name, alpha.get<double>());
   }
   return alphas;
-}
-
-// One number for each channel of the images, or one for all of them.
-std::vector<float> per_channel(const std::vector<float>& values, std::size_t channels,
-                               const char* option) {
-  if (values.size() == 1) return std::vector<float>(channels, values[0]);
-  if (values.size() != channels)
-    throw InvalidArgument(std::string(option) + " has " + std::to_string(values.size()) +
-                          " numbers, and the network takes images of " + std::to_string(channels) +
-                          " channels");
-  return values;
 }
 
 void print(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
@@ -103,28 +92,14 @@ void run(const Arguments& arguments) {
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const Shape extents = image_extents(model);
-  if (!arguments.mean.empty()) {
-    const NodeId input = model.graph.inputs().front();
-    const auto channels = static_cast<std::size_t>(model.graph.node(input).channels.total());
-    model.preprocessing.mean = per_channel(arguments.mean, channels, "--mean");
-    model.preprocessing.deviation = per_channel(arguments.deviation, channels, "--deviation");
-    for (const float value : arguments.mean) {
-      if (!std::isfinite(value))
-        throw InvalidArgument("--mean must be finite, got " + std::to_string(value));
-    }
-    for (const float value : arguments.deviation) {
-      if (!(value > 0 && std::isfinite(value)))
-        throw InvalidArgument("--deviation must be positive, got " + std::to_string(value));
-    }
-  }
+  set_pixels(arguments.pixels, extents, model);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
   const Cost before = cost(model.graph, extents);
   Octavized octave = octavize(model.graph, options);
   const Cost after = cost(octave.graph, extents);
   model.graph = octave.graph;
-  if (!arguments.mean.empty()) model.preprocessing.extents = extents;
-  save_onnx(arguments.output, model, {.extents = extents});
+  save_onnx(arguments.output, model, export_options(arguments.file, extents));
   if (arguments.json) {
     print_json(octave, before, after, options.alpha);
   } else {
@@ -149,20 +124,12 @@ void add_octavize(CLI::App& app) {
   how_much->require_option(1);
   command->add_option("--per-layer", arguments->per_layer,
                       "JSON file of alphas by the name of a convolution, in place of the others");
-  CLI::Option* mean = command
-                          ->add_option("--mean", arguments->mean,
-                                       "of the pixels, 0 to 1, that the network was trained on: "
-                                       "one number, or one per channel")
-                          ->delimiter(',');
-  CLI::Option* deviation =
-      command->add_option("--deviation", arguments->deviation, "of the same pixels")
-          ->delimiter(',');
-  mean->needs(deviation);
-  deviation->needs(mean);
+  add_pixel_options(*command, arguments->pixels);
   command->add_option("--stride-mode", arguments->stride_mode,
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "
                       "files of others strided");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
+  add_export_options(*command, arguments->file);
   command->add_flag("--json", arguments->json, "print JSON");
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([arguments] { run(*arguments); });

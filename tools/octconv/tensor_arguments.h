@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `name=file.npy` on the command line: the files of a network's inputs and outputs.
+// What `name=file.npy` on the command line means: the files of a network's inputs and outputs.
 #pragma once
 
 #include <cstddef>
