@@ -17,6 +17,7 @@
 #include "octconv/graph/budget.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/octavize.h"
+#include "octconv/graph/permute.h"
 #include "octconv/onnx/onnx.h"
 
 namespace octconv::tool {
@@ -60,13 +61,13 @@ std::vector<float> per_channel(const std::vector<float>& values, std::size_t cha
   return values;
 }
 
-void print(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
+void print(const Twin& octave, const Cost& before, const Cost& after, double alpha) {
+  const Graph& graph = octave.model.graph;
   const auto ratio = [](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
   };
-  std::cout << octave.graph.name() << " at alpha " << alpha << ": " << std::fixed
-            << std::setprecision(3) << after.octave_convs << " of " << after.convs
-            << " convolutions are octave\n"
+  std::cout << graph.name() << " at alpha " << alpha << ": " << std::fixed << std::setprecision(3)
+            << after.octave_convs << " of " << after.convs << " convolutions are octave\n"
             << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
             << " of " << before.macs << ")\n"
             << "  activation elements  " << after.activation_elements << " ("
@@ -74,17 +75,16 @@ void print(const Octavized& octave, const Cost& before, const Cost& after, doubl
             << before.activation_elements << ")\n"
             << "  parameters           " << after.params << " (" << before.params << ")\n";
   for (const KeptOrdinary& kept : octave.kept_ordinary)
-    std::cout << "  stays ordinary: " << octave.graph.node(kept.node).name << ", " << kept.reason
-              << "\n";
+    std::cout << "  stays ordinary: " << graph.node(kept.node).name << ", " << kept.reason << "\n";
   std::cout << "The weights are kept, what they compute is not: train it on before use.\n";
 }
 
-void print_json(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
+void print_json(const Twin& octave, const Cost& before, const Cost& after, double alpha) {
   nlohmann::ordered_json kept = nlohmann::ordered_json::array();
   for (const KeptOrdinary& one : octave.kept_ordinary)
-    kept.push_back({{"node", octave.graph.node(one.node).name}, {"reason", one.reason}});
+    kept.push_back({{"node", octave.model.graph.node(one.node).name}, {"reason", one.reason}});
   const nlohmann::ordered_json json{
-      {"network", octave.graph.name()},
+      {"network", octave.model.graph.name()},
       {"alpha", alpha},
       {"convs", after.convs},
       {"octave_convs", after.octave_convs},
@@ -120,11 +120,17 @@ void run(const Arguments& arguments) {
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
   const Cost before = cost(model.graph, extents);
-  Octavized octave = octavize(model.graph, options);
-  const Cost after = cost(octave.graph, extents);
-  model.graph = octave.graph;
   if (!arguments.mean.empty()) model.preprocessing.extents = extents;
-  save_onnx(arguments.output, model, {.extents = extents});
+  const Twin octave = make_twin(model, options);
+  const Cost after = cost(octave.model.graph, extents);
+  if (arguments.budget &&
+      static_cast<double>(after.macs) > *arguments.budget * static_cast<double>(before.macs)) {
+    // What must stay ordinary for the weights' sake was not known to the search.
+    throw InvalidArgument("the twin at alpha " + std::to_string(options.alpha) +
+                          " misses the budget, since the weights need more values to stay "
+                          "ordinary; choose a larger --alpha");
+  }
+  save_onnx(arguments.output, octave.model, {.extents = extents});
   if (arguments.json) {
     print_json(octave, before, after, options.alpha);
   } else {
