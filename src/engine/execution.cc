@@ -102,7 +102,8 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
 
 }  // namespace
 
-Execution::Execution(const Network::Program& program, std::int64_t batch, const Shape& extents)
+Execution::Execution(const Network::Program& program, std::int64_t batch, const Shape& extents,
+                     bool keep)
     : batch_(batch),
       extents_(extents),
       output_(program.output),
@@ -115,7 +116,7 @@ Execution::Execution(const Network::Program& program, std::int64_t batch, const 
     places_.push_back(places);
   }
   prepare(program);
-  place(program);
+  place(program, keep);
 }
 
 void Execution::prepare(const Network::Program& program) {
@@ -157,7 +158,7 @@ void Execution::prepare(const Network::Program& program) {
   }
 }
 
-void Execution::place(const Network::Program& program) {
+void Execution::place(const Network::Program& program, bool keep) {
   const std::size_t end = program.steps.size();
   std::vector<std::size_t> last_read(places_.size(), 0);
   for (std::size_t i = 0; i < end; ++i) {
@@ -165,7 +166,9 @@ void Execution::place(const Network::Program& program) {
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
   last_read[static_cast<std::size_t>(program.output)] = end;
-  for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
+  if (keep) {
+    for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
+  }
 
   // Buffers of the values, by frequency; a step that overwrites an operand takes over its buffers.
   std::vector<Lifetime> buffers;

@@ -215,7 +215,12 @@ Shape Graph::default_extents(std::int64_t size) const {
 }
 
 void Graph::set_bias(NodeId id) {
-  std::get<Linear>(nodes_[static_cast<std::size_t>(id)].op).bias = true;
+  Op& op = nodes_[static_cast<std::size_t>(id)].op;
+  if (auto* conv = std::get_if<Conv>(&op)) {
+    conv->bias = true;
+  } else {
+    std::get<Linear>(op).bias = true;
+  }
 }
 
 void Graph::set_downsample(NodeId id, Downsample downsample) {

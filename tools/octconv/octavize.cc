@@ -19,6 +19,8 @@
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/permute.h"
 #include "octconv/onnx/onnx.h"
+#include "report/number.h"
+#include "workflow/calibrate.h"
 
 namespace octconv::tool {
 namespace {
@@ -33,6 +35,10 @@ struct Arguments {
   std::vector<float> deviation;
   std::string stride_mode;
   std::string exchange = "both";
+  std::string choose_channels;
+  std::string calibrate;
+  std::int64_t images = 1000;
+  std::string order;
   bool json = false;
 };
 
@@ -61,38 +67,95 @@ std::vector<float> per_channel(const std::vector<float>& values, std::size_t cha
   return values;
 }
 
-void print(const Twin& octave, const Cost& before, const Cost& after, double alpha) {
-  const Graph& graph = octave.model.graph;
+// What came of the twin, and how it differs from the network.
+struct Result {
+  Twin twin;
+  double alpha = 0;
+  Cost before;
+  Cost after;
+  std::int64_t chosen_on = 0;  // images
+  std::optional<workflow::Calibrated> calibrated;
+};
+
+void print_distance(const char* when, const workflow::Distance& distance) {
+  std::cout << "  outputs " << when << report::fixed(distance.relative, 4)
+            << " of the network's norm away";
+  if (distance.same_class)
+    std::cout << ", the same class for " << report::fixed(100 * *distance.same_class, 1) << " %";
+  std::cout << "\n";
+}
+
+void print(const Result& result) {
+  const Graph& graph = result.twin.model.graph;
+  const Cost& before = result.before;
+  const Cost& after = result.after;
   const auto ratio = [](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
   };
-  std::cout << graph.name() << " at alpha " << alpha << ": " << std::fixed << std::setprecision(3)
-            << after.octave_convs << " of " << after.convs << " convolutions are octave\n"
+  std::cout << graph.name() << " at alpha " << result.alpha << ": " << std::fixed
+            << std::setprecision(3) << after.octave_convs << " of " << after.convs
+            << " convolutions are octave\n"
             << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
             << " of " << before.macs << ")\n"
             << "  activation elements  " << after.activation_elements << " ("
             << ratio(after.activation_elements, before.activation_elements) << " of "
             << before.activation_elements << ")\n"
             << "  parameters           " << after.params << " (" << before.params << ")\n";
-  for (const KeptOrdinary& kept : octave.kept_ordinary)
+  for (const KeptOrdinary& kept : result.twin.kept_ordinary)
     std::cout << "  stays ordinary: " << graph.node(kept.node).name << ", " << kept.reason << "\n";
-  std::cout << "The weights are kept, what they compute is not: train it on before use.\n";
+  if (result.chosen_on > 0)
+    std::cout << "  low channels are those that lose least on " << result.chosen_on << " images\n";
+  if (result.calibrated) {
+    std::cout << "  calibrated on " << result.calibrated->images
+              << " images: " << result.calibrated->norms << " batch norms, and scale and bias of "
+              << result.calibrated->convs << " convolutions without one\n";
+    print_distance("before: ", result.calibrated->before);
+    print_distance("after:  ", result.calibrated->after);
+  }
+  std::cout << "The weights are kept, what they compute is not"
+            << (result.calibrated ? " quite" : "")
+            << ": accuracy is recovered by training it on (octconv train --model).\n";
 }
 
-void print_json(const Twin& octave, const Cost& before, const Cost& after, double alpha) {
+nlohmann::ordered_json to_json(const workflow::Distance& distance) {
+  nlohmann::ordered_json json{{"relative_distance", distance.relative}};
+  if (distance.same_class) json["same_class"] = *distance.same_class;
+  return json;
+}
+
+void print_json(const Result& result) {
+  const Graph& graph = result.twin.model.graph;
   nlohmann::ordered_json kept = nlohmann::ordered_json::array();
-  for (const KeptOrdinary& one : octave.kept_ordinary)
-    kept.push_back({{"node", octave.model.graph.node(one.node).name}, {"reason", one.reason}});
-  const nlohmann::ordered_json json{
-      {"network", octave.model.graph.name()},
-      {"alpha", alpha},
-      {"convs", after.convs},
-      {"octave_convs", after.octave_convs},
-      {"before", {{"macs", before.macs}, {"activation_elements", before.activation_elements}}},
-      {"after", {{"macs", after.macs}, {"activation_elements", after.activation_elements}}},
-      {"params", after.params},
-      {"kept_ordinary", kept}};
+  for (const KeptOrdinary& one : result.twin.kept_ordinary)
+    kept.push_back({{"node", graph.node(one.node).name}, {"reason", one.reason}});
+  const auto counts = [](const Cost& cost) {
+    return nlohmann::ordered_json{{"macs", cost.macs},
+                                  {"activation_elements", cost.activation_elements}};
+  };
+  nlohmann::ordered_json json{
+      {"network", graph.name()},         {"alpha", result.alpha},
+      {"convs", result.after.convs},     {"octave_convs", result.after.octave_convs},
+      {"before", counts(result.before)}, {"after", counts(result.after)},
+      {"params", result.after.params},   {"kept_ordinary", kept}};
+  if (result.chosen_on > 0) json["chosen_on_images"] = result.chosen_on;
+  if (result.calibrated) {
+    json["calibration"] = {{"images", result.calibrated->images},
+                           {"batch_norms", result.calibrated->norms},
+                           {"convolutions", result.calibrated->convs},
+                           {"before", to_json(result.calibrated->before)},
+                           {"after", to_json(result.calibrated->after)}};
+  }
   std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+// For each value whose channels moved: which channel of the network stands at each position.
+void write_order(const std::string& path, const Twin& twin) {
+  const Numbering unmoved = identity_numbering(twin.model.graph);
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < unmoved.size(); ++i) {
+    if (twin.numbering[i] != unmoved[i]) json[twin.model.graph.nodes()[i].name] = twin.numbering[i];
+  }
+  write_file(path, json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 void run(const Arguments& arguments) {
@@ -119,22 +182,38 @@ void run(const Arguments& arguments) {
   }
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
-  const Cost before = cost(model.graph, extents);
   if (!arguments.mean.empty()) model.preprocessing.extents = extents;
-  const Twin octave = make_twin(model, options);
-  const Cost after = cost(octave.model.graph, extents);
-  if (arguments.budget &&
-      static_cast<double>(after.macs) > *arguments.budget * static_cast<double>(before.macs)) {
+  Result result{.twin = {.model = {.graph = model.graph, .weights = {}, .preprocessing = {}}}};
+  ChannelScores scores;
+  if (!arguments.choose_channels.empty()) {
+    const workflow::Samples samples(model, arguments.input, arguments.choose_channels,
+                                    arguments.images);
+    scores = workflow::lost_energy(model, samples);
+    result.chosen_on = samples.count();
+  }
+  result.twin = make_twin(model, options, scores);
+  result.alpha = options.alpha;
+  result.before = cost(model.graph, extents);
+  result.after = cost(result.twin.model.graph, extents);
+  if (arguments.budget && static_cast<double>(result.after.macs) >
+                              *arguments.budget * static_cast<double>(result.before.macs)) {
     // What must stay ordinary for the weights' sake was not known to the search.
     throw InvalidArgument("the twin at alpha " + std::to_string(options.alpha) +
                           " misses the budget, since the weights need more values to stay "
                           "ordinary; choose a larger --alpha");
   }
-  save_onnx(arguments.output, octave.model, {.extents = extents});
+  if (!arguments.calibrate.empty()) {
+    const workflow::Samples samples(model, arguments.input, arguments.calibrate, arguments.images);
+    result.calibrated = workflow::calibrate(model, result.twin, samples);
+    result.twin.model = std::move(result.calibrated->model);
+    result.after = cost(result.twin.model.graph, extents);  // biases may have come
+  }
+  save_onnx(arguments.output, result.twin.model, {.extents = extents});
+  if (!arguments.order.empty()) write_order(arguments.order, result.twin);
   if (arguments.json) {
-    print_json(octave, before, after, options.alpha);
+    print_json(result);
   } else {
-    print(octave, before, after, options.alpha);
+    print(result);
   }
 }
 
@@ -169,6 +248,20 @@ void add_octavize(CLI::App& app) {
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "
                       "files of others strided");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
+  command->add_option(
+      "--choose-channels", arguments->choose_channels,
+      "folder of pictures, or a data set: send the channels that lose least of them "
+      "to the low grid");
+  command->add_option("--calibrate", arguments->calibrate,
+                      "folder of pictures, or a data set: give every layer the statistics that it "
+                      "has on them");
+  command
+      ->add_option("--images", arguments->images, "take at most so many of either, evenly spread")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--order", arguments->order,
+                      "JSON file to write: the original number of every channel that moved, by "
+                      "value");
   command->add_flag("--json", arguments->json, "print JSON");
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([arguments] { run(*arguments); });
