@@ -120,7 +120,7 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
 }  // namespace
 
 Execution::Execution(const Network::Program& program, std::int64_t batch,
-                     std::vector<Shape> extents)
+                     std::vector<Shape> extents, bool keep)
     : batch_(batch),
       extents_(std::move(extents)),
       outputs_(program.graph.outputs()),
@@ -136,7 +136,7 @@ Execution::Execution(const Network::Program& program, std::int64_t batch,
     places_.push_back(places);
   }
   prepare(program);
-  place(program);
+  place(program, keep);
 }
 
 void Execution::prepare(const Network::Program& program) {
@@ -210,7 +210,7 @@ Execution::Transposed Execution::transposed(const RunConvTranspose& step, const 
   return made;
 }
 
-void Execution::place(const Network::Program& program) {
+void Execution::place(const Network::Program& program, bool keep) {
   const std::size_t end = program.steps.size();
   std::vector<std::size_t> last_read(places_.size(), 0);
   for (std::size_t i = 0; i < end; ++i) {
@@ -218,7 +218,9 @@ void Execution::place(const Network::Program& program) {
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
   for (const NodeId id : outputs_) last_read[static_cast<std::size_t>(id)] = end;
-  for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
+  if (keep) {
+    for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
+  }
 
   // Buffers of the values, by frequency; a step that overwrites an operand takes over its buffers.
   std::vector<Lifetime> buffers;
@@ -269,7 +271,7 @@ void Execution::place(const Network::Program& program) {
 void Execution::run(std::span<const Tensor> inputs, std::span<Tensor> outputs,
                     float* arena) const noexcept {
   for (const Prepared& step : steps_) run_step(step, inputs, arena);
-  for (std::size_t i = 0; i < outputs_.size(); ++i) store(outputs_[i], 0, arena, outputs[i].data());
+  finish(arena, outputs);
 }
 
 void Execution::run_step(const Prepared& prepared, std::span<const Tensor> inputs,

@@ -32,8 +32,10 @@ using Places = std::array<Place, 2>;
 
 class Execution {
  public:
+  /// @param keep  whether the program's kept values stay until the end of a run
   /// @throws InvalidArgument if the extents do not fit the network
-  Execution(const Network::Program& program, std::int64_t batch, std::vector<Shape> extents);
+  Execution(const Network::Program& program, std::int64_t batch, std::vector<Shape> extents,
+            bool keep = true);
 
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
   [[nodiscard]] const std::vector<Shape>& extents() const noexcept { return extents_; }
@@ -42,6 +44,28 @@ class Execution {
 
   /// Runs all steps. The tensors are channels first and have the shapes of the plan.
   void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena) const noexcept;
+  /// The same one by one: steps [0, steps()) in order, then `finish`.
+  /// @{
+  [[nodiscard]] std::size_t steps() const noexcept { return steps_.size(); }
+  void run_step(std::size_t step, std::span<const Tensor> inputs, float* arena) const noexcept {
+    run_step(steps_[step], inputs, arena);
+  }
+  void finish(const float* arena, std::span<Tensor> outputs) const noexcept {
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      store(outputs_[i], 0, arena, outputs[i].data());
+  }
+  /// The node whose value a step makes.
+  [[nodiscard]] NodeId made_by(std::size_t step) const { return steps_[step].dst; }
+  /// Where that value is until another step takes its memory, channels last.
+  [[nodiscard]] const Places& places(NodeId id) const {
+    return places_[static_cast<std::size_t>(id)];
+  }
+  /// Of one of its grids: 0 for the full one, 1 for the low one.
+  [[nodiscard]] const Shape& extents_of(NodeId id, std::size_t frequency) const {
+    const ValueShape& shape = shapes_[static_cast<std::size_t>(id)];
+    return frequency == 0 ? shape.high : shape.low;
+  }
+  /// @}
   /// Copies one frequency of a value, channels first.
   [[nodiscard]] Tensor read(NodeId id, Frequency frequency, const float* arena) const;
 
@@ -77,12 +101,9 @@ class Execution {
 
   [[nodiscard]] Transposed transposed(const RunConvTranspose& step, const ValueShape& in,
                                       const ValueShape& out) const;
-  void place(const Network::Program& program);
+  void place(const Network::Program& program, bool keep);
   void prepare(const Network::Program& program);
 
-  [[nodiscard]] const Places& places(NodeId id) const {
-    return places_[static_cast<std::size_t>(id)];
-  }
   void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena) const noexcept;
   void store(NodeId id, std::size_t frequency, const float* arena, float* out) const noexcept;
 

@@ -85,6 +85,7 @@ class Solver {
     for_each_node([&](NodeId id) { constrain(id); });
     for (const NodeId output : graph_.outputs())
       groups_.pin(output, "it is an output of the network");
+    for (const KeptOrdinary& value : options_.ordinary) groups_.pin(value.node, value.reason);
     for_each_node([&](NodeId id) {
       if (std::holds_alternative<Concat>(graph_.node(id).op))
         concat_[static_cast<std::size_t>(groups_.find(id))] = true;

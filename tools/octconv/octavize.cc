@@ -17,7 +17,10 @@
 #include "octconv/graph/budget.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/octavize.h"
+#include "octconv/graph/permute.h"
 #include "octconv/onnx/onnx.h"
+#include "report/number.h"
+#include "workflow/calibrate.h"
 
 namespace octconv::tool {
 namespace {
@@ -32,6 +35,10 @@ struct Arguments {
   ExportArguments file;
   std::string stride_mode;
   std::string exchange = "both";
+  std::string choose_channels;
+  std::string calibrate;
+  std::int64_t images = 1000;
+  std::string order;
   bool json = false;
 };
 
@@ -49,11 +56,32 @@ std::map<std::string, double> read_layer_alphas(const std::string& path) {
   return alphas;
 }
 
-void print(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
+// What came of the twin, and how it differs from the network.
+struct Result {
+  Twin twin;
+  double alpha = 0;
+  Cost before;
+  Cost after;
+  std::int64_t chosen_on = 0;  // images
+  std::optional<workflow::Calibrated> calibrated;
+};
+
+void print_distance(const char* when, const workflow::Distance& distance) {
+  std::cout << "  outputs " << when << report::fixed(distance.relative, 4)
+            << " of the network's norm away";
+  if (distance.same_class)
+    std::cout << ", the same class for " << report::fixed(100 * *distance.same_class, 1) << " %";
+  std::cout << "\n";
+}
+
+void print(const Result& result) {
+  const Graph& graph = result.twin.model.graph;
+  const Cost& before = result.before;
+  const Cost& after = result.after;
   const auto ratio = [](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
   };
-  std::cout << octave.graph.name() << " at alpha " << alpha << ": " << std::fixed
+  std::cout << graph.name() << " at alpha " << result.alpha << ": " << std::fixed
             << std::setprecision(3) << after.octave_convs << " of " << after.convs
             << " convolutions are octave\n"
             << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
@@ -62,26 +90,61 @@ void print(const Octavized& octave, const Cost& before, const Cost& after, doubl
             << ratio(after.activation_elements, before.activation_elements) << " of "
             << before.activation_elements << ")\n"
             << "  parameters           " << after.params << " (" << before.params << ")\n";
-  for (const KeptOrdinary& kept : octave.kept_ordinary)
-    std::cout << "  stays ordinary: " << octave.graph.node(kept.node).name << ", " << kept.reason
-              << "\n";
-  std::cout << "The weights are kept, what they compute is not: train it on before use.\n";
+  for (const KeptOrdinary& kept : result.twin.kept_ordinary)
+    std::cout << "  stays ordinary: " << graph.node(kept.node).name << ", " << kept.reason << "\n";
+  if (result.chosen_on > 0)
+    std::cout << "  low channels are those that lose least on " << result.chosen_on << " images\n";
+  if (result.calibrated) {
+    std::cout << "  calibrated on " << result.calibrated->images
+              << " images: " << result.calibrated->norms << " batch norms, and scale and bias of "
+              << result.calibrated->convs << " convolutions without one\n";
+    print_distance("before: ", result.calibrated->before);
+    print_distance("after:  ", result.calibrated->after);
+  }
+  std::cout << "The weights are kept, what they compute is not"
+            << (result.calibrated ? " quite" : "")
+            << ": accuracy is recovered by training it on (octconv train --model).\n";
 }
 
-void print_json(const Octavized& octave, const Cost& before, const Cost& after, double alpha) {
+nlohmann::ordered_json to_json(const workflow::Distance& distance) {
+  nlohmann::ordered_json json{{"relative_distance", distance.relative}};
+  if (distance.same_class) json["same_class"] = *distance.same_class;
+  return json;
+}
+
+void print_json(const Result& result) {
+  const Graph& graph = result.twin.model.graph;
   nlohmann::ordered_json kept = nlohmann::ordered_json::array();
-  for (const KeptOrdinary& one : octave.kept_ordinary)
-    kept.push_back({{"node", octave.graph.node(one.node).name}, {"reason", one.reason}});
-  const nlohmann::ordered_json json{
-      {"network", octave.graph.name()},
-      {"alpha", alpha},
-      {"convs", after.convs},
-      {"octave_convs", after.octave_convs},
-      {"before", {{"macs", before.macs}, {"activation_elements", before.activation_elements}}},
-      {"after", {{"macs", after.macs}, {"activation_elements", after.activation_elements}}},
-      {"params", after.params},
-      {"kept_ordinary", kept}};
+  for (const KeptOrdinary& one : result.twin.kept_ordinary)
+    kept.push_back({{"node", graph.node(one.node).name}, {"reason", one.reason}});
+  const auto counts = [](const Cost& cost) {
+    return nlohmann::ordered_json{{"macs", cost.macs},
+                                  {"activation_elements", cost.activation_elements}};
+  };
+  nlohmann::ordered_json json{
+      {"network", graph.name()},         {"alpha", result.alpha},
+      {"convs", result.after.convs},     {"octave_convs", result.after.octave_convs},
+      {"before", counts(result.before)}, {"after", counts(result.after)},
+      {"params", result.after.params},   {"kept_ordinary", kept}};
+  if (result.chosen_on > 0) json["chosen_on_images"] = result.chosen_on;
+  if (result.calibrated) {
+    json["calibration"] = {{"images", result.calibrated->images},
+                           {"batch_norms", result.calibrated->norms},
+                           {"convolutions", result.calibrated->convs},
+                           {"before", to_json(result.calibrated->before)},
+                           {"after", to_json(result.calibrated->after)}};
+  }
   std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+// For each value whose channels moved: which channel of the network stands at each position.
+void write_order(const std::string& path, const Twin& twin) {
+  const Numbering unmoved = identity_numbering(twin.model.graph);
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < unmoved.size(); ++i) {
+    if (twin.numbering[i] != unmoved[i]) json[twin.model.graph.nodes()[i].name] = twin.numbering[i];
+  }
+  write_file(path, json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 void run(const Arguments& arguments) {
@@ -95,15 +158,37 @@ void run(const Arguments& arguments) {
   set_pixels(arguments.pixels, extents, model);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
-  const Cost before = cost(model.graph, extents);
-  Octavized octave = octavize(model.graph, options);
-  const Cost after = cost(octave.graph, extents);
-  model.graph = octave.graph;
-  save_onnx(arguments.output, model, export_options(arguments.file, extents));
+  Result result{.twin = {.model = {.graph = model.graph, .weights = {}, .preprocessing = {}}}};
+  ChannelScores scores;
+  if (!arguments.choose_channels.empty()) {
+    const workflow::Samples samples(model, arguments.input, arguments.choose_channels,
+                                    arguments.images);
+    scores = workflow::lost_energy(model, samples);
+    result.chosen_on = samples.count();
+  }
+  result.twin = make_twin(model, options, scores);
+  result.alpha = options.alpha;
+  result.before = cost(model.graph, extents);
+  result.after = cost(result.twin.model.graph, extents);
+  if (arguments.budget && static_cast<double>(result.after.macs) >
+                              *arguments.budget * static_cast<double>(result.before.macs)) {
+    // What must stay ordinary for the weights' sake was not known to the search.
+    throw InvalidArgument("the twin at alpha " + std::to_string(options.alpha) +
+                          " misses the budget, since the weights need more values to stay "
+                          "ordinary; choose a larger --alpha");
+  }
+  if (!arguments.calibrate.empty()) {
+    const workflow::Samples samples(model, arguments.input, arguments.calibrate, arguments.images);
+    result.calibrated = workflow::calibrate(model, result.twin, samples);
+    result.twin.model = std::move(result.calibrated->model);
+    result.after = cost(result.twin.model.graph, extents);  // biases may have come
+  }
+  save_onnx(arguments.output, result.twin.model, export_options(arguments.file, extents));
+  if (!arguments.order.empty()) write_order(arguments.order, result.twin);
   if (arguments.json) {
-    print_json(octave, before, after, options.alpha);
+    print_json(result);
   } else {
-    print(octave, before, after, options.alpha);
+    print(result);
   }
 }
 
@@ -130,6 +215,20 @@ void add_octavize(CLI::App& app) {
                       "files of others strided");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
   add_export_options(*command, arguments->file);
+  command->add_option(
+      "--choose-channels", arguments->choose_channels,
+      "folder of pictures, or a data set: send the channels that lose least of them "
+      "to the low grid");
+  command->add_option("--calibrate", arguments->calibrate,
+                      "folder of pictures, or a data set: give every layer the statistics that it "
+                      "has on them");
+  command
+      ->add_option("--images", arguments->images, "take at most so many of either, evenly spread")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--order", arguments->order,
+                      "JSON file to write: the original number of every channel that moved, by "
+                      "value");
   command->add_flag("--json", arguments->json, "print JSON");
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([arguments] { run(*arguments); });

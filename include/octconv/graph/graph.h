@@ -105,7 +105,7 @@ class OCTCONV_API Graph {
   }
   /// Sets the stage of a node; for importers.
   void set_stage(NodeId id, int stage) { nodes_[static_cast<std::size_t>(id)].stage = stage; }
-  /// Gives a Conv, ConvTranspose or Linear a bias; for importers.
+  /// Gives a Conv, ConvTranspose or Linear a bias; for importers and passes.
   void set_bias(NodeId id);
   /// Requires a Conv; for passes, like `set_channels`.
   /// @{

@@ -13,6 +13,12 @@
 
 namespace octconv {
 
+/// A value that stays ordinary, or stayed so although the policy gave its stage alpha > 0.
+struct KeptOrdinary {
+  NodeId node = -1;    ///< that makes the value
+  std::string reason;  ///< a sentence part for messages
+};
+
 /// What kind of twin is made.
 struct OctavizeOptions {
   double alpha = 0;  ///< fraction of channels at half resolution, in [0, 1]
@@ -24,12 +30,8 @@ struct OctavizeOptions {
   Exchange exchange = Exchange::kBoth;  ///< of every octave convolution
   /// How high comes to the low grid in every octave convolution. The engine has the average only.
   Downsample downsample = Downsample::kAverage;
-};
-
-/// A value that stayed ordinary although the policy gave its stage alpha > 0.
-struct KeptOrdinary {
-  NodeId node = -1;    ///< that makes the value
-  std::string reason;  ///< a sentence part for messages
+  /// Values that stay ordinary whatever the policy says, with all that is tied to them.
+  std::vector<KeptOrdinary> ordinary;
 };
 
 /// An octave twin, and what stayed ordinary in it.

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octconv/engine/stepper.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "engine/execution.h"
+#include "octconv/base/error.h"
+
+namespace octconv {
+namespace {
+
+// They are shown in passing and need not last.
+constexpr bool kKeepValues = false;
+
+}  // namespace
+
+struct Stepper::Impl {
+  Network network;
+  Tensor arena;
+
+  const Network::Program& program() const { return network.program(); }
+};
+
+Stepper::Stepper(const Model& model, const std::vector<std::string>& shown)
+    : impl_(std::make_unique<Impl>(Impl{compile(model, {.keep = shown}), Tensor()})) {}
+Stepper::~Stepper() = default;
+Stepper::Stepper(Stepper&&) noexcept = default;
+Stepper& Stepper::operator=(Stepper&&) noexcept = default;
+
+std::int64_t Stepper::arena_elements(std::int64_t batch, const Shape& extents) const {
+  return engine::Execution(impl_->program(), batch, {extents}, kKeepValues).arena_elements();
+}
+
+Tensor Stepper::run(const Tensor& input, const Show& show) {
+  const Network::Program& program = impl_->program();
+  const std::size_t rank = program.graph.rank();
+  const Shape& shape = input.shape();
+  if (shape.rank() != rank + 2 || shape[1] != impl_->network.channels()) {
+    throw InvalidArgument("network '" + program.graph.name() + "': an input must be [batch, " +
+                          std::to_string(impl_->network.channels()) + ", " + std::to_string(rank) +
+                          " extents], got " + shape.to_string());
+  }
+  Shape extents;
+  for (std::size_t axis = 0; axis < rank; ++axis) extents.push_back(shape[axis + 2]);
+  const engine::Execution execution(program, shape[0], {extents}, kKeepValues);
+  if (execution.arena_elements() > impl_->arena.elements())
+    impl_->arena = Tensor(Shape{execution.arena_elements()});
+  float* arena = impl_->arena.data();
+  for (std::size_t step = 0; step < execution.steps(); ++step) {
+    execution.run_step(step, std::span(&input, 1), arena);
+    const NodeId node = execution.made_by(step);
+    if (std::find(program.keep.begin(), program.keep.end(), node) == program.keep.end()) continue;
+    std::array<GridView, 2> value;
+    for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+      const engine::Place& place = execution.places(node)[frequency];
+      if (place.elements() == 0) continue;
+      value[frequency] = {
+          .values = {arena + place.offset, static_cast<std::size_t>(place.elements())},
+          .channels = place.channels,
+          .extents = execution.extents_of(node, frequency)};
+    }
+    show(node, value);
+  }
+  Tensor output(execution.output_shapes().front());
+  execution.finish(arena, std::span(&output, 1));
+  return output;
+}
+
+}  // namespace octconv
