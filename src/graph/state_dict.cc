@@ -110,8 +110,12 @@ std::pair<std::string, std::string> module_and_parameter(const std::string& name
   return {name.substr(0, dot), name.substr(dot + 1)};
 }
 
-// Without what stands in front of all names.
-StateDict without_prefixes(StateDict state) {
+// Without what stands in front of all names, unless the network has such names itself.
+StateDict without_prefixes(StateDict state, const Graph& graph) {
+  const bool own = std::any_of(state.begin(), state.end(), [&](const auto& entry) {
+    return graph.find(module_and_parameter(entry.first).first) >= 0;
+  });
+  if (own) return state;
   constexpr std::array<std::string_view, 4> kPrefixes{"module.", "state_dict.", "model.",
                                                       "network."};
   for (bool again = true; again;) {
@@ -136,7 +140,7 @@ StateDict without_prefixes(StateDict state) {
 class Loader {
  public:
   Loader(const Graph& graph, StateDict state)
-      : graph_(graph), state_(without_prefixes(std::move(state))) {
+      : graph_(graph), state_(without_prefixes(std::move(state), graph)) {
     std::erase_if(state_, [](const auto& entry) {
       return module_and_parameter(entry.first).second == "num_batches_tracked";
     });

@@ -69,6 +69,15 @@ TEST(StateDict, TakesTheNetworksOwnNamesBehindAnyPrefix) {
   }
 }
 
+TEST(StateDict, KeepsAPrefixThatTheNetworkHas) {
+  Graph graph("own", {2, 2});
+  const NodeId pooled = graph.add("pool", GlobalPool{}, {graph.add("in", Input{2}, {})});
+  graph.add_output(graph.add("model.fc", Linear{.out_channels = 3}, {pooled}));
+  const StateDict state = random_state(graph);
+  ASSERT_TRUE(state.contains("model.fc.weight"));
+  expect_same(with_state_dict(graph, copy(state)).weights, state);
+}
+
 TEST(StateDict, NamesEveryProblemAtOnce) {
   const Graph graph = make_network("resnet20");
   StateDict state = random_state(graph);

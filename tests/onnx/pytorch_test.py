@@ -47,6 +47,85 @@ def randomised(network):
     return network
 
 
+class OctConv(nn.Module):
+    """The article's equations 3 and 4 with a module per path, called as d-li14/octconv.pytorch calls them: x and y
+    are pairs of maps, of which the second, on the low grid, may be missing. Strides are pools."""
+
+    def __init__(self, ins, outs, kernel, stride):
+        super().__init__()
+        self.stride = stride
+        for source, channels in zip("hl", ins):
+            for result, wanted in zip("hl", outs):
+                if channels > 0 and wanted > 0:
+                    conv = nn.Conv2d(channels, wanted, kernel, padding=kernel // 2, bias=False)
+                    setattr(self, f"conv_{source}2{result}", conv)
+
+    def forward(self, x):
+        high, low = x
+        path, pool = dict(self.named_children()), lambda map: nn.functional.avg_pool2d(map, 2)
+        if self.stride == 2:
+            high = pool(high)
+        result = path["conv_h2h"](high)
+        below = path["conv_h2l"](pool(high)) if "conv_h2l" in path else None
+        if low is not None:
+            up = path["conv_l2h"](low)
+            result = result + (up if self.stride == 2 else nn.functional.interpolate(up, scale_factor=2))
+            if below is not None:
+                below = below + path["conv_l2l"](pool(low) if self.stride == 2 else low)
+        return result, below
+
+
+class OctConvNorm(nn.Module):
+    def __init__(self, ins, outs, kernel, stride=1):
+        super().__init__()
+        self.conv = OctConv(ins, outs, kernel, stride)
+        self.bn_h = nn.BatchNorm2d(outs[0])
+        self.bn_l = nn.BatchNorm2d(outs[1]) if outs[1] > 0 else None
+
+    def forward(self, x):
+        high, low = self.conv(x)
+        return self.bn_h(high), None if low is None else self.bn_l(low)
+
+
+def pairwise(function, *pairs):
+    return tuple(None if maps[0] is None else function(*maps) for maps in zip(*pairs))
+
+
+class OctBottleneck(nn.Module):
+    def __init__(self, ins, mid, outs, stride, project):
+        super().__init__()
+        self.conv1, self.conv2 = OctConvNorm(ins, mid, 1), OctConvNorm(mid, mid, 3, stride)
+        self.conv3 = OctConvNorm(mid, outs, 1)
+        self.downsample = nn.Sequential(OctConvNorm(ins, outs, 1, stride)) if project else nn.Identity()
+
+    def forward(self, x):
+        y = pairwise(torch.relu, self.conv1(x))
+        y = self.conv3(pairwise(torch.relu, self.conv2(y)))
+        return pairwise(torch.relu, pairwise(torch.add, y, self.downsample(x)))
+
+
+class OctResNet50(nn.Module):
+    def __init__(self, classes, alpha):
+        super().__init__()
+        split = lambda channels, alpha: (channels - int(alpha * channels), int(alpha * channels))  # noqa: E731
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        channels = (64, 0)
+        for stage, blocks in enumerate((3, 4, 6, 3)):
+            share = alpha if stage < 3 else 0
+            mid, outs = split(64 << stage, share), split(256 << stage, share)
+            layer = []
+            for block in range(blocks):
+                layer.append(OctBottleneck(channels, mid, outs, 2 if stage > 0 and block == 0 else 1, block == 0))
+                channels = outs
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layer))
+        self.fc = nn.Linear(2048, classes)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1((x, None)))))
+        return self.fc(x[0].mean((2, 3)))
+
+
 class Imports(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -188,7 +267,7 @@ class Imports(unittest.TestCase):
 
     # --- weights by name
 
-    def compare_weights(self, zoo_name, network, size=64, save=None):
+    def compare_weights(self, zoo_name, network, size=64, save=None, options=()):
         network = randomised(network)
         images = torch.randn(2, 3, size, size)
         with torch.no_grad():
@@ -196,7 +275,8 @@ class Imports(unittest.TestCase):
             expected = network.eval()(images).numpy()
         weights, path = self.folder / "weights", self.folder / "network.onnx"
         (save or (lambda: torch.save(network.state_dict(), weights)))()
-        octconv("export", zoo_name, "--classes", expected.shape[1], "--size", size, "--weights", weights, "-o", path)
+        octconv("export", zoo_name, "--classes", expected.shape[1], "--size", size, "--weights", weights, *options,
+                "-o", path)  # fmt: skip
         got = self.run_file(path, images)
         self.assertLess(np.abs(got - expected).max() / np.ptp(expected), TOLERANCE)
         return network, weights
@@ -209,6 +289,12 @@ class Imports(unittest.TestCase):
         ):  # fmt: skip
             with self.subTest(name):
                 self.compare_weights(zoo_name, getattr(torchvision.models, name)(num_classes=10))
+
+    def test_octave_state_dicts_with_a_kernel_per_path(self):
+        for alpha in (0, 0.25, 0.5):
+            network = OctResNet50(5, alpha)
+            self.assertEqual("layer2.0.conv2.conv.conv_h2l.weight" in network.state_dict(), alpha > 0)
+            self.compare_weights("resnet50_v1b", network, 64, options=("--alpha", alpha, "--stride-mode", "pool"))
 
     def test_checkpoints_and_types(self):
         def saved(make):

@@ -46,6 +46,7 @@ void run(const Arguments& arguments) {
   Model model = arguments.weights.empty()
                     ? untrained(graph, chosen.extents, arguments.seed)
                     : with_state_dict(graph, read_state_dict(arguments.weights));
+  model.graph.set_default_extents(chosen.extents);
   set_pixels(arguments.pixels, chosen.extents, model);
   save_onnx(arguments.output, model, export_options(arguments.file, chosen.extents));
 }
