@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-packages=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0)
+packages=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1)
 environment=.venv/peers
 made_for="$environment/octconv-packages.txt"
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exported files, run by ONNX Runtime, give what octconv's own engine gives.
+"""Exported files, run by ONNX Runtime and by OpenVINO, give what octconv's own engine gives.
 
-The two share no code from the file on: ONNX Runtime runs the plain operations, octconv runs the graph in the
-metadata. Before the comparison every parameter is replaced by random numbers, so that no batch norm is the
-identity.
+The engines share no code from the file on: ONNX Runtime and OpenVINO run the plain operations, octconv runs the
+graph in the metadata. Before the comparison every parameter is replaced by random numbers, so that no batch norm is
+the identity.
+
+With OCTCONV_TEST_EVERYTHING set, both engines run everything, and every network of the zoo.
 
 usage: peer_test.py path/to/octconv [unittest arguments], with the Python that scripts/peers.sh makes
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -17,8 +20,10 @@ import unittest
 import numpy as np
 import onnx
 import onnxruntime
+import openvino
 
 TOOL = ""  # set by main
+EVERYTHING = "OCTCONV_TEST_EVERYTHING" in os.environ
 
 # Two float32 engines that add up to 4608 products in different orders, fifty layers deep, agree to about 1e-6 of
 # the range of their output; a wrong pixel or channel shows as 1e-2 and more.
@@ -26,9 +31,17 @@ TOLERANCE = 1e-4
 
 BATCH = 2
 
+FAMILIES = (
+    "resnet18v1", "se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v1", "mobilenet_v2",
+    "c2d_resnet50", "i3d_resnet50_nl",
+)  # fmt: skip
+# Those that OpenVINO runs too where not everything is tested.
+QUICK = ("resnet18v1", "mobilenet_v1", "mobilenet_v2", "c2d_resnet50")
+
 
 def octconv(*arguments):
-    subprocess.run([TOOL, *map(str, arguments)], check=True, timeout=300)
+    command = [TOOL, *map(str, arguments)]
+    return subprocess.run(command, check=True, timeout=300, stdout=subprocess.PIPE, text=True).stdout
 
 
 def randomise(path):
@@ -55,36 +68,53 @@ def randomise(path):
     onnx.save(model, path)
 
 
+def run_onnx_runtime(path, images, optimised=True):
+    options = onnxruntime.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: images})[0]
+
+
+def run_openvino(path, images):
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape(list(images.shape))
+    # Left to itself it may choose bfloat16 where the processor has it.
+    network = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    used = network.get_property("INFERENCE_PRECISION_HINT")
+    if used != openvino.Type.f32:
+        raise AssertionError(f"OpenVINO computes in {used} and not in float32")
+    return network(images)[0]
+
+
+ENGINES = {"ONNX Runtime": run_onnx_runtime, "OpenVINO": run_openvino}
+
+
 class Agreement(unittest.TestCase):
-    def compare(self, network, size, *options):
-        with tempfile.TemporaryDirectory() as folder, self.subTest(
-            network=network, size=size, options=options
-        ):
+    def compare(self, network, size, *options, engines=tuple(ENGINES)):
+        with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             path, x, y = folder / "net.onnx", folder / "x.npy", folder / "y.npy"
             octconv("export", network, "--size", size, *options, "-o", path)
             randomise(path)
-            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-            shape = (BATCH, *session.get_inputs()[0].shape[1:])
-            np.save(x, np.random.default_rng(1).standard_normal(shape, dtype=np.float32))
-
-            inputs = {session.get_inputs()[0].name: np.load(x)}
-            expected = session.run(None, inputs)[0]
+            dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
+            shape = (BATCH, *(dim.dim_value for dim in dims[1:]))
+            images = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
+            np.save(x, images)
             octconv("run", path, "--input", x, "--output", y)
             got = np.load(y)
-            self.assertEqual(got.shape, expected.shape)
-            error = np.abs(got - expected).max() / np.ptp(expected)
-            if error >= TOLERANCE:
-                # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in another
-                # order, differs as much from itself. Never so much that a wrong pixel could hide.
-                itself = np.abs(self.run_unfused(path, inputs) - expected).max() / np.ptp(expected)
-                self.assertLess(error, min(4 * itself, 1e-2))
-
-    def run_unfused(self, path, inputs):
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return session.run(None, inputs)[0]
+            for engine in engines:
+                with self.subTest(network=network, size=size, options=options, engine=engine):
+                    expected = ENGINES[engine](path, images)
+                    self.assertEqual(got.shape, expected.shape)
+                    error = np.abs(got - expected).max() / np.ptp(expected)
+                    if error >= TOLERANCE:
+                        # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in
+                        # another order, differs as much from itself. Never so much that a wrong pixel could hide.
+                        fused, plain = (run_onnx_runtime(path, images, optimised) for optimised in (True, False))
+                        itself = np.abs(plain - fused).max() / np.ptp(fused)
+                        self.assertLess(error, min(4 * itself, 1e-2))
 
     def test_ordinary_and_octave_at_even_and_odd_sizes(self):
         for size in (32, 33):
@@ -96,10 +126,19 @@ class Agreement(unittest.TestCase):
             self.compare("resnet50v2", 33, "--alpha", alpha)
 
     def test_every_family(self):
-        for network in ("resnet18v1", "se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v1",
-                        "mobilenet_v2", "c2d_resnet50", "i3d_resnet50_nl"):  # fmt: skip
+        for network in FAMILIES:
+            engines = ENGINES if EVERYTHING or network in QUICK else ["ONNX Runtime"]
             for alpha in (0, 0.25):
-                self.compare(network, 65, "--alpha", alpha)
+                self.compare(network, 65, "--alpha", alpha, engines=engines)
+
+    @unittest.skipUnless(EVERYTHING, "OCTCONV_TEST_EVERYTHING is not set")
+    def test_every_network_of_the_zoo(self):
+        networks = [entry["name"] for entry in json.loads(octconv("zoo", "--json"))]
+        self.assertLessEqual({*FAMILIES, "resnet50v2"}, set(networks))
+        for network in networks:
+            if network not in FAMILIES:
+                for alpha in (0, 0.25):
+                    self.compare(network, 33, "--alpha", alpha)
 
     def test_every_stride_mode(self):
         for mode in ("pool", "pool_twice", "pool_low", "strided"):

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import warnings
 
 import numpy as np
 import torch
 import torchvision
 from torch import nn
+
+import pytorch_networks
 
 TOOL = ""  # set by main
 
@@ -25,26 +26,12 @@ TOOL = ""  # set by main
 # 1e-6 of the range of their output; a wrong pixel or channel shows as 1e-2 and more.
 TOLERANCE = 1e-4
 
-warnings.filterwarnings("ignore")
-
 
 def octconv(*arguments, expected=0):
     done = subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     if done.returncode != expected:
         raise AssertionError(f"octconv {' '.join(map(str, arguments))}: {done.returncode}\n{done.stderr}")
     return done.stderr if expected else done.stdout
-
-
-def randomised(network):
-    """Statistics as a trained network has them: those of random images, and no parameter at rest."""
-    torch.manual_seed(7)
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.2)
-            module.momentum = 1
-    network.train()
-    return network
 
 
 class OctConv(nn.Module):
@@ -134,7 +121,7 @@ class Imports(unittest.TestCase):
 
     def export(self, network, images, **options):
         path = self.folder / "network.onnx"
-        torch.onnx.export(network.eval(), images, path, input_names=["images"], **options)
+        pytorch_networks.export(network, images, path, **options)
         return path
 
     def run_file(self, path, images):
@@ -143,13 +130,8 @@ class Imports(unittest.TestCase):
         return np.load(self.folder / "y.npy")
 
     def compare(self, network, size, channels=3, batch=2, **options):
-        network = randomised(network)
-        shape = size if isinstance(size, tuple) else (size, size)
-        images = torch.randn(batch, channels, *shape)
-        with torch.no_grad():
-            network(torch.randn(8, channels, *shape))  # sets the statistics
-            network.eval()
-            expected = network(images).numpy()
+        extents = size if isinstance(size, tuple) else (size, size)
+        network, images, expected = pytorch_networks.prepare(network, extents, channels, batch)
         path = self.export(network, images, **options)
         got = self.run_file(path, images)
         expected = expected.reshape(got.shape)
@@ -158,7 +140,12 @@ class Imports(unittest.TestCase):
 
     # --- torchvision's networks
 
-    def test_resnet(self):
+    def test_every_network(self):
+        for name, (make, extents) in pytorch_networks.NETWORKS.items():
+            with self.subTest(network=name):
+                self.compare(make(), extents)
+
+    def test_opsets(self):
         for opset in (9, 11, 13, 17):
             with self.subTest(opset=opset):
                 self.compare(torchvision.models.resnet18(num_classes=10), 65, opset_version=opset)
@@ -168,28 +155,6 @@ class Imports(unittest.TestCase):
         self.compare(torchvision.models.resnet18(num_classes=10), 64, training=training,
                      do_constant_folding=False)  # fmt: skip
 
-    def test_resnext(self):
-        self.compare(torchvision.models.resnext50_32x4d(num_classes=10), 64)
-
-    def test_mobilenet_v2(self):
-        self.compare(torchvision.models.mobilenet_v2(num_classes=10), 96)
-
-    def test_densenet(self):
-        self.compare(torchvision.models.densenet121(num_classes=10), 64)
-
-    def test_squeezenet(self):
-        self.compare(torchvision.models.squeezenet1_1(num_classes=10), 67)
-
-    def test_googlenet(self):
-        network = torchvision.models.googlenet(num_classes=10, aux_logits=False, init_weights=False)
-        self.compare(network, 64)
-
-    def test_mnasnet(self):
-        self.compare(torchvision.models.mnasnet0_5(num_classes=10), 64)
-
-    def test_video_resnet(self):
-        self.compare(torchvision.models.video.r3d_18(num_classes=10), (4, 32, 32))
-
     def test_a_network_of_one_axis(self):
         network = nn.Sequential(
             nn.Conv1d(3, 8, 5, stride=2, padding=2), nn.BatchNorm1d(8), nn.ReLU6(), nn.MaxPool1d(2),
@@ -197,21 +162,6 @@ class Imports(unittest.TestCase):
             nn.Linear(12, 5),
         )  # fmt: skip
         self.compare(network, (41,))
-
-    def test_squeeze_excite(self):
-        class Gated(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.conv = nn.Conv2d(3, 16, 3, padding=1)
-                self.down, self.up = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
-                self.head = nn.Linear(16, 7)
-
-            def forward(self, x):
-                x = torch.relu(self.conv(x))
-                gate = torch.sigmoid(self.up(torch.relu(self.down(x.mean((2, 3), keepdim=True)))))
-                return self.head((x * gate).mean((2, 3)))
-
-        self.compare(Gated(), 21)
 
     # --- several inputs and outputs
 
@@ -268,7 +218,7 @@ class Imports(unittest.TestCase):
     # --- weights by name
 
     def compare_weights(self, zoo_name, network, size=64, save=None, options=()):
-        network = randomised(network)
+        network = pytorch_networks.randomised(network)
         images = torch.randn(2, 3, size, size)
         with torch.no_grad():
             network(torch.randn(8, 3, size, size))  # sets the statistics
