@@ -19,8 +19,8 @@ import unittest
 
 import numpy as np
 import onnx
-import onnxruntime
-import openvino
+
+from engines import ENGINES, run_onnx_runtime
 
 TOOL = ""  # set by main
 EVERYTHING = "OCTCONV_TEST_EVERYTHING" in os.environ
@@ -66,29 +66,6 @@ def randomise(path):
         tensor.raw_data = values.astype("<f4").tobytes()
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
-
-
-def run_onnx_runtime(path, images, optimised=True):
-    options = onnxruntime.SessionOptions()
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
-
-
-def run_openvino(path, images):
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape(list(images.shape))
-    # Left to itself it may choose bfloat16 where the processor has it.
-    network = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    used = network.get_property("INFERENCE_PRECISION_HINT")
-    if used != openvino.Type.f32:
-        raise AssertionError(f"OpenVINO computes in {used} and not in float32")
-    return network(images)[0]
-
-
-ENGINES = {"ONNX Runtime": run_onnx_runtime, "OpenVINO": run_openvino}
 
 
 class Agreement(unittest.TestCase):
