@@ -391,7 +391,7 @@ void Reader::take(const NodeProto& node, int index) {
     } catch (const Refusal& refusal) {
       refused_.push_back(title(node) + ": " + refusal.why);
     }
-  } else if (!takes(node) && !computes_constants(node)) {
+  } else if (!takes(node)) {
     refused_.push_back(title(node) + ": there is no such operation here");
   }
   for (const std::string& output : node.output()) {

@@ -37,14 +37,18 @@ class Gated(nn.Module):
 # Name: how it is made, and the extents that it is shown.
 NETWORKS = {
     "densenet121": (lambda: MODELS.densenet121(num_classes=10), (64, 64)),
+    "efficientnet_b0": (lambda: MODELS.efficientnet_b0(num_classes=10), (64, 64)),
     "gated": (Gated, (21, 21)),
     "googlenet": (lambda: MODELS.googlenet(num_classes=10, aux_logits=False, init_weights=False), (64, 64)),
     "mnasnet0_5": (lambda: MODELS.mnasnet0_5(num_classes=10), (64, 64)),
     "mobilenet_v2": (lambda: MODELS.mobilenet_v2(num_classes=10), (96, 96)),
+    "mobilenet_v3_small": (lambda: MODELS.mobilenet_v3_small(num_classes=10), (64, 64)),
     "r3d_18": (lambda: MODELS.video.r3d_18(num_classes=10), (4, 32, 32)),
     "resnet18": (lambda: MODELS.resnet18(num_classes=10), (65, 65)),
     "resnext50_32x4d": (lambda: MODELS.resnext50_32x4d(num_classes=10), (64, 64)),
+    "shufflenet_v2_x1_0": (lambda: MODELS.shufflenet_v2_x1_0(num_classes=10), (64, 64)),
     "squeezenet1_1": (lambda: MODELS.squeezenet1_1(num_classes=10), (67, 67)),
+    "vgg11": (lambda: MODELS.vgg11(num_classes=10), (224, 224)),
 }
 
 

@@ -98,7 +98,7 @@ class RealModels(unittest.TestCase):
         before = self.run_file(path, images)
         for alpha in (0, 0.5):
             twin = self.folder / "twin.onnx"
-            done = self.octconv("octavize", path, "--alpha", alpha, "-o", twin)
+            done = self.octconv("octavize", path, "--alpha", alpha, "--size", *images.shape[2:], "-o", twin)
             self.assertEqual(done.returncode, 0, done.stderr)
             error = error_between(self.compare(twin, images), before)
             if alpha == 0:

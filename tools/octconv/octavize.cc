@@ -35,6 +35,7 @@ struct Arguments {
   ExportArguments file;
   std::string stride_mode;
   std::string exchange = "both";
+  std::vector<std::int64_t> size;
   std::string choose_channels;
   std::string calibrate;
   std::int64_t images = 1000;
@@ -54,6 +55,23 @@ std::map<std::string, double> read_layer_alphas(const std::string& path) {
     alphas.emplace(name, alpha.get<double>());
   }
   return alphas;
+}
+
+// What the file says, or --size.
+Shape chosen_extents(const std::vector<std::int64_t>& size, Model& model) {
+  if (size.empty()) return image_extents(model);
+  const std::size_t rank = model.graph.rank();
+  if (size.size() != 1 && size.size() != rank)
+    throw InvalidArgument("--size has " + std::to_string(size.size()) +
+                          " numbers, and the network takes images of " + std::to_string(rank) +
+                          " extents");
+  Shape extents;
+  for (std::size_t axis = 0; axis < rank; ++axis)
+    extents.push_back(size[size.size() == 1 ? 0 : axis]);
+  model.graph.set_default_extents(extents);
+  if (!model.preprocessing.extents.empty()) model.preprocessing.extents = extents;
+  static_cast<void>(infer_shapes(model.graph, 1, extents));
+  return extents;
 }
 
 // What came of the twin, and how it differs from the network.
@@ -154,7 +172,7 @@ void run(const Arguments& arguments) {
   if (!arguments.per_layer.empty()) options.layer_alphas = read_layer_alphas(arguments.per_layer);
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
-  const Shape extents = image_extents(model);
+  const Shape extents = chosen_extents(arguments.size, model);
   set_pixels(arguments.pixels, extents, model);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
@@ -215,6 +233,12 @@ void add_octavize(CLI::App& app) {
                       "files of others strided");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
   add_export_options(*command, arguments->file);
+  command
+      ->add_option("--size", arguments->size,
+                   "pixels of the images that the new file takes along each axis, or along all: "
+                   "height, width; default: those of the file, 224 where it leaves them open")
+      ->expected(1, 3)
+      ->check(CLI::PositiveNumber);
   command->add_option(
       "--choose-channels", arguments->choose_channels,
       "folder of pictures, or a data set: send the channels that lose least of them "
