@@ -28,10 +28,16 @@ constexpr const char* kVelocities = "velocities";
 // follows one, nor notice every missing or changed byte.
 constexpr std::string_view kSeal = "octconv1";
 
-// FNV-1a (Fowler, Noll, Vo), as its bytes, lowest first.
-std::string checksum(std::string_view bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
+// FNV-1a (Fowler, Noll, Vo), of what has this hash and the bytes behind it.
+constexpr std::uint64_t kNothing = 0xcbf29ce484222325u;
+std::uint64_t hash_of(std::string_view bytes, std::uint64_t hash = kNothing) {
   for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+  return hash;
+}
+
+// The same as its bytes, lowest first.
+std::string checksum(std::string_view bytes) {
+  const std::uint64_t hash = hash_of(bytes);
   std::string text;
   for (int shift = 0; shift < 64; shift += 8) text += static_cast<char>(hash >> shift & 0xff);
   return text;
@@ -93,6 +99,19 @@ Tensors from_dict(const c10::IValue& value) {
   return tensors;
 }
 
+std::string show_start(const Weights* start) {
+  if (start == nullptr) return "of the seed";
+  std::uint64_t hash = kNothing;
+  for (const auto& [name, tensor] : *start) {
+    hash = hash_of(name, hash);
+    hash =
+        hash_of({reinterpret_cast<const char*>(tensor.data()), tensor.values().size_bytes()}, hash);
+  }
+  std::ostringstream text;
+  text << "with checksum " << std::hex << hash;
+  return text.str();
+}
+
 std::string first_difference(const std::string& a, const std::string& b) {
   std::istringstream lines_a(a);
   std::istringstream lines_b(b);
@@ -105,7 +124,8 @@ std::string first_difference(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions& o) {
+Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions& o,
+                     const Weights* start) {
   return {.network = dump(graph),
           .options = {{"data", show(data.name)},
                       {"data_train_images", show(data.train.count())},
@@ -125,7 +145,8 @@ Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions
                       {"crop_padding", show(o.crop_padding)},
                       {"flip", show(o.flip)},
                       {"seed", show(o.seed)},
-                      {"train_images", show(o.train_images)}}};
+                      {"train_images", show(o.train_images)},
+                      {"initial_weights", show_start(start)}}};
 }
 
 std::filesystem::path checkpoint_path(const std::filesystem::path& folder) {

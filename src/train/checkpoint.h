@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "octconv/graph/graph.h"
+#include "octconv/graph/model.h"
 #include "octconv/train/trainer.h"
 
 namespace octconv::train {
@@ -22,8 +23,9 @@ struct Identity {
   std::map<std::string, std::string> options;  ///< all that affects the result, and the data set
 };
 
+/// @param start  the weights that training begins with; null for those of the seed
 [[nodiscard]] Identity identity_of(const Graph& graph, const Dataset& data,
-                                   const TrainOptions& options);
+                                   const TrainOptions& options, const Weights* start = nullptr);
 
 struct Checkpoint {
   Identity identity;

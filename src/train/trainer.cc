@@ -145,7 +145,9 @@ void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& opt
 
 class Trainer {
  public:
-  Trainer(const Graph& graph, const Dataset& data, const TrainOptions& options, Observer& observer)
+  // Begins with the weights of the seed unless there are others to start from.
+  Trainer(const Graph& graph, const Weights* start, const Dataset& data,
+          const TrainOptions& options, Observer& observer)
       : data_(data),
         options_(options),
         observer_(observer),
@@ -153,7 +155,8 @@ class Trainer {
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
         test_(data.test, data.mean, data.deviation, classes(graph), "test"),
-        identity_(identity_of(graph, data, options)) {
+        identity_(identity_of(graph, data, options, start)) {
+    if (start != nullptr) module_.load(*start);
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
     if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
     batch_ = std::min<std::int64_t>(options.batch_size, static_cast<std::int64_t>(used_.size()));
@@ -327,13 +330,41 @@ Observer::~Observer() = default;
 void Observer::on_step(const StepProgress&) {}
 void Observer::on_epoch(const EpochRecord&) {}
 
-TrainResult train(const Graph& graph, const Dataset& data, const TrainOptions& options,
-                  Observer* observer) {
+namespace {
+
+TrainResult train_from(const Graph& graph, const Weights* start, const Dataset& data,
+                       const TrainOptions& options, Observer* observer) {
   check(options);
   check_fits(graph, data, options);
   const Threads threads(options.threads);
   Observer silent;
-  return Trainer(graph, data, options, observer != nullptr ? *observer : silent).run();
+  return Trainer(graph, start, data, options, observer != nullptr ? *observer : silent).run();
+}
+
+}  // namespace
+
+TrainResult train(const Graph& graph, const Dataset& data, const TrainOptions& options,
+                  Observer* observer) {
+  return train_from(graph, nullptr, data, options, observer);
+}
+
+TrainResult train(const Model& start, const Dataset& data, const TrainOptions& options,
+                  Observer* observer) {
+  check_weights(start.graph, start.weights);
+  const Preprocessing& known = start.preprocessing;
+  const auto classes = static_cast<std::int64_t>(data.classes.size());
+  check_fits(start.graph, data, options);
+  const std::int64_t outputs = start.graph.node(start.graph.outputs()[0]).channels.total();
+  if (outputs != classes) {
+    throw InvalidArgument("train: network '" + start.graph.name() + "' has " +
+                          std::to_string(outputs) + " outputs, and data set '" + data.name +
+                          "' has " + std::to_string(classes) + " classes");
+  }
+  if (known.mean.empty()) return train_from(start.graph, &start.weights, data, options, observer);
+  Dataset as_before = data;
+  as_before.mean = known.mean;
+  as_before.deviation = known.deviation;
+  return train_from(start.graph, &start.weights, as_before, options, observer);
 }
 
 }  // namespace octconv::train

@@ -9,6 +9,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
@@ -35,6 +36,10 @@ struct Arguments {
   train::TrainOptions training;
 };
 
+bool is_file(const std::string& model) {
+  return std::filesystem::path(model).extension() == ".onnx";
+}
+
 Graph chosen_network(const Arguments& arguments, const Dataset& data) {
   OctavizeOptions options{.alpha = arguments.alpha,
                           .exchange = parse_exchange(arguments.exchange),
@@ -59,11 +64,14 @@ void run(const Arguments& arguments) {
         "' holds a training already; continue it with --resume or name another folder");
   }
   const Dataset data = open_dataset(arguments.data);
-  const Graph graph = chosen_network(arguments, data);
+  const bool trained_on = is_file(arguments.model);
   std::ostringstream title;
-  title << arguments.model << " alpha " << arguments.alpha;
+  title << arguments.model;
+  if (!trained_on) title << " alpha " << arguments.alpha;
   ProgressDisplay display(title.str());
-  const train::TrainResult result = train::train(graph, data, options, &display);
+  const train::TrainResult result =
+      trained_on ? train::train(load_onnx(arguments.model), data, options, &display)
+                 : train::train(chosen_network(arguments, data), data, options, &display);
   const std::filesystem::path file = options.folder / "model.onnx";
   save_onnx(file, result.model, {.extents = result.model.preprocessing.extents});
   const train::EpochRecord& last = result.history.back();
@@ -81,20 +89,25 @@ void add_train(CLI::App& app) {
       app.add_subcommand("train", "Train a network, or its octave twin, on labelled images");
   command->footer(
       "Example: octconv train --model resnet20 --alpha 0.25 --epochs 10 --out run\n"
-      "         octconv train --model resnet20 --alpha 0.25 --epochs 10 --out run --resume");
+      "         octconv train --model resnet20 --alpha 0.25 --epochs 10 --out run --resume\n"
+      "         octconv train --model octave.onnx --epochs 1 --learning-rate 0.02 --out tuned");
   command->option_defaults()->always_capture_default();
   command->add_option("--data", arguments->data, "name of a data set, or a folder with one");
-  command->add_option("--model", arguments->model, "name from `octconv zoo`");
-  command->add_option("--alpha", arguments->alpha,
-                      "fraction of channels at half resolution, 0 to 1");
-  command->add_option(
-      "--stride-mode", arguments->stride_mode,
-      "pool, pool_twice, pool_low or strided; default: the family's own where alpha > 0");
-  command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
-  command->add_option("--downsample", arguments->downsample,
-                      "how high comes to the low grid: average, max or strided_conv");
-  command->add_flag("--zero-gamma", arguments->zero_gamma,
-                    "start with residual branches closed: scale 0 in their last batch norm");
+  command->add_option("--model", arguments->model,
+                      "name from `octconv zoo`, or an ONNX file to train on from");
+  // What a file says itself.
+  const std::vector<CLI::Option*> of_new_networks{
+      command->add_option("--alpha", arguments->alpha,
+                          "fraction of channels at half resolution, 0 to 1"),
+      command->add_option(
+          "--stride-mode", arguments->stride_mode,
+          "pool, pool_twice, pool_low or strided; default: the family's own where alpha > 0"),
+      command->add_option("--exchange", arguments->exchange,
+                          "both, high_to_low, low_to_high or none"),
+      command->add_option("--downsample", arguments->downsample,
+                          "how high comes to the low grid: average, max or strided_conv"),
+      command->add_flag("--zero-gamma", arguments->zero_gamma,
+                        "start with residual branches closed: scale 0 in their last batch norm")};
   command->add_option("--epochs", training.epochs, "passes over the training images");
   command->add_option("--batch-size", training.batch_size, "images a step");
   command->add_option("--learning-rate", training.learning_rate, "at its highest");
@@ -118,7 +131,15 @@ void add_train(CLI::App& app) {
   command->add_option("--out", training.folder, "folder for checkpoint.pt and model.onnx")
       ->required();
   command->add_flag("--resume", training.resume, "continue the training in the folder");
-  command->callback([arguments] { run(*arguments); });
+  command->callback([arguments, of_new_networks] {
+    for (const CLI::Option* option : of_new_networks) {
+      if (is_file(arguments->model) && option->count() > 0) {
+        throw CLI::ValidationError(option->get_name(),
+                                   "is for new networks, and '" + arguments->model + "' is a file");
+      }
+    }
+    run(*arguments);
+  });
 }
 
 }  // namespace octconv::tool

@@ -74,4 +74,13 @@ struct TrainResult {
                                             const TrainOptions& options,
                                             Observer* observer = nullptr);
 
+/// Trains on from a model's weights instead of new ones, and with the mean and the deviation of its
+/// images where it knows them.
+///
+/// @throws InvalidArgument also if the weights do not fit the graph, the model has not as many
+/// outputs as the data has classes, or the checkpoint to resume from began with other weights
+[[nodiscard]] OCTCONV_API TrainResult train(const Model& start, const Dataset& data,
+                                            const TrainOptions& options,
+                                            Observer* observer = nullptr);
+
 }  // namespace octconv::train
