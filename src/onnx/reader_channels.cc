@@ -113,7 +113,7 @@ void Reader::take_slice(const NodeProto& node, Attributes& attributes) {
   }
   if (axes->size() != starts->size() || (steps && steps->size() != starts->size()))
     refuse("its axes or steps do not fit");
-  if (x.form != Form::kPlain) refuse("it does not slice channels");
+  if (x.form != Form::kPlain && x.form != Form::kOnes) refuse("it does not slice channels");
   const Ints extents = tail(x);
   NodeId made = x.node;
   for (std::size_t i = 0; i < axes->size(); ++i) {

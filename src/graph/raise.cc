@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two values of the plain graph are the grids of one octave value if what makes them says so: the
+// paths of an octave convolution, or twins of one operation whose operands are grids themselves. The
+// question is asked backwards from the network's outputs, and what the outputs need is built anew.
+#include "octconv/graph/raise.h"
+
+#include <algorithm>
+#include <compare>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "octconv/base/error.h"
+
+namespace octconv {
+namespace {
+
+// Questions about operands within one question; deeper networks stay plain.
+constexpr int kMaxDepth = 3000;
+
+// A value of the new graph: a node of the old one, or two that are its grids.
+struct Key {
+  NodeId high = -1;
+  NodeId low = -1;
+  friend auto operator<=>(const Key&, const Key&) = default;
+
+  [[nodiscard]] bool octave() const { return low >= 0; }
+};
+
+// One convolution of a sum: on its own grid, or enlarged to the full one.
+struct Term {
+  NodeId conv = -1;
+  bool enlarged = false;
+};
+
+// How a value of the new graph is made.
+struct Plan {
+  Op op;
+  std::vector<Key> inputs;
+  std::vector<ConvPath> paths;  // of an octave convolution
+  std::vector<Term> terms;      // by path
+};
+
+bool makes_octave_conv(const Key& key, const Plan& plan) {
+  return !plan.paths.empty() && (key.octave() || plan.inputs[0].octave());
+}
+
+struct Ways {
+  Shape stride;
+  StrideMode mode = StrideMode::kStrided;
+};
+
+class Recognition {
+ public:
+  Recognition(const Graph& graph, const Shape& octave)
+      : graph_(graph),
+        octave_(octave),
+        shapes_(infer_shapes(graph, 1, graph.default_extents())) {}
+
+  // What the outputs need, in an order in which it can be built.
+  std::map<Key, Plan> run() {
+    for (;;) {
+      known_.clear();
+      std::map<Key, Plan> needed = collect();
+      if (!exclude_shared(needed)) return needed;
+    }
+  }
+
+ private:
+  [[nodiscard]] const Node& node(NodeId id) const { return graph_.node(id); }
+  [[nodiscard]] const Shape& extents(NodeId id) const {
+    return shapes_[static_cast<std::size_t>(id)].high;
+  }
+  [[nodiscard]] std::int64_t channels(NodeId id) const { return node(id).channels.total(); }
+  template <class Kind>
+  [[nodiscard]] const Kind* as(NodeId id) const {
+    return std::get_if<Kind>(&node(id).op);
+  }
+
+  std::map<Key, Plan> collect() {
+    std::map<Key, Plan> needed;
+    std::vector<Key> open;
+    for (const NodeId id : graph_.outputs()) open.push_back({id});
+    for (const NodeId id : graph_.inputs()) open.push_back({id});
+    while (!open.empty()) {
+      const Key key = open.back();
+      open.pop_back();
+      if (needed.contains(key)) continue;
+      Plan plan = key.octave() ? *pair(key, 0) : plain(key.high);
+      open.insert(open.end(), plan.inputs.begin(), plan.inputs.end());
+      needed.emplace(key, std::move(plan));
+    }
+    return needed;
+  }
+
+  // A node that is a grid of one value and needed otherwise too: the value stays plain.
+  bool exclude_shared(const std::map<Key, Plan>& needed) {
+    std::map<NodeId, int> uses;
+    for (const auto& [key, plan] : needed) {
+      ++uses[key.high];
+      if (key.octave()) ++uses[key.low];
+    }
+    bool any = false;
+    for (const auto& [key, plan] : needed) {
+      if (!key.octave() || (uses[key.high] == 1 && uses[key.low] == 1)) continue;
+      excluded_.insert(key);
+      any = true;
+    }
+    return any;
+  }
+
+  // ---- Ordinary values
+
+  Plan plain(NodeId id) {
+    if (std::optional<Plan> plan = last_conv(id)) return *std::move(plan);
+    if (std::optional<Plan> plan = mean_of_both(id)) return *std::move(plan);
+    if (std::optional<Plan> plan = pooled_conv(id)) return *std::move(plan);
+    Plan plan{.op = node(id).op, .inputs = {}, .paths = {}, .terms = {}};
+    for (const NodeId input : node(id).inputs) plan.inputs.push_back({input});
+    return plan;
+  }
+
+  std::optional<Plan> last_conv(NodeId id) {
+    const std::vector<Term> terms = terms_of(id);
+    if (terms.size() != 2) return std::nullopt;
+    return octave_conv(terms, {}, {id, -1}, 0);
+  }
+
+  // An ordinary convolution whose stride is a pool before it, as those of octave networks are where
+  // they have no low channels.
+  std::optional<Plan> pooled_conv(NodeId id) {
+    if (as<Conv>(id) == nullptr || as<Pool>(node(id).inputs[0]) == nullptr) return std::nullopt;
+    return paths_are({{id, false}}, 1, {id, -1}, Exchange::kBoth, {octave_, StrideMode::kPool},
+                     /*octave_in=*/false, 0);
+  }
+
+  // The means of the low channels, then those of the high ones.
+  std::optional<Plan> mean_of_both(NodeId id) {
+    if (as<Concat>(id) == nullptr || node(id).inputs.size() != 2) return std::nullopt;
+    const NodeId low = node(id).inputs[0];
+    const NodeId high = node(id).inputs[1];
+    if (as<GlobalPool>(low) == nullptr || as<GlobalPool>(high) == nullptr) return std::nullopt;
+    const Key key{node(high).inputs[0], node(low).inputs[0]};
+    if (!pair(key, 0)) return std::nullopt;
+    return Plan{.op = GlobalPool{}, .inputs = {key}, .paths = {}, .terms = {}};
+  }
+
+  // ---- Octave values
+
+  const std::optional<Plan>& pair(const Key& key, int depth) {
+    static const std::optional<Plan> none;
+    if (depth > kMaxDepth || excluded_.contains(key)) return none;
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    std::optional<Plan> plan = look(key, depth + 1);
+    return known_.emplace(key, std::move(plan)).first->second;
+  }
+
+  std::optional<Plan> look(const Key& key, int depth) {
+    const Node& high = node(key.high);
+    const Node& low = node(key.low);
+    if (key.high == key.low || !high.spatial || !low.spatial ||
+        extents(key.low) != low_extents(extents(key.high), octave_))
+      return std::nullopt;
+    const std::vector<Term> high_terms = terms_of(key.high);
+    const std::vector<Term> low_terms = terms_of(key.low);
+    if (!high_terms.empty() && !low_terms.empty()) {
+      if (std::optional<Plan> plan = octave_conv(high_terms, low_terms, key, depth)) return plan;
+    }
+    if (high.op.index() != low.op.index()) return std::nullopt;
+    return std::visit(
+        Overloaded{
+            [&](const BatchNorm& op) { return twins(key, op == *as<BatchNorm>(key.low), depth); },
+            [&](const Activation& op) { return twins(key, op == *as<Activation>(key.low), depth); },
+            [&](const Pool& op) {
+              // Their far edges follow from their extents.
+              const Pool& other = *as<Pool>(key.low);
+              return twins(key,
+                           op.kind == other.kind && op.kernel == other.kernel &&
+                               op.stride == other.stride && op.padding_begin == other.padding_begin,
+                           depth);
+            },
+            [&](const Resize& op) {
+              const Resize& other = *as<Resize>(key.low);
+              return twins(key, op.mode == other.mode && op.factor == other.factor, depth);
+            },
+            [&](const Add&) { return two_twins(key, depth); },
+            [&](const Multiply&) { return two_twins(key, depth); },
+            [&](const Concat&) { return joined(key, depth); },
+            [&](const Scale&) { return gated(key, depth); },
+            [](const auto&) { return std::optional<Plan>(); }},
+        high.op);
+  }
+
+  std::optional<Plan> twins(const Key& key, bool alike, int depth) {
+    const Key input{node(key.high).inputs[0], node(key.low).inputs[0]};
+    if (!alike || !pair(input, depth)) return std::nullopt;
+    return Plan{.op = node(key.high).op, .inputs = {input}, .paths = {}, .terms = {}};
+  }
+
+  std::optional<Plan> two_twins(const Key& key, int depth) {
+    const auto& high = node(key.high).inputs;
+    const auto& low = node(key.low).inputs;
+    for (const bool crossed : {false, true}) {
+      const Key a{high[0], low[crossed ? 1 : 0]};
+      const Key b{high[1], low[crossed ? 0 : 1]};
+      if (pair(a, depth) && pair(b, depth))
+        return Plan{.op = node(key.high).op, .inputs = {a, b}, .paths = {}, .terms = {}};
+    }
+    return std::nullopt;
+  }
+
+  // Every part on the low grid belongs to one on the high grid, in the same order; others are
+  // ordinary.
+  std::optional<Plan> joined(const Key& key, int depth) {
+    const auto& low = node(key.low).inputs;
+    std::size_t next = 0;
+    std::vector<Key> parts;
+    for (const NodeId part : node(key.high).inputs) {
+      if (next < low.size() && pair({part, low[next]}, depth)) {
+        parts.push_back({part, low[next++]});
+      } else {
+        parts.push_back({part});
+      }
+    }
+    if (next != low.size()) return std::nullopt;
+    return Plan{.op = Concat{}, .inputs = std::move(parts), .paths = {}, .terms = {}};
+  }
+
+  // Gates that are the parts of one, low channels first.
+  std::optional<Plan> gated(const Key& key, int depth) {
+    const Key input{node(key.high).inputs[0], node(key.low).inputs[0]};
+    const NodeId high_gate = node(key.high).inputs[1];
+    const NodeId low_gate = node(key.low).inputs[1];
+    const auto* high = as<Select>(high_gate);
+    const auto* low = as<Select>(low_gate);
+    if (high == nullptr || low == nullptr ||
+        node(high_gate).inputs[0] != node(low_gate).inputs[0])
+      return std::nullopt;
+    std::vector<std::int64_t> all = low->channels;
+    all.insert(all.end(), high->channels.begin(), high->channels.end());
+    const NodeId gate = node(low_gate).inputs[0];
+    if (static_cast<std::int64_t>(all.size()) != channels(gate)) return std::nullopt;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i] != static_cast<std::int64_t>(i)) return std::nullopt;
+    }
+    if (!pair(input, depth)) return std::nullopt;
+    return Plan{.op = Scale{}, .inputs = {input, {gate}}, .paths = {}, .terms = {}};
+  }
+
+  // ---- Octave convolutions
+
+  std::optional<Term> term_of(NodeId id) const {
+    if (as<Conv>(id) != nullptr) return Term{id, false};
+    const auto* resize = as<Resize>(id);
+    if (resize == nullptr || resize->mode != ResizeMode::kNearest || resize->factor != octave_)
+      return std::nullopt;
+    const NodeId conv = node(id).inputs[0];
+    if (as<Conv>(conv) == nullptr || extents(conv) != low_extents(extents(id), octave_))
+      return std::nullopt;
+    return Term{conv, true};
+  }
+
+  // One convolution, or the two that are added up; empty if it is anything else.
+  std::vector<Term> terms_of(NodeId id) const {
+    if (const std::optional<Term> term = term_of(id)) return {*term};
+    if (as<Add>(id) == nullptr) return {};
+    const std::optional<Term> a = term_of(node(id).inputs[0]);
+    const std::optional<Term> b = term_of(node(id).inputs[1]);
+    if (!a || !b || a->conv == b->conv) return {};
+    return {*a, *b};
+  }
+
+  // What is below the pools that a path begins with, or -1 if there are others.
+  [[nodiscard]] NodeId below_pools(NodeId id, const std::vector<PathPool>& pools) const {
+    for (auto wanted = pools.rbegin(); wanted != pools.rend(); ++wanted) {
+      const auto* pool = as<Pool>(id);
+      const PoolKind kind = wanted->maximum ? PoolKind::kMax : PoolKind::kAverage;
+      if (pool == nullptr || pool->kind != kind || pool->kernel != wanted->window ||
+          pool->stride != wanted->window ||
+          pool->padding_begin != Shape::filled(wanted->window.rank(), 0))
+        return -1;
+      const NodeId src = node(id).inputs[0];
+      if (extents(id) != low_extents(extents(src), wanted->window)) return -1;
+      id = src;
+    }
+    return id;
+  }
+
+  // Every way in which the terms may be the paths of one convolution.
+  std::optional<Plan> octave_conv(std::vector<Term> high, std::vector<Term> low, const Key& out,
+                                  int depth) {
+    for (int swaps = 0; swaps < 4; ++swaps) {
+      if ((swaps & 1) != 0 && high.size() < 2) continue;
+      if ((swaps & 2) != 0 && low.size() < 2) continue;
+      std::vector<Term> terms = high;
+      if ((swaps & 1) != 0) std::swap(terms[0], terms[1]);
+      terms.insert(terms.end(), low.begin(), low.end());
+      if ((swaps & 2) != 0) std::swap(terms[high.size()], terms[high.size() + 1]);
+      for (const Exchange exchange :
+           {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}) {
+        for (const Ways& ways : ways_of(terms[0])) {
+          for (const bool octave_in : {true, false}) {
+            std::optional<Plan> plan =
+                paths_are(terms, high.size(), out, exchange, ways, octave_in, depth);
+            if (plan) return plan;
+          }
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::vector<Ways> ways_of(const Term& first) const {
+    const Shape& stride = as<Conv>(first.conv)->stride;
+    std::vector<Ways> ways;
+    if (stride == Shape::filled(stride.rank(), 1)) {
+      for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow})
+        ways.push_back({octave_, mode});
+    }
+    ways.push_back({stride, StrideMode::kStrided});
+    return ways;
+  }
+
+  std::optional<Plan> paths_are(const std::vector<Term>& terms, std::size_t high_terms,
+                                const Key& out, Exchange exchange, const Ways& ways,
+                                bool octave_in, int depth) {
+    const Conv& first = *as<Conv>(terms[0].conv);
+    const auto reads = [&](const Term& term) { return node(term.conv).inputs[0]; };
+    // The second high term reads the low grid; without one the first low term does.
+    std::int64_t low_in = 0;
+    if (octave_in) {
+      const std::size_t from_low = high_terms == 2 ? 1 : high_terms;
+      if (from_low >= terms.size()) return std::nullopt;
+      low_in = channels(reads(terms[from_low]));
+    }
+    ConvOptions options{.in = {.high = channels(reads(terms[0])), .low = low_in},
+                        .out = {.high = channels(out.high),
+                                .low = out.octave() ? channels(out.low) : 0},
+                        .kernel = first.kernel,
+                        .stride = ways.stride,
+                        .dilation = first.dilation,
+                        .padding_begin = first.padding_begin,
+                        .padding_end = first.padding_end,
+                        .groups = first.groups,
+                        .octave = octave_,
+                        .stride_mode = ways.mode,
+                        .exchange = exchange};
+    if (first.groups > 1 && first.groups == options.in.high && first.groups == options.out.high)
+      options.groups = options.in.total();
+    if (options.in.total() % options.groups != 0 || options.out.total() % options.groups != 0 ||
+        (options.depthwise() && options.in != options.out) || !octave_obstacle(options).empty())
+      return std::nullopt;
+    const std::vector<ConvPath> paths = conv_paths(options);
+    if (paths.size() != terms.size()) return std::nullopt;
+    Key in;
+    bool bias = false;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      const ConvPath& path = paths[i];
+      const Conv& conv = *as<Conv>(terms[i].conv);
+      const bool to_high = path.dst == Frequency::kHigh;
+      const std::int64_t columns = channels(reads(terms[i])) / conv.groups;
+      if (to_high != (i < high_terms) || conv.kernel != first.kernel ||
+          conv.dilation != first.dilation || conv.padding_begin != first.padding_begin ||
+          conv.padding_end != first.padding_end || conv.stride != path.stride ||
+          conv.groups != path.groups || conv.out_channels != path.rows ||
+          columns != path.columns || terms[i].enlarged != path.upsampled())
+        return std::nullopt;
+      const NodeId base = below_pools(reads(terms[i]), path.pools);
+      NodeId& wanted = path.src == Frequency::kHigh ? in.high : in.low;
+      if (base < 0 || (wanted >= 0 && wanted != base)) return std::nullopt;
+      wanted = base;
+      bias = bias || conv.bias;
+    }
+    if (in.high < 0 || in.octave() != octave_in ||
+        output_extents(options, extents(in.high)) != extents(out.high))
+      return std::nullopt;
+    if (in.octave() && !pair(in, depth)) return std::nullopt;
+    return Plan{.op = Conv{.out_channels = options.out.total(),
+                           .kernel = options.kernel,
+                           .stride = options.stride,
+                           .dilation = options.dilation,
+                           .padding_begin = options.padding_begin,
+                           .padding_end = options.padding_end,
+                           .groups = options.groups,
+                           .bias = bias,
+                           .stride_mode = options.stride_mode,
+                           .exchange = options.exchange},
+                .inputs = {in},
+                .paths = paths,
+                .terms = terms};
+  }
+
+  const Graph& graph_;
+  Shape octave_;
+  std::vector<ValueShape> shapes_;
+  std::map<Key, std::optional<Plan>> known_;
+  std::set<Key> excluded_;
+};
+
+// The new network from what is needed of the old one.
+class Builder {
+ public:
+  Builder(const Model& model, const Shape& octave)
+      : model_(model), old_(model.graph), graph_(old_.name(), octave) {
+    graph_.set_default_extents(old_.default_extents());
+  }
+
+  Raised build(const std::map<Key, Plan>& needed) {
+    // Whatever a value is made of is older than the younger of its grids.
+    std::vector<Key> order;
+    for (const auto& [key, plan] : needed) order.push_back(key);
+    std::sort(order.begin(), order.end(), [](const Key& a, const Key& b) {
+      return std::max(a.high, a.low) < std::max(b.high, b.low);
+    });
+    std::int64_t octave_convs = 0;
+    for (const Key& key : order) {
+      const Plan& plan = needed.at(key);
+      std::vector<NodeId> inputs;
+      for (const Key& input : plan.inputs) inputs.push_back(ids_.at(input));
+      const std::string name = unique(name_of(key, plan.op));
+      const NodeId id = graph_.add(name, plan.op, std::move(inputs), old_.node(key.high).stage);
+      ids_.emplace(key, id);
+      if (makes_octave_conv(key, plan)) ++octave_convs;
+      if (!plan.paths.empty()) {
+        take_conv(id, plan);
+      } else {
+        take_parameters(id, key);
+      }
+    }
+    // Graph::add looks at ordinary values; all are divided at once.
+    for (const auto& [key, id] : ids_) {
+      if (key.octave())
+        graph_.set_channels(id, {.high = channels(key.high), .low = channels(key.low)});
+    }
+    for (const NodeId output : old_.outputs()) graph_.add_output(ids_.at({output}));
+    graph_.check();
+    return {.model = {.graph = std::move(graph_),
+                      .weights = std::move(weights_),
+                      .preprocessing = model_.preprocessing},
+            .octave_convs = octave_convs};
+  }
+
+ private:
+  [[nodiscard]] std::int64_t channels(NodeId id) const { return old_.node(id).channels.total(); }
+
+  // A file of ours calls the grids of "name" "name.high" and "name.low", and a mean "name.mean"
+  // before it is flattened.
+  [[nodiscard]] std::string name_of(const Key& key, const Op& op) const {
+    const std::string& name = old_.node(key.high).name;
+    std::string_view suffix;
+    if (key.octave()) suffix = ".high";
+    if (std::holds_alternative<GlobalPool>(op)) suffix = ".mean";
+    const bool ours = !suffix.empty() && name.size() > suffix.size() && name.ends_with(suffix);
+    return ours ? name.substr(0, name.size() - suffix.size()) : name;
+  }
+
+  std::string unique(const std::string& wanted) {
+    std::string name = wanted;
+    for (int i = 2; !names_.insert(name).second; ++i) name = wanted + "_" + std::to_string(i);
+    return name;
+  }
+
+  [[nodiscard]] std::span<const float> parameter(NodeId id, const std::string& what) const {
+    return model_.weights.at(old_.node(id).name + "." + what).values();
+  }
+
+  void take_conv(NodeId id, const Plan& plan) {
+    const std::vector<Parameter> wanted = parameters(graph_, id);
+    Tensor weight(wanted[0].shape);
+    const std::int64_t columns = wanted[0].shape[1];
+    const std::int64_t taps = weight.elements() / (wanted[0].shape[0] * columns);
+    std::optional<Tensor> bias;
+    if (wanted.size() > 1) bias.emplace(wanted[1].shape);
+    for (std::size_t i = 0; i < plan.paths.size(); ++i) {
+      const ConvPath& path = plan.paths[i];
+      const NodeId conv = plan.terms[i].conv;
+      const float* from = parameter(conv, "weight").data();
+      for (std::int64_t row = 0; row < path.rows; ++row, from += path.columns * taps) {
+        std::copy_n(from, path.columns * taps,
+                    weight.data() + ((path.row + row) * columns + path.column) * taps);
+      }
+      if (!std::get<Conv>(old_.node(conv).op).bias) continue;
+      const auto terms = parameter(conv, "bias");
+      for (std::int64_t row = 0; row < path.rows; ++row)
+        bias->data()[path.row + row] += terms[static_cast<std::size_t>(row)];
+    }
+    weights_.emplace(wanted[0].name, std::move(weight));
+    if (bias) weights_.emplace(wanted[1].name, *std::move(bias));
+  }
+
+  // Per-channel parameters: those of the low grid first.
+  void take_parameters(NodeId id, const Key& key) {
+    const std::string& name = graph_.node(id).name;
+    for (const Parameter& wanted : parameters(graph_, id)) {
+      const std::string what = wanted.name.substr(name.size() + 1);
+      Tensor tensor(wanted.shape);
+      float* to = tensor.data();
+      for (const NodeId grid : {key.low, key.high}) {
+        if (grid < 0) continue;
+        const auto from = parameter(grid, what);
+        to = std::copy(from.begin(), from.end(), to);
+      }
+      weights_.emplace(wanted.name, std::move(tensor));
+    }
+  }
+
+  const Model& model_;
+  const Graph& old_;
+  Graph graph_;
+  Weights weights_;
+  std::map<Key, NodeId> ids_;
+  std::set<std::string> names_;
+};
+
+// How much coarser the low grid is: what the graph enlarges by, if that is one thing.
+std::optional<Shape> octave_of(const Graph& graph) {
+  std::optional<Shape> octave;
+  for (const Node& node : graph.nodes()) {
+    if (node.channels.octave()) return std::nullopt;
+    const auto* resize = std::get_if<Resize>(&node.op);
+    if (resize == nullptr || resize->mode != ResizeMode::kNearest) continue;
+    const bool halves = std::all_of(resize->factor.begin(), resize->factor.end(),
+                                    [](auto factor) { return factor == 1 || factor == 2; });
+    if (!halves) continue;
+    if (octave && *octave != resize->factor) return std::nullopt;
+    octave = resize->factor;
+  }
+  return octave;
+}
+
+}  // namespace
+
+Raised raise(Model model) {
+  model.graph.check();
+  check_weights(model.graph, model.weights);
+  const std::optional<Shape> octave = octave_of(model.graph);
+  if (octave) {
+    const std::map<Key, Plan> needed = Recognition(model.graph, *octave).run();
+    const bool any = std::any_of(needed.begin(), needed.end(), [](const auto& item) {
+      return makes_octave_conv(item.first, item.second);
+    });
+    if (any) return Builder(model, *octave).build(needed);
+  }
+  return {.model = std::move(model), .octave_convs = 0};
+}
+
+}  // namespace octconv
