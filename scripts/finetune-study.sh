@@ -33,7 +33,7 @@ tune() {
 # In percent, on all test images.
 accuracy() {
   "$octconv" eval "$1" --data "$data" --json |
-    python3 -c 'import json, sys; print(f"{100 * json.load(sys.stdin)["accuracy"]:.2f}")'
+    python3 -c 'import json, sys; print("%.2f" % (100 * json.load(sys.stdin)["accuracy"]))'
 }
 
 # row NAME BEFORE-FILE AFTER-FILE
