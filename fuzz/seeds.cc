@@ -3,6 +3,7 @@
 #include <cmath>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnx/onnx_pb.h>
@@ -16,6 +17,7 @@
 #include "octconv/onnx/onnx.h"
 #include "octconv/tensor/npy.h"
 #include "onnx/models.h"
+#include "support/pth_file.h"
 
 namespace octconv {
 namespace {
@@ -70,6 +72,37 @@ void write_arrays(const std::filesystem::path& folder) {
               ", 'shape': (2, 3), }\n",
           6 * size);
   }
+}
+
+void write_tensors(const std::filesystem::path& folder) {
+  int serial = 0;
+  for (const auto& [type, size] :
+       {std::pair{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"BOOL", 1}}) {
+    const std::string first = std::to_string(6 * size);
+    const std::string header = R"({"__metadata__":{"format":"pt"},"conv1.weight":{"dtype":")" +
+                               std::string(type) + R"(","shape":[2,3],"data_offsets":[0,)" + first +
+                               R"(]},"scalar":{"dtype":"U8","shape":[],)" + R"("data_offsets":[)" +
+                               first + "," + std::to_string(6 * size + 1) + "]}}";
+    std::string file(1, static_cast<char>(header.size()));
+    file += std::string(7, '\0');
+    file += header + std::string(static_cast<std::size_t>(6 * size + 1), '\x01');
+    write_file(folder / ("type" + std::to_string(++serial) + ".safetensors"), file);
+  }
+}
+
+void write_state_dicts(const std::filesystem::path& folder) {
+  using namespace examples;
+  const std::string tensor = pickled_tensor("FloatStorage", "0", 1, {2, 3}, {1, 2});
+  const std::string dict =
+      pickled_dict({{"conv1.weight", tensor},
+                    {"count", pickled_tensor("LongStorage", "1", 0, {}, {})},
+                    {"half", pickled_tensor("HalfStorage", "1", 0, {2}, {2})}});
+  const std::vector<std::pair<std::string, std::string>> storages{{"0", std::string(28, '\x01')},
+                                                                  {"1", std::string(8, '\x02')}};
+  write_file(folder / "plain.pth", pth(dict, storages));
+  write_file(
+      folder / "nested.pth",
+      pth("}(" + pickled("epoch") + pickled(3) + pickled("state_dict") + dict + "u", storages));
 }
 
 std::string gzip(const std::string& bytes) {
@@ -128,10 +161,12 @@ int main(int argc, char** argv) {
   }
   try {
     const std::filesystem::path root = argv[1];
-    for (const char* name : {"onnx", "metadata", "npy", "idx", "image"})
+    for (const char* name : {"onnx", "metadata", "npy", "safetensors", "pth", "idx", "image"})
       octconv::make_folder(root / name);
     octconv::write_models(root);
     octconv::write_arrays(root / "npy");
+    octconv::write_tensors(root / "safetensors");
+    octconv::write_state_dicts(root / "pth");
     octconv::write_idx(root / "idx");
     octconv::write_images(root / "image");
   } catch (const std::exception& error) {

@@ -1,45 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a graph to steps: what can be part of a convolution becomes part of it.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "engine/program.h"
+#include "graph/affine.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
 namespace engine {
 namespace {
-
-// y = scale * x + shift, per channel.
-struct Affine {
-  std::vector<double> scale;
-  std::vector<double> shift;
-};
-
-Affine batch_norm(const BatchNorm& norm, const std::string& name, const Weights& weights) {
-  const auto parameter = [&](const char* what) { return weights.at(name + "." + what).values(); };
-  const auto mean = parameter("running_mean");
-  const auto variance = parameter("running_var");
-  std::span<const float> gamma;
-  std::span<const float> beta;
-  if (norm.affine) {
-    gamma = parameter("weight");
-    beta = parameter("bias");
-  }
-  Affine affine;
-  for (std::size_t c = 0; c < mean.size(); ++c) {
-    const double weight = norm.affine ? static_cast<double>(gamma[c]) : 1;
-    const double bias = norm.affine ? static_cast<double>(beta[c]) : 0;
-    const double scale = weight / std::sqrt(static_cast<double>(variance[c]) + norm.epsilon);
-    affine.scale.push_back(scale);
-    affine.shift.push_back(bias - static_cast<double>(mean[c]) * scale);
-  }
-  return affine;
-}
 
 // A step in the making.
 struct Draft {
@@ -47,7 +20,7 @@ struct Draft {
   NodeId dst = -1;             // the last node that it stands for
   std::optional<Affine> norm;  // of a convolution: follows it
   NodeId residual = -1;
-  std::optional<ActivationKind> activation;
+  std::optional<Activation> activation;
 };
 
 class Compiler {
@@ -62,7 +35,7 @@ class Compiler {
     check_ends();
     graph_.check();
     check_weights(graph_, model.weights);
-    fix(graph_.outputs()[0]);
+    for (const NodeId output : graph_.outputs()) fix(output);
     for (const std::string& name : options.keep) {
       const NodeId id = graph_.find(name);
       if (id < 0) {
@@ -72,7 +45,7 @@ class Compiler {
       if (std::find(keep_.begin(), keep_.end(), id) == keep_.end()) keep_.push_back(id);
       fix(id);
     }
-    fix(graph_.inputs()[0]);
+    for (const NodeId input : graph_.inputs()) fix(input);
     for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
       if (!live_[i]) continue;
       for (const NodeId input : graph_.nodes()[i].inputs) {
@@ -93,8 +66,8 @@ class Compiler {
     Network::Program program{.graph = graph_,
                              .steps = {},
                              .keep = std::move(keep_),
-                             .input = graph_.inputs()[0],
-                             .output = graph_.outputs()[0]};
+                             .inputs = ports(graph_.inputs()),
+                             .outputs = ports(graph_.outputs())};
     for (const Draft& draft : drafts_) {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
     }
@@ -102,16 +75,22 @@ class Compiler {
   }
 
  private:
-  static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+  static std::size_t index(std::int64_t id) { return static_cast<std::size_t>(id); }
 
   void check_ends() const {
-    for (const auto& [what, count] : {std::pair{"input", graph_.inputs().size()},
-                                      std::pair{"output", graph_.outputs().size()}}) {
-      if (count != 1) {
-        throw Unsupported("compile: a network must have one " + std::string(what) + ", '" +
-                          graph_.name() + "' has " + std::to_string(count));
-      }
+    if (graph_.inputs().empty()) {
+      throw Unsupported("compile: network '" + graph_.name() + "' has no input");
     }
+    if (graph_.outputs().empty()) {
+      throw Unsupported("compile: network '" + graph_.name() + "' has no output");
+    }
+  }
+
+  [[nodiscard]] std::vector<NetworkPort> ports(const std::vector<NodeId>& ids) const {
+    std::vector<NetworkPort> all;
+    for (const NodeId id : ids)
+      all.push_back({.name = graph_.node(id).name, .channels = graph_.node(id).channels.total()});
+    return all;
   }
 
   // The value must exist after the run.
@@ -137,32 +116,62 @@ class Compiler {
     return &drafts_[draft_of_[index(id)]];
   }
 
-  // Can the epilogue of the draft's operation add a residual or apply an activation?
-  [[nodiscard]] bool is_conv(const Draft& draft) const {
+  template <class... Kinds>
+  [[nodiscard]] bool is(const Draft& draft) const {
     const Op& op = graph_.node(draft.node).op;
-    return std::holds_alternative<Conv>(op) || std::holds_alternative<Linear>(op);
+    return (std::holds_alternative<Kinds>(op) || ...);
+  }
+
+  // Can the draft's operation take in the scale and shift that follow it?
+  [[nodiscard]] bool takes_norm(const Draft* draft) const {
+    return draft != nullptr && is<Conv, ConvTranspose, Linear>(*draft) && draft->residual < 0 &&
+           !draft->activation;
+  }
+
+  // A depthwise convolution of one tap is a scale and a shift.
+  [[nodiscard]] bool is_affine(NodeId id, const Conv& conv) const {
+    const ConvOptions options = graph_.conv_options(id);
+    const auto none = [](const Shape& padding) {
+      return padding == Shape::filled(padding.rank(), 0);
+    };
+    return options.depthwise() && conv.kernel.elements() == 1 && !options.strided() &&
+           options.in == options.out && none(conv.padding_begin) && none(conv.padding_end);
   }
 
   void place(NodeId id) {
     const Node& node = graph_.node(id);
-    std::visit(Overloaded{[&](const Input&) { start(id); }, [&](const Conv&) { start(id); },
+    std::visit(Overloaded{[&](const Input&) { start(id); },
+                          [&](const Conv& conv) {
+                            if (is_affine(id, conv) &&
+                                takes_norm(private_draft(graph_.node(id).inputs[0]))) {
+                              take_norm(id, affine_of(conv, node.name, model_.weights));
+                            } else {
+                              start(id);
+                            }
+                          },
+                          [&](const ConvTranspose&) { start(id); },
                           [&](const BatchNorm& norm) { place_norm(id, norm); },
                           [&](const Activation& activation) { place_activation(id, activation); },
-                          [&](const Add&) { place_add(id); }, [&](const Concat&) { start(id); },
+                          [&](const Add&) { place_add(id); }, [&](const Multiply&) { start(id); },
+                          [&](const Concat&) { start(id); }, [&](const Select&) { start(id); },
                           [&](const Scale&) { start(id); }, [&](const Attention&) { start(id); },
-                          [&](const Pool&) { start(id); }, [&](const GlobalPool&) { start(id); },
+                          [&](const Softmax&) { start(id); }, [&](const Pool&) { start(id); },
+                          [&](const Resize&) { start(id); }, [&](const GlobalPool&) { start(id); },
                           [&](const Linear&) { start(id); }},
                node.op);
   }
 
   void place_norm(NodeId id, const BatchNorm& norm) {
+    if (takes_norm(private_draft(graph_.node(id).inputs[0]))) {
+      take_norm(id, affine_of(norm, graph_.node(id).name, model_.weights));
+    } else {
+      start(id);
+    }
+  }
+
+  void take_norm(NodeId id, Affine affine) {
     const NodeId input = graph_.node(id).inputs[0];
     Draft* draft = private_draft(input);
-    if (draft == nullptr || !is_conv(*draft) || draft->residual >= 0 || draft->activation) {
-      start(id);
-      return;
-    }
-    Affine affine = batch_norm(norm, graph_.node(id).name, model_.weights);
     if (draft->norm) {
       for (std::size_t c = 0; c < affine.scale.size(); ++c) {
         affine.shift[c] += affine.scale[c] * draft->norm->shift[c];
@@ -176,15 +185,13 @@ class Compiler {
   void place_activation(NodeId id, const Activation& activation) {
     const NodeId input = graph_.node(id).inputs[0];
     Draft* draft = private_draft(input);
-    const bool takes_it =
-        draft != nullptr && !draft->activation &&
-        (is_conv(*draft) || std::holds_alternative<BatchNorm>(graph_.node(draft->node).op) ||
-         std::holds_alternative<Add>(graph_.node(draft->node).op));
+    const bool takes_it = draft != nullptr && !draft->activation &&
+                          is<Conv, ConvTranspose, Linear, BatchNorm, Add, Multiply>(*draft);
     if (!takes_it) {
       start(id);
       return;
     }
-    draft->activation = activation.kind;
+    draft->activation = activation;
     extend(input, id);
   }
 
@@ -192,9 +199,7 @@ class Compiler {
     const Node& node = graph_.node(id);
     for (std::size_t operand = 0; operand < 2; ++operand) {
       Draft* draft = private_draft(node.inputs[operand]);
-      if (draft == nullptr || !is_conv(*draft) || draft->residual >= 0 || draft->activation) {
-        continue;
-      }
+      if (!takes_norm(draft) || is<ConvTranspose>(*draft)) continue;
       draft->residual = node.inputs[1 - operand];
       extend(node.inputs[operand], id);
       return;
@@ -207,22 +212,39 @@ class Compiler {
     const NodeId src = node.inputs.empty() ? -1 : node.inputs[0];
     return std::visit(
         Overloaded{
-            [&](const Input&) -> StepKind { return LoadInput{}; },
+            [&](const Input&) -> StepKind {
+              const std::vector<NodeId>& all = graph_.inputs();
+              const auto at = std::find(all.begin(), all.end(), draft.node);
+              return LoadInput{.index = static_cast<std::size_t>(at - all.begin())};
+            },
             [&](const Conv& conv) -> StepKind {
               return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
             },
+            [&](const ConvTranspose& conv) -> StepKind {
+              return finish_conv_transpose(draft, conv);
+            },
             [&](const BatchNorm& norm) -> StepKind {
-              const Affine affine = batch_norm(norm, node.name, model_.weights);
+              const Affine affine = affine_of(norm, node.name, model_.weights);
               return RunScale{.scale = to_tensor(affine.scale),
                               .shift = to_tensor(affine.shift),
                               .src = src,
-                              .activation = kernel_activation(draft)};
+                              .activation = activation_of(draft)};
             },
             [&](const Activation& activation) -> StepKind {
-              return RunActivation{.src = src, .activation = to_kernel(activation.kind)};
+              return RunActivation{.src = src, .activation = activation};
             },
             [&](const Add&) -> StepKind {
-              return RunAdd{.a = src, .b = node.inputs[1], .activation = kernel_activation(draft)};
+              return RunAdd{.a = src, .b = node.inputs[1], .activation = activation_of(draft)};
+            },
+            [&](const Multiply&) -> StepKind {
+              return RunMultiply{.a = src, .b = node.inputs[1], .activation = activation_of(draft)};
+            },
+            [&](const Select& select) -> StepKind {
+              return RunSelect{.src = src, .channels = select.channels};
+            },
+            [&](const Softmax&) -> StepKind { return RunSoftmax{.src = src}; },
+            [&](const Resize& resize) -> StepKind {
+              return RunResize{.src = src, .resize = resize};
             },
             [&](const Concat&) -> StepKind { return RunConcat{.parts = node.inputs}; },
             [&](const Scale&) -> StepKind { return RunGate{.src = src, .gate = node.inputs[1]}; },
@@ -254,7 +276,7 @@ class Compiler {
     std::span<const float> bias;
     if (has_bias) bias = model_.weights.at(node.name + ".bias").values();
     const ConvEpilogue epilogue{.residual = draft.residual >= 0,
-                                .activation = conv_activation(draft)};
+                                .activation = activation_of(draft)};
     const auto make = [&](std::span<const float> w, std::span<const float> b) {
       return RunConv{.weights = OctConvWeights(options, w, b),
                      .epilogue = epilogue,
@@ -263,21 +285,88 @@ class Compiler {
     };
     if (!draft.norm) return make(weight.values(), bias);
 
-    Tensor scaled = weight.clone();
-    const std::size_t rows = draft.norm->scale.size();
-    const std::size_t columns = scaled.values().size() / rows;
-    Tensor shift = to_tensor(draft.norm->shift);
-    for (std::size_t row = 0; row < rows; ++row) {
-      const double scale = draft.norm->scale[row];
-      for (float& value : scaled.values().subspan(row * columns, columns)) {
-        value = static_cast<float>(static_cast<double>(value) * scale);
-      }
-      if (has_bias) {
-        shift.values()[row] =
-            static_cast<float>(draft.norm->shift[row] + scale * static_cast<double>(bias[row]));
+    const FoldedLayer folded = fold(weight, bias, *draft.norm);
+    return make(folded.weight.values(), folded.bias.values());
+  }
+
+  // With u = output pixel + padding_begin = stride * q + r, tap t reads input pixel q - e where
+  // e = (dilation * t - r) / stride is whole: so a convolution of 1 + dilation (kernel - 1) /
+  // stride taps makes, at its pixel q, output pixel r of cell q as channels of its own.
+  RunConvTranspose finish_conv_transpose(const Draft& draft, const ConvTranspose& conv) const {
+    const Node& node = graph_.node(draft.node);
+    const std::size_t rank = graph_.rank();
+    const std::int64_t in = graph_.node(node.inputs[0]).channels.total();
+    const std::int64_t group = conv.out_channels / conv.groups;
+    const std::int64_t cell = conv.stride.elements();
+    Shape kernel = conv.kernel;
+    Shape begin = conv.kernel;
+    Shape end = conv.kernel;
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      const std::int64_t stride = conv.stride[axis];
+      const std::int64_t reach = conv.dilation[axis] * (conv.kernel[axis] - 1);
+      kernel[axis] = reach / stride + 1;
+      begin[axis] = kernel[axis] - 1;
+      // Cells beyond the input's that hold an output pixel.
+      end[axis] = std::max<std::int64_t>(0, (reach - conv.padding_end[axis] + stride) / stride - 1);
+    }
+    const ConvOptions options{.in = {.high = in},
+                              .out = {.high = cell * conv.out_channels},
+                              .kernel = kernel,
+                              .stride = Shape::filled(rank, 1),
+                              .dilation = Shape::filled(rank, 1),
+                              .padding_begin = begin,
+                              .padding_end = end,
+                              .groups = conv.groups,
+                              .octave = graph_.octave()};
+    const std::int64_t columns = in / conv.groups;
+    Shape shape{cell * conv.out_channels, columns};
+    for (const std::int64_t extent : kernel) shape.push_back(extent);
+    Tensor weights(shape);
+    Tensor bias(Shape{shape[0]});
+    const auto weight = model_.weights.at(node.name + ".weight").values();
+    for (std::int64_t out = 0; out < conv.out_channels; ++out) {
+      const double scale = draft.norm ? draft.norm->scale[index(out)] : 1;
+      double shift = draft.norm ? draft.norm->shift[index(out)] : 0;
+      if (conv.bias)
+        shift += scale *
+                 static_cast<double>(model_.weights.at(node.name + ".bias").values()[index(out)]);
+      for (std::int64_t r = 0; r < cell; ++r) {
+        const std::int64_t row = (out / group * cell + r) * group + out % group;
+        bias.values()[index(row)] = static_cast<float>(shift);
+        for (std::int64_t tap = 0; tap < conv.kernel.elements(); ++tap) {
+          const std::int64_t to = small_tap(conv, kernel, r, tap);
+          if (to < 0) continue;
+          for (std::int64_t column = 0; column < columns; ++column) {
+            const std::int64_t from =
+                ((out / group * columns + column) * group + out % group) * conv.kernel.elements() +
+                tap;
+            weights.values()[index((row * columns + column) * kernel.elements() + to)] =
+                static_cast<float>(scale * static_cast<double>(weight[index(from)]));
+          }
+        }
       }
     }
-    return make(scaled.values(), shift.values());
+    return {.weights = OctConvWeights(options, weights.values(), bias.values()),
+            .epilogue = {.residual = false, .activation = activation_of(draft)},
+            .conv = conv,
+            .src = node.inputs[0]};
+  }
+
+  // The tap of the small kernel that is the given one for pixel `r` of a cell, or -1.
+  static std::int64_t small_tap(const ConvTranspose& conv, const Shape& kernel, std::int64_t r,
+                                std::int64_t tap) {
+    std::int64_t place = 0;
+    std::int64_t size = 1;
+    for (std::size_t axis = kernel.rank(); axis-- > 0;) {
+      const std::int64_t distance =
+          conv.dilation[axis] * (tap % conv.kernel[axis]) - r % conv.stride[axis];
+      if (distance % conv.stride[axis] != 0) return -1;
+      place += (kernel[axis] - 1 - distance / conv.stride[axis]) * size;
+      size *= kernel[axis];
+      tap /= conv.kernel[axis];
+      r /= conv.stride[axis];
+    }
+    return place;
   }
 
   static Tensor to_tensor(const std::vector<double>& values) {
@@ -287,33 +376,8 @@ class Compiler {
     return tensor;
   }
 
-  static kernels::Activation to_kernel(ActivationKind kind) {
-    switch (kind) {
-      case ActivationKind::kRelu:
-        return kernels::Activation::kRelu;
-      case ActivationKind::kRelu6:
-        return kernels::Activation::kRelu6;
-      case ActivationKind::kSigmoid:
-        return kernels::Activation::kSigmoid;
-    }
-    return kernels::Activation::kNone;
-  }
-
-  static kernels::Activation kernel_activation(const Draft& draft) {
-    return draft.activation ? to_kernel(*draft.activation) : kernels::Activation::kNone;
-  }
-
-  static ConvActivation conv_activation(const Draft& draft) {
-    if (!draft.activation) return ConvActivation::kNone;
-    switch (*draft.activation) {
-      case ActivationKind::kRelu:
-        return ConvActivation::kRelu;
-      case ActivationKind::kRelu6:
-        return ConvActivation::kRelu6;
-      case ActivationKind::kSigmoid:
-        return ConvActivation::kSigmoid;
-    }
-    return ConvActivation::kNone;
+  static Activation activation_of(const Draft& draft) {
+    return draft.activation.value_or(Activation{ActivationKind::kNone});
   }
 
   const Model& model_;
@@ -336,11 +400,18 @@ std::vector<NodeId> reads(const Step& step) {
                                  if (conv.residual >= 0) list.push_back(conv.residual);
                                  return list;
                                },
+                               [](const RunConvTranspose& conv) { return List{conv.src}; },
                                [](const RunScale& scale) { return List{scale.src}; },
                                [](const RunAdd& add) {
                                  return List{add.a, add.b};
                                },
+                               [](const RunMultiply& multiply) {
+                                 return List{multiply.a, multiply.b};
+                               },
                                [](const RunActivation& activation) { return List{activation.src}; },
+                               [](const RunSelect& select) { return List{select.src}; },
+                               [](const RunSoftmax& softmax) { return List{softmax.src}; },
+                               [](const RunResize& resize) { return List{resize.src}; },
                                [](const RunConcat& concat) { return concat.parts; },
                                [](const RunGate& gate) {
                                  return List{gate.src, gate.gate};
@@ -360,8 +431,14 @@ Network::Network(std::shared_ptr<const Program> program) noexcept : program_(std
 const std::string& Network::name() const noexcept {
   return program_->graph.name();
 }
+const std::vector<NetworkPort>& Network::inputs() const noexcept {
+  return program_->inputs;
+}
+const std::vector<NetworkPort>& Network::outputs() const noexcept {
+  return program_->outputs;
+}
 std::int64_t Network::channels() const noexcept {
-  return program_->graph.node(program_->input).channels.total();
+  return program_->inputs.front().channels;
 }
 std::size_t Network::rank() const noexcept {
   return program_->graph.rank();

@@ -78,6 +78,16 @@ kernels::PoolRows pool_rows(const Pool& pool, const Shape& in, const Shape& out,
       .kind = pool.kind == PoolKind::kMax ? kernels::PoolKind::kMax : kernels::PoolKind::kAverage};
 }
 
+kernels::ResizeRows resize_rows(const Resize& resize, const Shape& in, const Shape& out,
+                                std::int64_t channels) {
+  return {.channels = channels,
+          .in = kernels::to_three(in, 1),
+          .extents = kernels::to_three(out, 1),
+          .factor = kernels::to_three(resize.factor, 1),
+          .mode = resize.mode == ResizeMode::kNearest ? kernels::ResizeMode::kNearest
+                                                      : kernels::ResizeMode::kLinear};
+}
+
 // The operand that a step may overwrite if nothing reads it later; -1: none.
 NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read, std::size_t at) {
   const auto dies = [&](NodeId id) { return last_read[static_cast<std::size_t>(id)] == at; };
@@ -89,10 +99,17 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
                    if (conv.residual < 0 || conv.residual == conv.src) return -1;
                    return if_dies(conv.residual);
                  },
+                 [](const RunConvTranspose&) -> NodeId { return -1; },
                  [&](const RunScale& scale) -> NodeId { return if_dies(scale.src); },
                  [&](const RunAdd& add) -> NodeId { return dies(add.a) ? add.a : if_dies(add.b); },
+                 [&](const RunMultiply& multiply) -> NodeId {
+                   return dies(multiply.a) ? multiply.a : if_dies(multiply.b);
+                 },
                  [&](const RunActivation& activation) -> NodeId { return if_dies(activation.src); },
                  [](const RunConcat&) -> NodeId { return -1; },
+                 [](const RunSelect&) -> NodeId { return -1; },
+                 [&](const RunSoftmax& softmax) -> NodeId { return if_dies(softmax.src); },
+                 [](const RunResize&) -> NodeId { return -1; },
                  [&](const RunGate& gate) -> NodeId { return if_dies(gate.src); },
                  [](const RunAttention&) -> NodeId { return -1; },
                  [](const RunPool&) -> NodeId { return -1; },
@@ -102,13 +119,16 @@ NodeId overwritable(const Step& step, const std::vector<std::size_t>& last_read,
 
 }  // namespace
 
-Execution::Execution(const Network::Program& program, std::int64_t batch, const Shape& extents,
-                     bool keep)
+Execution::Execution(const Network::Program& program, std::int64_t batch,
+                     std::vector<Shape> extents, bool keep)
     : batch_(batch),
-      extents_(extents),
-      output_(program.output),
-      shapes_(infer_shapes(program.graph, batch, extents)) {
-  output_shape_ = shapes_[static_cast<std::size_t>(output_)].tensor_shape(Frequency::kHigh);
+      extents_(std::move(extents)),
+      outputs_(program.graph.outputs()),
+      shapes_(infer_shapes(program.graph, batch, extents_)) {
+  for (const NodeId output : outputs_) {
+    output_shapes_.push_back(
+        shapes_[static_cast<std::size_t>(output)].tensor_shape(Frequency::kHigh));
+  }
   for (const ValueShape& shape : shapes_) {
     Places places;
     places[0] = {.pixels = batch * shape.high.elements(), .channels = shape.channels.high};
@@ -135,7 +155,21 @@ void Execution::prepare(const Network::Program& program) {
                                                   conv.epilogue),
                               .step = &conv};
                    },
+                   [&](const RunConvTranspose& conv) {
+                     prepared.kind = transposed(conv, shape(conv.src), shape(step.dst));
+                   },
                    [&](const RunScale& scale) { prepared.kind = &scale; },
+                   [&](const RunMultiply& multiply) { prepared.kind = &multiply; },
+                   [&](const RunSelect& select) { prepared.kind = &select; },
+                   [&](const RunSoftmax& softmax) { prepared.kind = &softmax; },
+                   [&](const RunResize& resize) {
+                     const ValueShape& in = shape(resize.src);
+                     const ValueShape& out = shape(step.dst);
+                     Resized rows{.src = resize.src};
+                     rows.rows[0] = resize_rows(resize.resize, in.high, out.high, in.channels.high);
+                     rows.rows[1] = resize_rows(resize.resize, in.low, out.low, in.channels.low);
+                     prepared.kind = rows;
+                   },
                    [&](const RunAdd& add) { prepared.kind = &add; },
                    [&](const RunActivation& activation) { prepared.kind = &activation; },
                    [&](const RunConcat& concat) { prepared.kind = &concat; },
@@ -158,6 +192,24 @@ void Execution::prepare(const Network::Program& program) {
   }
 }
 
+Execution::Transposed Execution::transposed(const RunConvTranspose& step, const ValueShape& in,
+                                            const ValueShape& out) const {
+  Transposed made{.plan = OctConvPlan(step.weights, batch_, in.high, step.epilogue), .step = &step};
+  const Shape small = output_extents(step.weights.options(), in.high);
+  const auto copy = [](const Shape& shape, std::int64_t missing, std::int64_t(&to)[3]) {
+    const kernels::Extents3 three = kernels::to_three(shape, missing);
+    std::copy(three.begin(), three.end(), to);
+  };
+  made.cells.channels = step.conv.out_channels;
+  made.cells.groups = step.conv.groups;
+  copy(small, 1, made.cells.grid);
+  copy(out.high, 1, made.cells.extents);
+  copy(step.conv.stride, 1, made.cells.cell);
+  copy(step.conv.padding_begin, 0, made.cells.first);
+  made.small_elements = batch_ * small.elements() * step.weights.options().out.high;
+  return made;
+}
+
 void Execution::place(const Network::Program& program, bool keep) {
   const std::size_t end = program.steps.size();
   std::vector<std::size_t> last_read(places_.size(), 0);
@@ -165,7 +217,7 @@ void Execution::place(const Network::Program& program, bool keep) {
     last_read[static_cast<std::size_t>(program.steps[i].dst)] = i;
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
-  last_read[static_cast<std::size_t>(program.output)] = end;
+  for (const NodeId id : outputs_) last_read[static_cast<std::size_t>(id)] = end;
   if (keep) {
     for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
   }
@@ -191,6 +243,12 @@ void Execution::place(const Network::Program& program, bool keep) {
       scratch_of.emplace_back(i, buffers.size());
       buffers.push_back({.elements = conv->plan.scratch_elements(), .first = i, .last = i});
     }
+    if (const auto* conv = std::get_if<Transposed>(&steps_[i].kind)) {
+      scratch_of.emplace_back(i, buffers.size());
+      buffers.push_back({.elements = conv->plan.scratch_elements() + conv->small_elements,
+                         .first = i,
+                         .last = i});
+    }
   }
   const MemoryPlan memory = plan_memory(buffers);
   arena_elements_ = memory.elements;
@@ -201,16 +259,22 @@ void Execution::place(const Network::Program& program, bool keep) {
     }
   }
   for (const auto& [step, buffer] : scratch_of) {
-    std::get<Conv>(steps_[step].kind).scratch = memory.offsets[buffer];
+    const std::int64_t offset = memory.offsets[buffer];
+    if (auto* conv = std::get_if<Conv>(&steps_[step].kind)) {
+      conv->scratch = offset;
+    } else {
+      std::get<Transposed>(steps_[step].kind).scratch = offset;
+    }
   }
 }
 
-void Execution::run(const float* input, float* output, float* arena) const noexcept {
-  for (const Prepared& step : steps_) run_step(step, input, arena);
-  store(output_, 0, arena, output);
+void Execution::run(std::span<const Tensor> inputs, std::span<Tensor> outputs,
+                    float* arena) const noexcept {
+  for (const Prepared& step : steps_) run_step(step, inputs, arena);
+  finish(arena, outputs);
 }
 
-void Execution::run_step(const Prepared& prepared, const float* input,
+void Execution::run_step(const Prepared& prepared, std::span<const Tensor> inputs,
                          float* arena) const noexcept {
   const Places& dst = places(prepared.dst);
   const auto at = [&](const Place& place) { return arena + place.offset; };
@@ -226,14 +290,26 @@ void Execution::run_step(const Prepared& prepared, const float* input,
   };
   std::visit(
       Overloaded{
-          [&](const LoadInput*) {
-            transpose_images(input, batch_, dst[0].channels, extents_.elements(), at(dst[0]));
+          [&](const LoadInput* load) {
+            transpose_images(inputs[load->index].data(), batch_, dst[0].channels,
+                             extents_[load->index].elements(), at(dst[0]));
           },
           [&](const Conv& conv) {
             OctaveView<const float> residual;
             if (conv.step->residual >= 0) residual = view(conv.step->residual);
             conv.plan.run(view(conv.step->src), residual, {at(dst[0]), at(dst[1])},
                           arena + conv.scratch);
+          },
+          [&](const Transposed& conv) {
+            float* small = arena + conv.scratch + conv.plan.scratch_elements();
+            conv.plan.run(view(conv.step->src), {}, {small, nullptr}, arena + conv.scratch);
+            kernels::CellsRows cells = conv.cells;
+            cells.src = small;
+            cells.out = at(dst[0]);
+            parallel_for(dst[0].pixels / cells.extents[2], grain(cells.extents[2] * cells.channels),
+                         [&](std::int64_t begin, std::int64_t end) {
+                           kernels::spread_cells(cells, begin, end);
+                         });
           },
           [&](const RunScale* scale) {
             for (std::size_t frequency = 0; frequency < 2; ++frequency) {
@@ -255,6 +331,40 @@ void Execution::run_step(const Prepared& prepared, const float* input,
                            at(places(add->b)[frequency]) + begin, end - begin, add->activation,
                            at(dst[frequency]) + begin);
             });
+          },
+          [&](const RunMultiply* multiply) {
+            for_elements([&](std::size_t frequency, std::int64_t begin, std::int64_t end) {
+              kernels::multiply(at(places(multiply->a)[frequency]) + begin,
+                                at(places(multiply->b)[frequency]) + begin, end - begin,
+                                multiply->activation, at(dst[frequency]) + begin);
+            });
+          },
+          [&](const RunSelect* select) {
+            const Place& from = places(select->src)[0];
+            parallel_for(dst[0].pixels, grain(dst[0].channels),
+                         [&](std::int64_t begin, std::int64_t end) {
+                           kernels::select(at(from) + begin * from.channels, end - begin,
+                                           from.channels, select->channels.data(), dst[0].channels,
+                                           at(dst[0]) + begin * dst[0].channels);
+                         });
+          },
+          [&](const RunSoftmax* softmax) {
+            const std::int64_t channels = dst[0].channels;
+            parallel_for(dst[0].pixels, grain(channels), [&](std::int64_t begin, std::int64_t end) {
+              kernels::softmax(at(places(softmax->src)[0]) + begin * channels, end - begin,
+                               channels, at(dst[0]) + begin * channels);
+            });
+          },
+          [&](const Resized& resized) {
+            for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+              if (dst[frequency].elements() == 0) continue;
+              kernels::ResizeRows rows = resized.rows[frequency];
+              rows.src = at(places(resized.src)[frequency]);
+              rows.out = at(dst[frequency]);
+              parallel_for(
+                  dst[frequency].pixels / rows.extents[2], grain(rows.extents[2] * rows.channels),
+                  [&](std::int64_t begin, std::int64_t end) { kernels::resize(rows, begin, end); });
+            }
           },
           [&](const RunActivation* activation) {
             for_elements([&](std::size_t frequency, std::int64_t begin, std::int64_t end) {

@@ -4,12 +4,15 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "engine/program.h"
+#include "kernels/channels.h"
 #include "kernels/pool.h"
+#include "kernels/resize.h"
 #include "octconv/octave/conv_plan.h"
 #include "octconv/tensor/shape.h"
 
@@ -31,24 +34,25 @@ class Execution {
  public:
   /// @param keep  whether the program's kept values stay until the end of a run
   /// @throws InvalidArgument if the extents do not fit the network
-  Execution(const Network::Program& program, std::int64_t batch, const Shape& extents,
+  Execution(const Network::Program& program, std::int64_t batch, std::vector<Shape> extents,
             bool keep = true);
 
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
-  [[nodiscard]] const Shape& extents() const noexcept { return extents_; }
-  [[nodiscard]] const Shape& output_shape() const noexcept { return output_shape_; }
+  [[nodiscard]] const std::vector<Shape>& extents() const noexcept { return extents_; }
+  [[nodiscard]] const std::vector<Shape>& output_shapes() const noexcept { return output_shapes_; }
   [[nodiscard]] std::int64_t arena_elements() const noexcept { return arena_elements_; }
 
-  /// Runs all steps. `input` and `output` are channels first.
-  void run(const float* input, float* output, float* arena) const noexcept;
+  /// Runs all steps. The tensors are channels first and have the shapes of the plan.
+  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena) const noexcept;
   /// The same one by one: steps [0, steps()) in order, then `finish`.
   /// @{
   [[nodiscard]] std::size_t steps() const noexcept { return steps_.size(); }
-  void run_step(std::size_t step, const float* input, float* arena) const noexcept {
-    run_step(steps_[step], input, arena);
+  void run_step(std::size_t step, std::span<const Tensor> inputs, float* arena) const noexcept {
+    run_step(steps_[step], inputs, arena);
   }
-  void finish(const float* arena, float* output) const noexcept {
-    store(output_, 0, arena, output);
+  void finish(const float* arena, std::span<Tensor> outputs) const noexcept {
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      store(outputs_[i], 0, arena, outputs[i].data());
   }
   /// The node whose value a step makes.
   [[nodiscard]] NodeId made_by(std::size_t step) const { return steps_[step].dst; }
@@ -71,30 +75,45 @@ class Execution {
     std::int64_t scratch = 0;
     const RunConv* step = nullptr;
   };
+  struct Transposed {
+    OctConvPlan plan;
+    std::int64_t scratch = 0;  // of the plan, then the plan's result
+    const RunConvTranspose* step = nullptr;
+    kernels::CellsRows cells{};  // but its pointers
+    std::int64_t small_elements = 0;
+  };
+  struct Resized {
+    std::array<kernels::ResizeRows, 2> rows{};  // but their pointers
+    NodeId src = -1;
+  };
   struct Pool {
     std::array<kernels::PoolRows, 2> rows{};  // but their pointers
     NodeId src = -1;
   };
   struct Prepared {
     NodeId dst = -1;
-    std::variant<const LoadInput*, Conv, const RunScale*, const RunAdd*, const RunActivation*,
-                 const RunConcat*, const RunGate*, const RunAttention*, Pool, const RunGlobalPool*>
+    std::variant<const LoadInput*, Conv, Transposed, const RunScale*, const RunAdd*,
+                 const RunMultiply*, const RunActivation*, const RunConcat*, const RunSelect*,
+                 const RunGate*, const RunAttention*, const RunSoftmax*, Pool, Resized,
+                 const RunGlobalPool*>
         kind;
   };
 
+  [[nodiscard]] Transposed transposed(const RunConvTranspose& step, const ValueShape& in,
+                                      const ValueShape& out) const;
   void place(const Network::Program& program, bool keep);
   void prepare(const Network::Program& program);
 
-  void run_step(const Prepared& step, const float* input, float* arena) const noexcept;
+  void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena) const noexcept;
   void store(NodeId id, std::size_t frequency, const float* arena, float* out) const noexcept;
 
   std::int64_t batch_;
-  Shape extents_;
-  NodeId output_;
+  std::vector<Shape> extents_;  // of each input
+  std::vector<NodeId> outputs_;
   std::vector<ValueShape> shapes_;
   std::vector<Places> places_;  // by node
   std::vector<Prepared> steps_;
-  Shape output_shape_;
+  std::vector<Shape> output_shapes_;
   std::int64_t arena_elements_ = 0;
 };
 

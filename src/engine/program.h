@@ -2,21 +2,24 @@
 // A compiled network, as far as it does not depend on the input's extents.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "kernels/activation.h"
 #include "octconv/engine/network.h"
 #include "octconv/graph/graph.h"
+#include "octconv/kernels/activation.h"
 #include "octconv/octave/conv_plan.h"
 
 namespace octconv {
 namespace engine {
 
-/// From the caller's channels-first tensor.
-struct LoadInput {};
+/// From one of the caller's channels-first tensors.
+struct LoadInput {
+  std::size_t index = 0;  ///< among the inputs
+};
 
 /// A convolution, or a fully connected layer as one of a single pixel.
 struct RunConv {
@@ -31,22 +34,42 @@ struct RunScale {
   Tensor scale;  ///< [channels], low first
   Tensor shift;
   NodeId src = -1;
-  kernels::Activation activation = kernels::Activation::kNone;
+  Activation activation{ActivationKind::kNone};
+};
+
+/// A transposed convolution: an ordinary one that makes the pixels of a cell, `stride` of them
+/// along each axis, as channels; then the cells are spread out.
+struct RunConvTranspose {
+  OctConvWeights weights;  ///< [groups][cell pixels][channels / groups] output channels
+  ConvEpilogue epilogue;
+  ConvTranspose conv;
+  NodeId src = -1;
 };
 
 struct RunAdd {
   NodeId a = -1;
   NodeId b = -1;
-  kernels::Activation activation = kernels::Activation::kNone;
+  Activation activation{ActivationKind::kNone};
+};
+
+struct RunMultiply {
+  NodeId a = -1;
+  NodeId b = -1;
+  Activation activation{ActivationKind::kNone};
 };
 
 struct RunActivation {
   NodeId src = -1;
-  kernels::Activation activation = kernels::Activation::kNone;
+  Activation activation{ActivationKind::kNone};
 };
 
 struct RunConcat {
   std::vector<NodeId> parts;
+};
+
+struct RunSelect {
+  NodeId src = -1;
+  std::vector<std::int64_t> channels;
 };
 
 /// Every channel times its own number.
@@ -62,17 +85,27 @@ struct RunAttention {
   float factor = 1;
 };
 
+struct RunSoftmax {
+  NodeId src = -1;
+};
+
 struct RunPool {
   NodeId src = -1;
   Pool pool;
+};
+
+struct RunResize {
+  NodeId src = -1;
+  Resize resize;
 };
 
 struct RunGlobalPool {
   NodeId src = -1;
 };
 
-using StepKind = std::variant<LoadInput, RunConv, RunScale, RunAdd, RunActivation, RunConcat,
-                              RunGate, RunAttention, RunPool, RunGlobalPool>;
+using StepKind = std::variant<LoadInput, RunConv, RunConvTranspose, RunScale, RunAdd, RunMultiply,
+                              RunActivation, RunConcat, RunSelect, RunGate, RunAttention,
+                              RunSoftmax, RunPool, RunResize, RunGlobalPool>;
 
 /// Makes the value of node `dst`, the last of those that it stands for.
 struct Step {
@@ -89,8 +122,8 @@ struct Network::Program {
   Graph graph;
   std::vector<engine::Step> steps;  ///< in an order in which they can run
   std::vector<NodeId> keep;
-  NodeId input = -1;
-  NodeId output = -1;
+  std::vector<NetworkPort> inputs;
+  std::vector<NetworkPort> outputs;
 };
 
 }  // namespace octconv

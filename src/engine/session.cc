@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,24 +27,48 @@ struct Session::Impl {
 
   explicit Impl(Network compiled) : network(std::move(compiled)) { executions.reserve(kMaxShapes); }
 
-  // The execution for this input; it becomes the first.
-  const Execution& prepare(const Tensor& input) {
-    const Shape& shape = input.shape();
-    const std::size_t rank = network.rank();
-    if (shape.rank() != rank + 2 || shape[1] != network.channels()) {
-      throw InvalidArgument("network '" + network.name() + "': an input must be [batch, " +
-                            std::to_string(network.channels()) + ", " + std::to_string(rank) +
-                            " extents], got " + shape.to_string());
+  void check(std::span<const Tensor> inputs) const {
+    const std::vector<NetworkPort>& ports = network.inputs();
+    if (inputs.size() != ports.size()) {
+      throw InvalidArgument("network '" + network.name() + "' has " + std::to_string(ports.size()) +
+                            " inputs, got " + std::to_string(inputs.size()));
     }
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      const Shape& shape = inputs[i].shape();
+      const std::string which = ports.size() == 1 ? "an input" : "input '" + ports[i].name + "'";
+      if (shape.rank() != network.rank() + 2 || shape[1] != ports[i].channels) {
+        throw InvalidArgument("network '" + network.name() + "': " + which + " must be [batch, " +
+                              std::to_string(ports[i].channels) + ", " +
+                              std::to_string(network.rank()) + " extents], got " +
+                              shape.to_string());
+      }
+      if (shape[0] != inputs[0].shape()[0]) {
+        throw InvalidArgument("network '" + network.name() + "': " + which + " has a batch of " +
+                              std::to_string(shape[0]) + ", and '" + ports[0].name + "' one of " +
+                              std::to_string(inputs[0].shape()[0]));
+      }
+    }
+  }
+
+  // The execution for these inputs; it becomes the first.
+  const Execution& prepare(std::span<const Tensor> inputs) {
+    check(inputs);
+    const std::int64_t batch = inputs[0].shape()[0];
     const auto fits = [&](const std::unique_ptr<const Execution>& execution) {
-      return execution->batch() == shape[0] &&
-             std::equal(shape.begin() + 2, shape.end(), execution->extents().begin());
+      bool same = execution->batch() == batch;
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const Shape& shape = inputs[i].shape();
+        same = same && std::equal(shape.begin() + 2, shape.end(), execution->extents()[i].begin());
+      }
+      return same;
     };
     auto found = std::find_if(executions.begin(), executions.end(), fits);
     if (found == executions.end()) {
-      Shape extents;
-      for (std::size_t axis = 0; axis < rank; ++axis) extents.push_back(shape[axis + 2]);
-      auto execution = std::make_unique<const Execution>(network.program(), shape[0], extents);
+      std::vector<Shape> extents;
+      for (const Tensor& input : inputs)
+        extents.emplace_back(std::span(input.shape().begin() + 2, network.rank()));
+      auto execution =
+          std::make_unique<const Execution>(network.program(), batch, std::move(extents));
       if (execution->arena_elements() > arena.elements()) {
         arena = Tensor(Shape{execution->arena_elements()});
       }
@@ -68,10 +93,28 @@ Tensor Session::run(const Tensor& input) {
 }
 
 void Session::run(const Tensor& input, Tensor& output) {
+  run(std::span(&input, 1), std::span(&output, 1));
+}
+
+std::vector<Tensor> Session::run(std::span<const Tensor> inputs) {
+  std::vector<Tensor> outputs(impl_->network.outputs().size());
+  run(inputs, outputs);
+  return outputs;
+}
+
+void Session::run(std::span<const Tensor> inputs, std::span<Tensor> outputs) {
   impl_->ran = false;  // until the arena holds this run's values
-  const Execution& execution = impl_->prepare(input);
-  if (output.shape() != execution.output_shape()) output = Tensor(execution.output_shape());
-  execution.run(input.data(), output.data(), impl_->arena.data());
+  if (outputs.size() != impl_->network.outputs().size()) {
+    throw InvalidArgument("network '" + impl_->network.name() + "' has " +
+                          std::to_string(impl_->network.outputs().size()) +
+                          " outputs, got room for " + std::to_string(outputs.size()));
+  }
+  const Execution& execution = impl_->prepare(inputs);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Shape& shape = execution.output_shapes()[i];
+    if (outputs[i].shape() != shape) outputs[i] = Tensor(shape);
+  }
+  execution.run(inputs, outputs, impl_->arena.data());
   impl_->ran = true;
 }
 

@@ -2,6 +2,7 @@
 #include "octconv/engine/stepper.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "engine/execution.h"
@@ -29,7 +30,7 @@ Stepper::Stepper(Stepper&&) noexcept = default;
 Stepper& Stepper::operator=(Stepper&&) noexcept = default;
 
 std::int64_t Stepper::arena_elements(std::int64_t batch, const Shape& extents) const {
-  return engine::Execution(impl_->program(), batch, extents, kKeepValues).arena_elements();
+  return engine::Execution(impl_->program(), batch, {extents}, kKeepValues).arena_elements();
 }
 
 Tensor Stepper::run(const Tensor& input, const Show& show) {
@@ -43,12 +44,12 @@ Tensor Stepper::run(const Tensor& input, const Show& show) {
   }
   Shape extents;
   for (std::size_t axis = 0; axis < rank; ++axis) extents.push_back(shape[axis + 2]);
-  const engine::Execution execution(program, shape[0], extents, kKeepValues);
+  const engine::Execution execution(program, shape[0], {extents}, kKeepValues);
   if (execution.arena_elements() > impl_->arena.elements())
     impl_->arena = Tensor(Shape{execution.arena_elements()});
   float* arena = impl_->arena.data();
   for (std::size_t step = 0; step < execution.steps(); ++step) {
-    execution.run_step(step, input.data(), arena);
+    execution.run_step(step, std::span(&input, 1), arena);
     const NodeId node = execution.made_by(step);
     if (std::find(program.keep.begin(), program.keep.end(), node) == program.keep.end()) continue;
     std::array<GridView, 2> value;
@@ -62,8 +63,8 @@ Tensor Stepper::run(const Tensor& input, const Show& show) {
     }
     show(node, value);
   }
-  Tensor output(execution.output_shape());
-  execution.finish(arena, output.data());
+  Tensor output(execution.output_shapes().front());
+  execution.finish(arena, std::span(&output, 1));
   return output;
 }
 

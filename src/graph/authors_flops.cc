@@ -52,14 +52,21 @@ std::int64_t authors_flops(const Graph& graph, NodeId id, const std::vector<Valu
             const std::int64_t sums = checked_sum(macs, conv.bias ? elements(out) : 0);
             return checked_sum(sums, path_pools(graph.conv_options(id), in()));
           },
+          [&](const ConvTranspose& conv) {
+            return checked_sum(macs, conv.bias ? elements(out) : 0);
+          },
           [](const BatchNorm&) -> std::int64_t { return 0; },
           [&](const Activation& activation) -> std::int64_t {
             if (activation.kind != ActivationKind::kRelu) return 0;
             return gluon && node.stage != Node::kNoStage ? 0 : elements(out);
           },
           [](const Add&) -> std::int64_t { return 0; },
+          [](const Multiply&) -> std::int64_t { return 0; },
           [](const Concat&) -> std::int64_t { return 0; },
+          [](const Select&) -> std::int64_t { return 0; },
           [](const Scale&) -> std::int64_t { return 0; }, [&](const Attention&) { return macs; },
+          [](const Softmax&) -> std::int64_t { return 0; },
+          [](const Resize&) -> std::int64_t { return 0; },
           [&](const Pool& pool) { return checked_product(elements(out), pool.kernel.elements()); },
           [&](const GlobalPool&) {
             return gluon && node.stage != Node::kNoStage ? 0 : elements(in());

@@ -70,6 +70,14 @@ Cost cost(const Graph& graph, const Shape& extents) {
       cost.paths.push_back(
           {"linear",
            checked_product(linear->out_channels, graph.node(node.inputs[0]).channels.total())});
+    } else if (const auto* conv = std::get_if<ConvTranspose>(&node.op)) {
+      // Every input pixel meets every tap.
+      const std::int64_t taps =
+          checked_product(conv->kernel.elements(), conv->out_channels / conv->groups);
+      cost.paths.push_back(
+          {"conv_transpose",
+           checked_product(taps,
+                           shapes[static_cast<std::size_t>(node.inputs[0])].high_elements())});
     } else if (std::holds_alternative<Attention>(node.op)) {
       // Every position's dot product with every key, and its sum over every value.
       const auto in = [&](std::size_t input) -> const ValueShape& {

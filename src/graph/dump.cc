@@ -31,10 +31,20 @@ std::string describe(const Graph& graph, NodeId id) {
                  [&](const BatchNorm& norm) {
                    text << "batch norm" << (norm.affine ? "" : " without scale and shift");
                  },
+                 [&](const ConvTranspose& conv) {
+                   text << "transposed conv";
+                   window(conv.kernel, conv.stride);
+                   if (conv.groups > 1) text << " groups " << conv.groups;
+                 },
                  [&](const Activation& activation) { text << to_string(activation.kind); },
-                 [&](const Add&) { text << "add"; }, [&](const Concat&) { text << "concat"; },
+                 [&](const Add&) { text << "add"; }, [&](const Multiply&) { text << "multiply"; },
+                 [&](const Concat&) { text << "concat"; }, [&](const Select&) { text << "select"; },
                  [&](const Scale&) { text << "scale"; },
                  [&](const Attention&) { text << "attention"; },
+                 [&](const Softmax&) { text << "softmax"; },
+                 [&](const Resize& resize) {
+                   text << to_string(resize.mode) << " resize " << resize.factor.to_string();
+                 },
                  [&](const Pool& pool) {
                    text << to_string(pool.kind) << " pool";
                    window(pool.kernel, pool.stride);

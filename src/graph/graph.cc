@@ -25,7 +25,9 @@ std::optional<std::size_t> arity(const Op& op) {
   if (std::holds_alternative<Input>(op)) return 0;
   if (std::holds_alternative<Concat>(op)) return std::nullopt;
   if (std::holds_alternative<Attention>(op)) return 3;
-  return std::holds_alternative<Add>(op) || std::holds_alternative<Scale>(op) ? 2 : 1;
+  const bool two = std::holds_alternative<Add>(op) || std::holds_alternative<Multiply>(op) ||
+                   std::holds_alternative<Scale>(op);
+  return two ? 2 : 1;
 }
 
 void check_window(const std::string& name, std::size_t rank, const char* what, const Shape& shape,
@@ -35,6 +37,25 @@ void check_window(const std::string& name, std::size_t rank, const char* what, c
     fail(name, std::string(what) + " " + shape.to_string() + " must have " + std::to_string(rank) +
                    " extents of at least " + std::to_string(least));
   }
+}
+
+void check_conv_transpose(const std::string& name, std::size_t rank, std::int64_t in,
+                          const ConvTranspose& o) {
+  check_window(name, rank, "kernel", o.kernel, 1);
+  check_window(name, rank, "stride", o.stride, 1);
+  check_window(name, rank, "dilation", o.dilation, 1);
+  check_window(name, rank, "padding", o.padding_begin, 0);
+  if (o.padding_end.rank() != rank)
+    fail(name, "padding " + o.padding_end.to_string() + " must have " + std::to_string(rank) +
+                   " extents");
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    if (o.padding_end[axis] <= -o.stride[axis])
+      fail(name, "padding " + o.padding_end.to_string() + " adds a whole stride " +
+                     o.stride.to_string() + " or more");
+  }
+  if (o.out_channels < 1 || o.groups < 1 || in % o.groups != 0 || o.out_channels % o.groups != 0)
+    fail(name, std::to_string(o.groups) + " groups do not divide " + std::to_string(in) +
+                   " input and " + std::to_string(o.out_channels) + " output channels");
 }
 
 }  // namespace
@@ -73,13 +94,27 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
                      "' is not one");
     }
   };
+  const auto need_twins = [&](const char* what) {
+    if (in(1).channels.total() != in(0).channels.total() || in(1).spatial != in(0).spatial) {
+      fail(name, std::string("cannot ") + what + " '" + in(0).name + "' (" + show(in(0).channels) +
+                     ") and '" + in(1).name + "' (" + show(in(1).channels) + ")");
+    }
+  };
   std::int64_t channels = inputs.empty() ? 0 : in(0).channels.total();
   bool spatial = inputs.empty() || in(0).spatial;
   std::visit(
       Overloaded{
-          [&](const Input& o) { channels = o.channels; },
+          [&](const Input& o) {
+            channels = o.channels;
+            if (!o.extents.empty()) check_window(name, rank(), "extents", o.extents, 1);
+          },
           [&](const Conv& o) {
             need_spatial(true);
+            channels = o.out_channels;
+          },
+          [&](const ConvTranspose& o) {
+            need_spatial(true);
+            check_conv_transpose(name, rank(), channels, o);
             channels = o.out_channels;
           },
           [&](const BatchNorm& o) {
@@ -89,13 +124,12 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
               fail(name, "initial scale must be a finite number");
             if (!(o.momentum >= 0 && o.momentum <= 1)) fail(name, "momentum must be in [0, 1]");
           },
-          [](const Activation&) {},
-          [&](const Add&) {
-            if (in(1).channels.total() != channels || in(1).spatial != spatial) {
-              fail(name, "cannot add '" + in(0).name + "' (" + show(in(0).channels) + ") and '" +
-                             in(1).name + "' (" + show(in(1).channels) + ")");
-            }
+          [&](const Activation& o) {
+            if (o.kind == ActivationKind::kNone) fail(name, "an activation must be a function");
+            if (!std::isfinite(o.slope) || !std::isfinite(o.offset))
+              fail(name, "slope and offset must be finite numbers");
           },
+          [&](const Add&) { need_twins("add"); }, [&](const Multiply&) { need_twins("multiply"); },
           [&](const Concat&) {
             for (std::size_t i = 1; i < inputs.size(); ++i) {
               if (in(i).spatial != spatial) {
@@ -105,6 +139,14 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
               if (__builtin_add_overflow(channels, in(i).channels.total(), &channels))
                 fail(name, "has too many channels");
             }
+          },
+          [&](const Select& o) {
+            for (const std::int64_t channel : o.channels) {
+              if (channel < 0 || channel >= channels)
+                fail(name, "selects channel " + std::to_string(channel) + " of " +
+                               std::to_string(channels));
+            }
+            channels = static_cast<std::int64_t>(o.channels.size());
           },
           [&](const Scale&) {
             need_spatial(true);
@@ -123,6 +165,17 @@ NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage
             }
             if (!std::isfinite(o.factor)) fail(name, "factor must be a finite number");
             channels = in(2).channels.total();
+          },
+          [](const Softmax&) {},
+          [&](const Resize& o) {
+            need_spatial(true);
+            check_window(name, rank(), "factor", o.factor, 1);
+            check_window(name, rank(), "crop", o.crop, 0);
+            for (std::size_t axis = 0; axis < rank(); ++axis) {
+              if (o.crop[axis] >= o.factor[axis])
+                fail(name, "crop " + o.crop.to_string() + " must be smaller than the factor " +
+                               o.factor.to_string());
+            }
           },
           [&](const Pool& o) {
             need_spatial(true);
@@ -215,12 +268,10 @@ Shape Graph::default_extents(std::int64_t size) const {
 }
 
 void Graph::set_bias(NodeId id) {
-  Op& op = nodes_[static_cast<std::size_t>(id)].op;
-  if (auto* conv = std::get_if<Conv>(&op)) {
-    conv->bias = true;
-  } else {
-    std::get<Linear>(op).bias = true;
-  }
+  std::visit(Overloaded{[](Conv& conv) { conv.bias = true; },
+                        [](ConvTranspose& conv) { conv.bias = true; },
+                        [](Linear& linear) { linear.bias = true; }, [](auto&) {}},
+             nodes_[static_cast<std::size_t>(id)].op);
 }
 
 void Graph::set_downsample(NodeId id, Downsample downsample) {
@@ -254,36 +305,49 @@ void Graph::check() const {
     if (node.channels.low < 0 || node.channels.high < 0)
       fail(node.name, "has " + show(node.channels));
     std::visit(
-        Overloaded{[&](const Input&) { is_ordinary(); },
-                   [&](const Conv&) {
-                     try {
-                       octconv::check(conv_options(static_cast<NodeId>(i)));
-                     } catch (const Unsupported& error) {
-                       throw Unsupported("node '" + node.name + "': " + error.what());
-                     } catch (const Error& error) {
-                       fail(node.name, error.what());
-                     }
-                   },
-                   [&](const BatchNorm&) { keeps_split(); },
-                   [&](const Activation&) { keeps_split(); }, [&](const Add&) { keeps_split(); },
-                   [&](const Concat&) {
-                     ChannelSplit sum;
-                     for (const NodeId input : node.inputs) {
-                       sum.high += this->node(input).channels.high;
-                       sum.low += this->node(input).channels.low;
-                     }
-                     if (sum != node.channels) {
-                       fail(node.name, "joins " + show(sum) + ", but has " + show(node.channels));
-                     }
-                     if (!node.spatial) is_ordinary();
-                   },
-                   [&](const Scale&) { keeps_split_of(node.inputs[0]); },
-                   [&](const Attention&) {
-                     is_ordinary();
-                     inputs_are_ordinary();
-                   },
-                   [&](const Pool&) { keeps_split(); }, [&](const GlobalPool&) { is_ordinary(); },
-                   [&](const Linear&) { is_ordinary(); }},
+        Overloaded{
+            [&](const Input&) { is_ordinary(); },
+            [&](const Conv&) {
+              try {
+                octconv::check(conv_options(static_cast<NodeId>(i)));
+              } catch (const Unsupported& error) {
+                throw Unsupported("node '" + node.name + "': " + error.what());
+              } catch (const Error& error) {
+                fail(node.name, error.what());
+              }
+            },
+            [&](const ConvTranspose&) {
+              is_ordinary();
+              inputs_are_ordinary();
+            },
+            [&](const BatchNorm&) { keeps_split(); }, [&](const Activation&) { keeps_split(); },
+            [&](const Add&) { keeps_split(); }, [&](const Multiply&) { keeps_split(); },
+            [&](const Concat&) {
+              ChannelSplit sum;
+              for (const NodeId input : node.inputs) {
+                sum.high += this->node(input).channels.high;
+                sum.low += this->node(input).channels.low;
+              }
+              if (sum != node.channels) {
+                fail(node.name, "joins " + show(sum) + ", but has " + show(node.channels));
+              }
+              if (!node.spatial) is_ordinary();
+            },
+            [&](const Select&) {
+              is_ordinary();
+              inputs_are_ordinary();
+            },
+            [&](const Scale&) { keeps_split_of(node.inputs[0]); },
+            [&](const Attention&) {
+              is_ordinary();
+              inputs_are_ordinary();
+            },
+            [&](const Softmax&) {
+              is_ordinary();
+              inputs_are_ordinary();
+            },
+            [&](const Pool&) { keeps_split(); }, [&](const Resize&) { keeps_split(); },
+            [&](const GlobalPool&) { is_ordinary(); }, [&](const Linear&) { is_ordinary(); }},
         node.op);
   }
   for (const NodeId output : outputs_) {

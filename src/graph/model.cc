@@ -25,6 +25,13 @@ std::vector<Parameter> parameters(const Graph& graph, NodeId id) {
             if (conv.bias) list.push_back({name("bias"), Shape{conv.out_channels}, Kind::kBias});
             return list;
           },
+          [&](const ConvTranspose& conv) {
+            Shape weight{in_channels(), conv.out_channels / conv.groups};
+            for (const std::int64_t extent : conv.kernel) weight.push_back(extent);
+            List list{{name("weight"), weight, Kind::kWeight}};
+            if (conv.bias) list.push_back({name("bias"), Shape{conv.out_channels}, Kind::kBias});
+            return list;
+          },
           [&](const BatchNorm& norm) {
             const Shape channels{node.channels.total()};
             List list{{name("running_mean"), channels, Kind::kMean},
@@ -36,8 +43,10 @@ std::vector<Parameter> parameters(const Graph& graph, NodeId id) {
             return list;
           },
           [](const Activation&) { return List{}; }, [](const Add&) { return List{}; },
-          [](const Concat&) { return List{}; }, [](const Scale&) { return List{}; },
-          [](const Attention&) { return List{}; }, [](const Pool&) { return List{}; },
+          [](const Multiply&) { return List{}; }, [](const Concat&) { return List{}; },
+          [](const Select&) { return List{}; }, [](const Scale&) { return List{}; },
+          [](const Attention&) { return List{}; }, [](const Softmax&) { return List{}; },
+          [](const Pool&) { return List{}; }, [](const Resize&) { return List{}; },
           [](const GlobalPool&) { return List{}; },
           [&](const Linear& linear) {
             List list{{name("weight"), Shape{linear.out_channels, in_channels()}, Kind::kWeight}};

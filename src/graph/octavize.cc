@@ -120,14 +120,15 @@ class Solver {
         Overloaded{
             [&](const Input&) { groups_.pin(id, "it is an input of the network"); },
             [&](const Conv&) { constrain_conv(id); }, [&](const BatchNorm&) { join_inputs(); },
+            [&](const ConvTranspose&) { keep_ordinary(id, "a transposed convolution"); },
             [&](const Activation&) { join_inputs(); }, [&](const Add&) { join_inputs(); },
+            [&](const Multiply&) { join_inputs(); },
+            [&](const Select&) { keep_ordinary(id, "a choice of channels"); },
             // Its counts are sums: add_up.
             [](const Concat&) {}, [&](const Scale&) { groups_.join(id, node.inputs[0]); },
-            [&](const Attention&) {
-              const std::string reason = "attention '" + node.name + "' mixes all positions";
-              groups_.pin(id, reason);
-              for (const NodeId input : node.inputs) groups_.pin(input, reason);
-            },
+            [&](const Attention&) { keep_ordinary(id, "attention"); },
+            [&](const Softmax&) { keep_ordinary(id, "a softmax"); },
+            [&](const Resize&) { join_inputs(); },
             [&](const Pool& pool) {
               join_inputs();
               if (!keeps_grids_aligned(pool)) {
@@ -137,6 +138,14 @@ class Solver {
             [&](const GlobalPool&) { groups_.pin(id, "it has no extents"); },
             [&](const Linear&) { groups_.pin(id, "it has no extents"); }},
         node.op);
+  }
+
+  // An operation without octave form: neither what it reads nor what it makes can be octave.
+  void keep_ordinary(NodeId id, const std::string& what) {
+    const std::string reason =
+        what + " '" + graph_.node(id).name + "' reads and makes ordinary values";
+    groups_.pin(id, reason);
+    for (const NodeId input : graph_.node(id).inputs) groups_.pin(input, reason);
   }
 
   void constrain_conv(NodeId id) {

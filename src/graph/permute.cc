@@ -46,6 +46,14 @@ class Numberer {
     std::iota(parent_.begin(), parent_.end(), NodeId{0});
     for_each_node([&](NodeId id) { tie(id); });
     for_each_node([&](NodeId id) { describe(id); });
+    for_each_node([&](NodeId id) {
+      const Node& node = graph.node(id);
+      if (!std::holds_alternative<Select>(node.op) &&
+          !std::holds_alternative<ConvTranspose>(node.op))
+        return;
+      fix(id);
+      fix(node.inputs[0]);
+    });
     for (const NodeId id : graph.inputs()) fix(id);
     for (const NodeId id : graph.outputs()) fix(id);
   }
@@ -89,8 +97,10 @@ class Numberer {
                    [&](const Conv&) {
                      if (graph_.conv_options(id).depthwise()) join_inputs();
                    },
-                   [&](const BatchNorm&) { join_inputs(); },
+                   [](const ConvTranspose&) {}, [&](const BatchNorm&) { join_inputs(); },
                    [&](const Activation&) { join_inputs(); }, [&](const Add&) { join_inputs(); },
+                   [&](const Multiply&) { join_inputs(); }, [](const Select&) {},
+                   [&](const Softmax&) { join_inputs(); }, [&](const Resize&) { join_inputs(); },
                    [&](const Concat&) {
                      if (node.inputs.size() == 1) join_inputs();
                    },
@@ -242,6 +252,7 @@ class Mover {
     const Node& node = to_.node(id);
     if (parameter.kind != Parameter::Kind::kWeight) return move_channels(id, tensor);
     if (std::holds_alternative<Conv>(node.op)) return move_conv(id, tensor);
+    if (std::holds_alternative<ConvTranspose>(node.op)) return tensor.clone();  // keeps its order
     return move_linear(id, tensor);
   }
 

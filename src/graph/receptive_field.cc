@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "octconv/base/error.h"
 
 namespace octconv {
 namespace {
@@ -70,6 +71,49 @@ Axis windows(const Axis& in, std::int64_t kernel, std::int64_t stride, std::int6
 Axis upsample(const Axis& in, std::int64_t factor) {
   return make_axis(in.jump / factor, static_cast<std::int64_t>(in.phases.size()) * factor,
                    [&](std::int64_t pixel) { return in.of(pixel / factor); });
+}
+
+// A finer grid than the input's has no whole number of input pixels between its own.
+void check_finer(const Axis& in, std::int64_t factor) {
+  if (in.jump % factor != 0)
+    throw Unsupported("a receptive field is counted on grids no finer than the input's");
+}
+
+// Pixels i with stride * i + dilation * t - padding == p for some tap t; where the stride leaves
+// none, those around p.
+Axis transposed_windows(const Axis& in, const ConvTranspose& conv, std::size_t axis) {
+  const std::int64_t stride = conv.stride[axis];
+  check_finer(in, stride);
+  return make_axis(
+      in.jump / stride, static_cast<std::int64_t>(in.phases.size()) * stride,
+      [&](std::int64_t pixel) {
+        const std::int64_t at =
+            pixel + conv.padding_begin[axis] + stride * conv.kernel[axis] * conv.dilation[axis];
+        std::optional<Interval> hull;
+        for (std::int64_t tap = 0; tap < conv.kernel[axis]; ++tap) {
+          const std::int64_t place = at - tap * conv.dilation[axis];
+          if (place % stride != 0) continue;
+          const Interval one = in.of(place / stride - conv.kernel[axis] * conv.dilation[axis]);
+          hull = hull ? Interval{std::min(hull->first, one.first), std::max(hull->last, one.last)}
+                      : one;
+        }
+        return hull ? *hull : in.of(at / stride - conv.kernel[axis] * conv.dilation[axis]);
+      });
+}
+
+// Linear: pixel i lies at (i + 1/2) / factor - 1/2, between two.
+Axis interpolate(const Axis& in, std::int64_t factor) {
+  return make_axis(
+      in.jump / factor, static_cast<std::int64_t>(in.phases.size()) * factor,
+      [&](std::int64_t pixel) {
+        const std::int64_t twice = 2 * pixel + 1 - factor;  // 2 * factor * place
+        const std::int64_t below =
+            twice >= 0 ? twice / (2 * factor) : -((2 * factor - 1 - twice) / (2 * factor));
+        const Interval one = in.of(below);
+        if (twice == 2 * factor * below) return one;
+        const Interval other = in.of(below + 1);
+        return Interval{std::min(one.first, other.first), std::max(one.last, other.last)};
+      });
 }
 
 Axis unite(const Axis& a, const Axis& b) {
@@ -186,9 +230,29 @@ class Walk {
               }
               return out;
             },
+            [&](const ConvTranspose& conv) {
+              Fields out = in(0);
+              for (std::size_t i = 0; i < out[0].grid.size(); ++i)
+                out[0].grid[i] = transposed_windows(out[0].grid[i], conv, i);
+              return out;
+            },
             [&](const BatchNorm&) { return in(0); }, [&](const Activation&) { return in(0); },
-            [&](const Add&) { return united(); }, [&](const Concat&) { return united(); },
+            [&](const Add&) { return united(); }, [&](const Multiply&) { return united(); },
+            [&](const Concat&) { return united(); }, [&](const Select&) { return in(0); },
             [&](const Scale&) { return whole(); }, [&](const Attention&) { return whole(); },
+            [&](const Softmax&) { return in(0); },
+            [&](const Resize& resize) {
+              Fields out = in(0);
+              for (Field& field : out) {
+                for (std::size_t i = 0; i < field.grid.size(); ++i) {
+                  Axis& axis = field.grid[i];
+                  check_finer(axis, resize.factor[i]);
+                  axis = resize.mode == ResizeMode::kNearest ? upsample(axis, resize.factor[i])
+                                                             : interpolate(axis, resize.factor[i]);
+                }
+              }
+              return out;
+            },
             [&](const Pool& pool) {
               Fields out = in(0);
               for (Field& field : out) {

@@ -25,6 +25,12 @@ std::vector<std::int64_t> total_strides(const Graph& graph) {
     };
     if (const auto* conv = std::get_if<Conv>(&node.op)) step(conv->stride);
     if (const auto* pool = std::get_if<Pool>(&node.op)) step(pool->stride);
+    const auto step_back = [&](const Shape& factor) {
+      const std::int64_t largest = *std::max_element(factor.begin(), factor.end());
+      total[i] = std::max<std::int64_t>(1, total[i] / largest);
+    };
+    if (const auto* resize = std::get_if<Resize>(&node.op)) step_back(resize->factor);
+    if (const auto* conv = std::get_if<ConvTranspose>(&node.op)) step_back(conv->stride);
   }
   return total;
 }

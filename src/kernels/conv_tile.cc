@@ -140,7 +140,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
       }
     }
   }
-  if (tiles.activation == Activation::kRelu) {
+  if (tiles.activation.kind == ActivationKind::kRelu) {
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) {
 #pragma GCC unroll 3
@@ -154,7 +154,9 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 3
     for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
   }
-  if (tiles.activation == Activation::kNone || tiles.activation == Activation::kRelu) return;
+  if (tiles.activation.kind == ActivationKind::kNone ||
+      tiles.activation.kind == ActivationKind::kRelu)
+    return;
   // The others are rare and long: not unrolled, they take the sums from where they were stored.
   row = tiles.out + offset;
   for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {

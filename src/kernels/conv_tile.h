@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "kernels/activation.h"
+#include "octconv/kernels/activation.h"
 
 namespace octconv::kernels {
 
@@ -45,7 +45,7 @@ struct ConvTiles {
   const float* residual = nullptr;  ///< rows as those of `out`, may be `out` itself; may be null
   float* out = nullptr;
   std::int64_t stride = 0;  ///< from one pixel of `out` and `residual` to the next
-  Activation activation = Activation::kNone;
+  Activation activation{ActivationKind::kNone};
 };
 
 /// The convolution for one instruction set.

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/activation.h"
+#include "octconv/kernels/activation.h"
 
 namespace octconv::kernels {
 
@@ -20,7 +20,7 @@ struct DepthwisePixels {
   std::int64_t pixels = 0;
   const float* residual = nullptr;  ///< as `out`, may be `out` itself; may be null
   float* out = nullptr;             ///< pixels are `channels` apart
-  Activation activation = Activation::kNone;
+  Activation activation{ActivationKind::kNone};
 };
 
 void depthwise(const DepthwisePixels& pixels) noexcept;

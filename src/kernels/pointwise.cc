@@ -56,6 +56,14 @@ void AddVectors(const float* a, const float* b, std::int64_t count, Activation a
   });
 }
 
+void MultiplyVectors(const float* a, const float* b, std::int64_t count, Activation activation,
+                     float* out) {
+  const Tag d;
+  ForVectors(count, out, [&](auto load) HWY_ATTR {
+    return Activate(d, hn::Mul(load(a), load(b)), activation);
+  });
+}
+
 void ActivateVectors(const float* src, std::int64_t count, Activation activation, float* out) {
   const Tag d;
   ForVectors(count, out, [&](auto load) HWY_ATTR { return Activate(d, load(src), activation); });
@@ -71,6 +79,7 @@ namespace octconv::kernels {
 HWY_EXPORT(ScaleShift);
 HWY_EXPORT(ScaleChannels);
 HWY_EXPORT(AddVectors);
+HWY_EXPORT(MultiplyVectors);
 HWY_EXPORT(ActivateVectors);
 
 void scale_shift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,
@@ -86,6 +95,11 @@ void scale(const float* src, std::int64_t pixels, std::int64_t channels, const f
 void add(const float* a, const float* b, std::int64_t count, Activation activation,
          float* out) noexcept {
   HWY_DYNAMIC_DISPATCH(AddVectors)(a, b, count, activation, out);
+}
+
+void multiply(const float* a, const float* b, std::int64_t count, Activation activation,
+              float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(MultiplyVectors)(a, b, count, activation, out);
 }
 
 void activate(const float* src, std::int64_t count, Activation activation, float* out) noexcept {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/activation.h"
+#include "octconv/kernels/activation.h"
 
 namespace octconv::kernels {
 
@@ -19,6 +19,10 @@ void scale(const float* src, std::int64_t pixels, std::int64_t channels, const f
 /// out[i] = activation(a[i] + b[i])
 void add(const float* a, const float* b, std::int64_t count, Activation activation,
          float* out) noexcept;
+
+/// out[i] = activation(a[i] * b[i])
+void multiply(const float* a, const float* b, std::int64_t count, Activation activation,
+              float* out) noexcept;
 
 /// out[i] = activation(src[i])
 void activate(const float* src, std::int64_t count, Activation activation, float* out) noexcept;

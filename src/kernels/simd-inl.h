@@ -13,7 +13,7 @@
 
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
-#include "kernels/activation.h"
+#include "octconv/kernels/activation.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
@@ -75,16 +75,40 @@ HWY_INLINE Vector Sigmoid(Tag d, Vector x) {
   return hn::IfThenElse(hn::Eq(x, x), result, x);
 }
 
-HWY_INLINE Vector Activate(Tag d, Vector x, Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
+HWY_INLINE Vector Silu(Tag d, Vector x) {
+  // Below -87 the product is nothing, but Sigmoid stops there.
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0F)), hn::Mul(x, Sigmoid(d, x)));
+}
+
+HWY_INLINE Vector LeakyRelu(Tag d, Vector x, float slope) {
+  return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, slope)), x);
+}
+
+// slope * x + offset between 0 and 1.
+HWY_INLINE Vector HardSigmoid(Tag d, Vector x, float slope, float offset) {
+  const Vector one = hn::Set(d, 1.0F);
+  const Vector line = Relu(d, hn::MulAdd(x, hn::Set(d, slope), hn::Set(d, offset)));
+  return hn::IfThenElse(hn::Gt(line, one), one, line);
+}
+
+HWY_INLINE Vector Activate(Tag d, Vector x, const Activation& activation) {
+  switch (activation.kind) {
+    case ActivationKind::kNone:
       return x;
-    case Activation::kRelu:
+    case ActivationKind::kRelu:
       return Relu(d, x);
-    case Activation::kRelu6:
+    case ActivationKind::kRelu6:
       return Relu6(d, x);
-    case Activation::kSigmoid:
+    case ActivationKind::kSigmoid:
       return Sigmoid(d, x);
+    case ActivationKind::kLeakyRelu:
+      return LeakyRelu(d, x, activation.slope);
+    case ActivationKind::kHardSigmoid:
+      return HardSigmoid(d, x, activation.slope, activation.offset);
+    case ActivationKind::kHardSwish:
+      return hn::Mul(x, HardSigmoid(d, x, 1.0F / 6.0F, 0.5F));
+    case ActivationKind::kSilu:
+      return Silu(d, x);
   }
   return x;
 }

@@ -8,6 +8,7 @@
 
 #include <torch/nn/module.h>
 
+#include "nn/enlarge.h"
 #include "nn/norm.h"
 #include "nn/oct_conv_of.h"
 #include "nn/pool.h"
@@ -287,8 +288,17 @@ class GraphModule::Impl {
             [&](const BatchNorm& norm) {
               return norm_add_relu(in(0), norm_tensors(id), {}, norm, root_->is_training());
             },
-            [&](const Activation& activation) { return activate(in(0), activation.kind); },
+            [&](const Activation& activation) { return activate(in(0), activation); },
+            [&](const ConvTranspose& conv) -> OctTensor {
+              return transposed_conv(in(0).high, own[0], conv.bias ? own[1] : at::Tensor(), conv);
+            },
             [&](const Add&) { return add(in(0), in(1)); },
+            [&](const Multiply&) { return multiply(in(0), in(1)); },
+            [&](const Select& select) -> OctTensor {
+              return at::index_select(in(0).high, 1, at::tensor(select.channels));
+            },
+            [&](const Softmax&) -> OctTensor { return at::softmax(in(0).high, 1); },
+            [&](const Resize& resize) { return resize_of(in(0), resize, graph_.octave()); },
             [&](const Concat&) {
               std::vector<OctTensor> parts;
               for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));

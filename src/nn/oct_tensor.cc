@@ -13,17 +13,28 @@
 namespace octconv::nn {
 namespace {
 
-at::Tensor activate_tensor(const at::Tensor& x, ActivationKind kind) {
+at::Tensor activate_tensor(const at::Tensor& x, const Activation& activation) {
   if (!x.defined()) return x;
-  switch (kind) {
+  switch (activation.kind) {
+    case ActivationKind::kNone:
+      return x;
     case ActivationKind::kRelu:
       return at::relu(x);
     case ActivationKind::kRelu6:
       return at::clamp(x, 0, 6);
     case ActivationKind::kSigmoid:
       return at::sigmoid(x);
+    case ActivationKind::kLeakyRelu:
+      return at::leaky_relu(x, activation.slope);
+    case ActivationKind::kHardSigmoid:
+      return at::clamp(x * activation.slope + activation.offset, 0, 1);
+    case ActivationKind::kHardSwish:
+      return at::hardswish(x);
+    case ActivationKind::kSilu:
+      return at::silu(x);
   }
-  throw InvalidArgument("activation of unknown kind " + std::to_string(static_cast<int>(kind)));
+  throw InvalidArgument("activation of unknown kind " +
+                        std::to_string(static_cast<int>(activation.kind)));
 }
 
 at::Tensor add_tensors(const at::Tensor& a, const at::Tensor& b) {
@@ -67,8 +78,18 @@ Shape full_extents(const OctTensor& value, const Shape& octave, OddLow odd_low) 
   return extents;
 }
 
-OctTensor activate(const OctTensor& value, ActivationKind kind) {
-  return {activate_tensor(value.high, kind), activate_tensor(value.low, kind), value.extents};
+OctTensor activate(const OctTensor& value, const Activation& activation) {
+  return {activate_tensor(value.high, activation), activate_tensor(value.low, activation),
+          value.extents};
+}
+
+OctTensor multiply(const OctTensor& a, const OctTensor& b) {
+  const auto product = [](const at::Tensor& x, const at::Tensor& y) {
+    if (x.defined() != y.defined())
+      throw InvalidArgument("multiply: one value has a frequency that the other has not");
+    return x.defined() ? at::mul(x, y) : x;
+  };
+  return {product(a.high, b.high), product(a.low, b.low), a.extents};
 }
 
 OctTensor add(const OctTensor& a, const OctTensor& b) {

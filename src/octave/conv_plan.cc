@@ -41,20 +41,6 @@ constexpr std::int64_t kTaskFloats = 128 * 1024;
 constexpr std::int64_t kLeastMacs = 500'000;
 constexpr std::int64_t kLeastFloats = 16'384;
 
-kernels::Activation to_kernel(ConvActivation activation) noexcept {
-  switch (activation) {
-    case ConvActivation::kNone:
-      return kernels::Activation::kNone;
-    case ConvActivation::kRelu:
-      return kernels::Activation::kRelu;
-    case ConvActivation::kRelu6:
-      return kernels::Activation::kRelu6;
-    case ConvActivation::kSigmoid:
-      return kernels::Activation::kSigmoid;
-  }
-  return kernels::Activation::kNone;
-}
-
 struct PlannedMap {
   Shape extents;
   std::int64_t scratch = 0;  // where a pooled map begins
@@ -82,7 +68,7 @@ struct PassMemory {
   const float* addend = nullptr;
   const float* residual = nullptr;
   float* out = nullptr;
-  kernels::Activation activation = kernels::Activation::kNone;
+  Activation activation{ActivationKind::kNone};
 };
 
 // A task's tables, on its stack. Left uninitialised on purpose.
@@ -144,8 +130,8 @@ class PassRunner {
         .residual = first ? residual : out,
         .out = out,
         .stride = stride,
-        .activation =
-            index + 1 == pass_.slices.size() ? memory_.activation : kernels::Activation::kNone};
+        .activation = index + 1 == pass_.slices.size() ? memory_.activation
+                                                       : Activation{ActivationKind::kNone}};
     const std::int64_t pitch = (end - begin + kTilePixels - 1) / kTilePixels * kTilePixels;
     tiles.pitch = pitch;
     const float** to = rows.inputs.data();
@@ -297,7 +283,7 @@ struct OctConvPlan::Impl {
         if (pass.adds_upsampled) pointers.addend = memory + passes[i].addend;
         if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
         pointers.out = high ? dst.high : dst.low;
-        pointers.activation = to_kernel(epilogue.activation);
+        pointers.activation = epilogue.activation;
       }
       PassRunner(packed, pass, passes[i], pointers).run();
     }

@@ -51,6 +51,12 @@ class Attributes {
     if (found == nullptr) return std::nullopt;
     return Ints(found->ints().begin(), found->ints().end());
   }
+  std::optional<std::vector<float>> numbers(const char* name) {
+    const ::onnx::AttributeProto* found = find(name, ::onnx::AttributeProto::FLOATS);
+    if (found == nullptr) return std::nullopt;
+    return std::vector<float>(found->floats().begin(), found->floats().end());
+  }
+  bool has(const char* name) const { return all_.contains(name); }
   const ::onnx::TensorProto* tensor(const char* name) {
     const ::onnx::AttributeProto* found = find(name, ::onnx::AttributeProto::TENSOR);
     return found == nullptr ? nullptr : &found->t();

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/constant.h"
 
+#include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
+#include <fstream>
+#include <optional>
+#include <system_error>
+#include <utility>
 
 #include <onnx/onnx_pb.h>
 
@@ -69,12 +75,62 @@ std::vector<float> from_halves(const Values& values) {
   return result;
 }
 
+std::uint64_t to_size(const std::string& text, const std::string& who) {
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw FormatError(who + " begins or ends at '" + text + "', which is no number");
+  return size;
+}
+
+// The tensor with its data from another file beside the model's: never from anywhere else.
+TensorProto with_external_data(const TensorProto& proto, const std::filesystem::path& folder) {
+  const std::string who = "the data of initialiser '" + proto.name() + "'";
+  if (folder.empty()) throw Unsupported(who + " are in another file");
+  std::filesystem::path location;
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> length;
+  for (const auto& entry : proto.external_data()) {
+    if (entry.key() == "location") location = entry.value();
+    if (entry.key() == "offset") offset = to_size(entry.value(), who);
+    if (entry.key() == "length") length = to_size(entry.value(), who);
+  }
+  const bool inside =
+      !location.empty() && location.is_relative() &&
+      std::none_of(location.begin(), location.end(), [](const auto& part) { return part == ".."; });
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(folder / location, error);
+  const std::filesystem::path root = std::filesystem::canonical(folder);
+  const bool below =
+      !error &&
+      std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
+  if (!inside || (!error && !below))
+    throw FormatError(who + " are said to be in '" + location.string() +
+                      "', which is not in the folder of the model");
+  const std::uint64_t size = error ? 0 : std::filesystem::file_size(path, error);
+  if (error) throw FormatError(who + " are in '" + location.string() + "': " + error.message());
+  if (offset > size || length.value_or(0) > size - offset)
+    throw FormatError(who + " are beyond the end of '" + location.string() + "', which has " +
+                      std::to_string(size) + " bytes");
+  std::string bytes(length.value_or(size - offset), '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(offset));
+  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+    throw FormatError(who + " cannot be read from '" + location.string() + "'");
+  TensorProto whole;
+  whole.set_name(proto.name());
+  whole.set_data_type(proto.data_type());
+  *whole.mutable_dims() = proto.dims();
+  whole.set_raw_data(std::move(bytes));
+  return whole;
+}
+
 }  // namespace
 
-Constant read_constant(const TensorProto& proto) {
+Constant read_constant(const TensorProto& proto, const std::filesystem::path& folder) {
   if (proto.data_location() != ::onnx::TensorProto_DataLocation_DEFAULT ||
       proto.external_data_size() > 0)
-    throw Unsupported("initialiser '" + proto.name() + "' keeps its data in another file");
+    return read_constant(with_external_data(proto, folder));
   const bool raw = proto.has_raw_data();
   Constant constant;
   switch (proto.data_type()) {

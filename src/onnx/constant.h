@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <variant>
 #include <vector>
@@ -31,8 +32,10 @@ struct Constant {
 /// Float, double and float16 become float; int32 and int64 stay whole. No more is allocated than
 /// the file holds.
 ///
-/// @throws FormatError if the data do not fill the shape; Unsupported for another type, or data in
-/// another file
-[[nodiscard]] Constant read_constant(const ::onnx::TensorProto& proto);
+/// @param folder  where files with its data may lie; empty: it must hold its data itself
+/// @throws FormatError if the data do not fill the shape, or lie outside of the folder; Unsupported
+/// for another type
+[[nodiscard]] Constant read_constant(const ::onnx::TensorProto& proto,
+                                     const std::filesystem::path& folder = {});
 
 }  // namespace octconv::onnx

@@ -9,6 +9,7 @@
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/base/version.h"
+#include "octconv/graph/fold.h"
 #include "octconv/onnx/onnx.h"
 #include "onnx/format.h"
 #include "onnx/lower.h"
@@ -83,6 +84,10 @@ void write(const std::string& name, const AttributeValue& value, ::onnx::Attribu
                           proto.set_type(::onnx::AttributeProto_AttributeType_STRING);
                           proto.set_s(s);
                         },
+                        [&](const std::vector<float>& floats) {
+                          proto.set_type(::onnx::AttributeProto_AttributeType_FLOATS);
+                          for (const float f : floats) proto.add_floats(f);
+                        },
                         [&](const std::vector<std::int64_t>& ints) {
                           proto.set_type(::onnx::AttributeProto_AttributeType_INTS);
                           for (const std::int64_t i : ints) proto.add_ints(i);
@@ -93,9 +98,21 @@ void write(const std::string& name, const AttributeValue& value, ::onnx::Attribu
 void write(const Operation& operation, ::onnx::NodeProto& proto) {
   proto.set_name(operation.outputs[0]);
   proto.set_op_type(operation.type);
+  if (!operation.domain.empty()) proto.set_domain(operation.domain);
   for (const std::string& input : operation.inputs) proto.add_input(input);
   for (const std::string& output : operation.outputs) proto.add_output(output);
   for (const auto& [name, value] : operation.attributes) write(name, value, *proto.add_attribute());
+}
+
+void write(const onnx::Function& function, std::int64_t opset, ::onnx::FunctionProto& proto) {
+  proto.set_name(function.name);
+  proto.set_domain(onnx::kFunctionDomain);
+  for (const std::string& input : function.inputs) proto.add_input(input);
+  for (const std::string& output : function.outputs) proto.add_output(output);
+  for (const Operation& operation : function.operations) write(operation, *proto.add_node());
+  auto* import = proto.add_opset_import();
+  import->set_domain("");
+  import->set_version(opset);
 }
 
 void write(const Port& port, bool dynamic_batch, ::onnx::ValueInfoProto& proto) {
@@ -130,21 +147,38 @@ std::string export_onnx(const Model& model, const ExportOptions& options) {
     throw Unsupported("export_onnx: opset must be in [" + std::to_string(onnx::kMinOpset) + ", " +
                       std::to_string(onnx::kMaxOpset) + "], got " + std::to_string(options.opset));
   }
+  if (options.functions && options.opset < onnx::kFunctionOpset) {
+    throw Unsupported("export_onnx: functions need opset " + std::to_string(onnx::kFunctionOpset) +
+                      " or later, got " + std::to_string(options.opset));
+  }
+  if (options.fold) {
+    ExportOptions rest = options;
+    rest.fold = false;
+    return export_onnx(fold_batch_norms(model), rest);
+  }
   model.graph.check();
   check_weights(model.graph, model.weights);
   const Program program = onnx::lower(
-      model.graph, options.extents.empty() ? model.graph.default_extents() : options.extents);
+      model.graph, options.extents.empty() ? model.graph.default_extents() : options.extents,
+      {.opset = options.opset, .functions = options.functions});
 
   ::onnx::ModelProto proto;
-  proto.set_ir_version(onnx::kIrVersion);
+  proto.set_ir_version(onnx::ir_version(options.opset));
   proto.set_producer_name(onnx::kProducer);
   proto.set_producer_version(OCTCONV_VERSION);
   proto.add_opset_import()->set_version(options.opset);
+  if (!program.functions.empty()) {
+    auto* import = proto.add_opset_import();
+    import->set_domain(onnx::kFunctionDomain);
+    import->set_version(onnx::kFunctionVersion);
+  }
   // The graph comes last: where the end of a file is missing, so is the graph, and import says so.
   if (known(model.preprocessing)) {
     add_metadata(onnx::kPreprocessingKey, onnx::preprocessing_to_json(model.preprocessing), proto);
   }
   add_metadata(onnx::kGraphKey, onnx::graph_to_json(model.graph), proto);
+  for (const onnx::Function& function : program.functions)
+    write(function, options.opset, *proto.add_functions());
   auto* graph = proto.mutable_graph();
   graph->set_name(model.graph.name());
   for (const Operation& operation : program.operations) write(operation, *graph->add_node());

@@ -2,10 +2,12 @@
 // A model from plain ONNX operations, whoever wrote them.
 #pragma once
 
+#include <filesystem>
+
 #include "octconv/graph/model.h"
 
 namespace onnx {
-class GraphProto;
+class ModelProto;
 }
 
 namespace octconv::onnx {
@@ -14,10 +16,13 @@ namespace octconv::onnx {
 ///
 /// Nodes are called after their parameters where these are called "<node>.weight", otherwise after
 /// their place in PyTorch's modules or their results. Stages go by total stride
-/// (`set_stages_by_stride`).
+/// (`set_stages_by_stride`). Where the file leaves extents open, it must mean the same network at
+/// every size.
 ///
+/// @param folder  of the file, where files with its data may lie; empty: it must hold its data
 /// @throws FormatError for a graph that contradicts itself; Unsupported naming every operation that
 ///         cannot be taken, and why
-[[nodiscard]] Model from_operations(const ::onnx::GraphProto& proto);
+[[nodiscard]] Model from_operations(const ::onnx::ModelProto& proto,
+                                    const std::filesystem::path& folder);
 
 }  // namespace octconv::onnx

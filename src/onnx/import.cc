@@ -76,15 +76,22 @@ Preprocessing read_preprocessing(const std::string& json) {
   }
 }
 
-void check_opset(const ::onnx::ModelProto& proto) {
-  if (proto.opset_import_size() != 1 || !proto.opset_import(0).domain().empty()) {
+// The opset of a file of ours.
+std::int64_t own_opset(const ::onnx::ModelProto& proto) {
+  const int domains = proto.functions_size() > 0 ? 2 : 1;
+  if (proto.opset_import_size() != domains || !proto.opset_import(0).domain().empty()) {
     fail("it uses operations of more than the default domain");
+  }
+  if (domains == 2 && (proto.opset_import(1).domain() != onnx::kFunctionDomain ||
+                       proto.opset_import(1).version() != onnx::kFunctionVersion)) {
+    fail("it has functions that octconv does not write");
   }
   const std::int64_t opset = proto.opset_import(0).version();
   if (opset < onnx::kMinOpset || opset > onnx::kMaxOpset) {
     fail("its opset " + std::to_string(opset) + " is not in [" + std::to_string(onnx::kMinOpset) +
          ", " + std::to_string(onnx::kMaxOpset) + "]");
   }
+  return opset;
 }
 
 // ---- Comparing
@@ -111,12 +118,19 @@ Port read_port(const ::onnx::ValueInfoProto& proto) {
   return port;
 }
 
-Shape input_extents(const ::onnx::GraphProto& graph) {
-  if (graph.input_size() == 0) fail("it has no input");
-  const Port first = read_port(graph.input(0));
-  Shape extents;
-  for (std::size_t i = 1; i < first.shape.rank(); ++i) extents.push_back(first.shape[i]);
-  return extents;
+// Of the inputs without extents of their own: what the graph does not say.
+Shape input_extents(const ::onnx::GraphProto& proto, const Graph& graph) {
+  for (std::size_t i = 0; i < graph.inputs().size(); ++i) {
+    if (!std::get<Input>(graph.node(graph.inputs()[i]).op).extents.empty()) continue;
+    if (static_cast<std::size_t>(proto.input_size()) <= i) break;
+    const Port port = read_port(proto.input(static_cast<int>(i)));
+    Shape extents;
+    for (std::size_t axis = 1; axis < port.shape.rank(); ++axis)
+      extents.push_back(port.shape[axis]);
+    return extents;
+  }
+  if (proto.input_size() == 0) fail("it has no input");
+  return graph.default_extents();
 }
 
 template <class Protos>
@@ -143,6 +157,8 @@ std::optional<AttributeValue> read_attribute(const ::onnx::AttributeProto& proto
       return proto.f();
     case ::onnx::AttributeProto_AttributeType_STRING:
       return proto.s();
+    case ::onnx::AttributeProto_AttributeType_FLOATS:
+      return std::vector<float>(proto.floats().begin(), proto.floats().end());
     case ::onnx::AttributeProto_AttributeType_INTS:
       return std::vector<std::int64_t>(proto.ints().begin(), proto.ints().end());
     default:
@@ -152,7 +168,7 @@ std::optional<AttributeValue> read_attribute(const ::onnx::AttributeProto& proto
 
 void compare_operation(const ::onnx::NodeProto& proto, const Operation& expected,
                        const std::string& who) {
-  if (proto.op_type() != expected.type || !proto.domain().empty()) {
+  if (proto.op_type() != expected.type || proto.domain() != expected.domain) {
     fail(who + " is '" + proto.op_type() + "' instead of '" + expected.type + "'");
   }
   const auto same = [](const auto& names, const std::vector<std::string>& wanted) {
@@ -177,16 +193,43 @@ void compare_operation(const ::onnx::NodeProto& proto, const Operation& expected
   }
 }
 
-void compare_operations(const ::onnx::GraphProto& graph, const std::vector<Operation>& expected) {
-  const auto count = static_cast<std::size_t>(graph.node_size());
+// `where` begins messages: "" for the graph, or of which function they are.
+template <class Protos>
+void compare_operations(const Protos& protos, const std::vector<Operation>& expected,
+                        const std::string& where = "") {
+  const auto count = static_cast<std::size_t>(protos.size());
   for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
-    std::string who = "operation " + std::to_string(i);
+    std::string who = where + "operation " + std::to_string(i);
     who += " (of '" + expected[i].outputs[0] + "')";
-    compare_operation(graph.node(static_cast<int>(i)), expected[i], who);
+    compare_operation(protos[static_cast<int>(i)], expected[i], who);
   }
   if (count != expected.size()) {
-    fail("it has " + std::to_string(count) + " operations instead of " +
+    fail(where + "it has " + std::to_string(count) + " operations instead of " +
          std::to_string(expected.size()));
+  }
+}
+
+void compare_functions(const ::onnx::ModelProto& proto, std::int64_t opset,
+                       const std::vector<onnx::Function>& expected) {
+  if (static_cast<std::size_t>(proto.functions_size()) != expected.size()) {
+    fail("it has " + std::to_string(proto.functions_size()) + " functions instead of " +
+         std::to_string(expected.size()));
+  }
+  const auto same = [](const auto& names, const std::vector<std::string>& wanted) {
+    return std::equal(names.begin(), names.end(), wanted.begin(), wanted.end());
+  };
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const ::onnx::FunctionProto& function = proto.functions(static_cast<int>(i));
+    const std::string who = "function '" + expected[i].name + "': ";
+    if (function.name() != expected[i].name || function.domain() != onnx::kFunctionDomain)
+      fail(who + "it is called '" + function.name() + "'");
+    if (!same(function.input(), expected[i].inputs)) fail(who + "it reads other inputs");
+    if (!same(function.output(), expected[i].outputs)) fail(who + "it has other outputs");
+    if (function.attribute_size() > 0) fail(who + "it has attributes");
+    if (function.opset_import_size() != 1 || !function.opset_import(0).domain().empty() ||
+        function.opset_import(0).version() != opset)
+      fail(who + "it is not of opset " + std::to_string(opset));
+    compare_operations(function.node(), expected[i].operations, who);
   }
 }
 
@@ -291,16 +334,18 @@ Weights read_weights(const Graph& graph, const Program& program, const Initializ
 
 // A file of ours: `graph_json` is its description of itself.
 Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json) {
-  check_opset(proto);
-  if (proto.functions_size() > 0 || proto.graph().sparse_initializer_size() > 0) {
-    fail("it has functions or sparse initialisers, which octconv does not write");
+  const std::int64_t opset = own_opset(proto);
+  if (proto.graph().sparse_initializer_size() > 0) {
+    fail("it has sparse initialisers, which octconv does not write");
   }
   Model model{.graph = read_graph(graph_json), .weights = {}, .preprocessing = {}};
   try {
-    const Program program = onnx::lower(model.graph, input_extents(proto.graph()));
+    const Program program = onnx::lower(model.graph, input_extents(proto.graph(), model.graph),
+                                        {.opset = opset, .functions = proto.functions_size() > 0});
+    compare_functions(proto, opset, program.functions);
     compare_ports(proto.graph().input(), program.inputs, "input");
     compare_ports(proto.graph().output(), program.outputs, "output");
-    compare_operations(proto.graph(), program.operations);
+    compare_operations(proto.graph().node(), program.operations);
     const InitializerProtos protos = index_initializers(proto.graph());
     compare_initializers(protos, program.initializers);
     model.weights = read_weights(model.graph, program, protos);
@@ -315,7 +360,7 @@ Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json)
 }
 
 // A file of another origin: what it holds are its operations.
-Model read_foreign_model(const ::onnx::ModelProto& proto) {
+Model read_foreign_model(const ::onnx::ModelProto& proto, const std::filesystem::path& folder) {
   std::int64_t opset = 0;
   for (const auto& import : proto.opset_import()) {
     if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();
@@ -326,12 +371,10 @@ Model read_foreign_model(const ::onnx::ModelProto& proto) {
                       std::to_string(onnx::kMaxForeignOpset) + "]");
   }
   if (proto.graph().sparse_initializer_size() > 0) throw Unsupported("it has sparse initialisers");
-  return onnx::from_operations(proto.graph());
+  return onnx::from_operations(proto, folder);
 }
 
-}  // namespace
-
-Model parse_onnx(std::string_view bytes, std::string_view name) {
+Model parse(std::string_view bytes, std::string_view name, const std::filesystem::path& folder) {
   const std::string file = "'" + std::string(name) + "'";
   try {
     const ::onnx::ModelProto proto = parse_proto(bytes);
@@ -340,7 +383,7 @@ Model parse_onnx(std::string_view bytes, std::string_view name) {
       fail(std::string("its metadata '") + onnx::kGraphKey +
            "' is gone: it is truncated or changed");
     }
-    return read_foreign_model(proto);
+    return read_foreign_model(proto, folder);
   } catch (const Unsupported& error) {
     throw Unsupported(file + " cannot be read: " + error.what());
   } catch (const Error& error) {
@@ -348,8 +391,15 @@ Model parse_onnx(std::string_view bytes, std::string_view name) {
   }
 }
 
+}  // namespace
+
+Model parse_onnx(std::string_view bytes, std::string_view name) {
+  return parse(bytes, name, {});
+}
+
 Model load_onnx(const std::filesystem::path& path) {
-  return parse_onnx(read_file(path), path.string());
+  const std::filesystem::path folder = path.parent_path();
+  return parse(read_file(path), path.string(), folder.empty() ? "." : folder);
 }
 
 }  // namespace octconv

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/lower.h"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "octconv/base/error.h"
 #include "octconv/graph/model.h"
+#include "onnx/functions.h"
+#include "onnx/opset.h"
 
 namespace octconv::onnx {
 namespace {
@@ -51,8 +54,8 @@ std::string suffix(const ChannelSplit& split, Frequency frequency) {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Shape& extents)
-      : graph_(graph), shapes_(infer_shapes(graph, 1, extents)) {}
+  Lowering(const Graph& graph, const Shape& extents, std::int64_t opset)
+      : graph_(graph), opset_(opset), shapes_(infer_shapes(graph, 1, extents)) {}
 
   Program run() {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) lower_node(static_cast<NodeId>(i));
@@ -91,8 +94,11 @@ class Lowering {
   std::string emit(std::string type, std::vector<std::string> inputs, std::string output,
                    std::map<std::string, AttributeValue> attributes = {}) {
     claim(output);
-    program_.operations.push_back(
-        {std::move(type), std::move(inputs), {output}, std::move(attributes)});
+    program_.operations.push_back({.type = std::move(type),
+                                   .inputs = std::move(inputs),
+                                   .outputs = {output},
+                                   .attributes = std::move(attributes),
+                                   .node = current_});
     return output;
   }
 
@@ -136,26 +142,40 @@ class Lowering {
   }
 
   void lower_node(NodeId id) {
-    std::visit(
-        Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
-                   [&](const Conv& conv) { lower_conv(id, conv); },
-                   [&](const BatchNorm& norm) { lower_batch_norm(id, norm); },
-                   [&](const Activation& activation) { lower_activation(id, activation); },
-                   [&](const Add&) {
-                     for_each_frequency(id, [&](Frequency frequency) {
-                       emit("Add", {input(id, 0, frequency), input(id, 1, frequency)},
-                            tensor(id, frequency));
-                     });
-                   },
-                   [&](const Concat&) { lower_concat(id); }, [&](const Scale&) { lower_scale(id); },
-                   [&](const Attention& attention) { lower_attention(id, attention); },
-                   [&](const Pool& pool) {
-                     for_each_frequency(
-                         id, [&](Frequency frequency) { lower_pool(id, pool, frequency); });
-                   },
-                   [&](const GlobalPool&) { lower_global_pool(id); },
-                   [&](const Linear&) { lower_linear(id); }},
-        graph_.node(id).op);
+    current_ = id;
+    std::visit(Overloaded{[&](const Input&) { claim(tensor(id, Frequency::kHigh)); },
+                          [&](const Conv& conv) { lower_conv(id, conv); },
+                          [&](const ConvTranspose& conv) { lower_conv_transpose(id, conv); },
+                          [&](const BatchNorm& norm) { lower_batch_norm(id, norm); },
+                          [&](const Activation& activation) { lower_activation(id, activation); },
+                          [&](const Add&) { lower_pairs(id, "Add"); },
+                          [&](const Multiply&) { lower_pairs(id, "Mul"); },
+                          [&](const Concat&) { lower_concat(id); },
+                          [&](const Select& select) { lower_select(id, select); },
+                          [&](const Scale&) { lower_scale(id); },
+                          [&](const Attention& attention) { lower_attention(id, attention); },
+                          [&](const Softmax&) {
+                            if (opset_ < 13 && graph_.node(id).spatial)
+                              throw Unsupported("network '" + graph_.name() + "', node '" +
+                                                graph_.node(id).name +
+                                                "': a softmax over the channels of a map needs "
+                                                "opset 13 or later, not " +
+                                                std::to_string(opset_));
+                            emit("Softmax", {input(id, 0, Frequency::kHigh)},
+                                 tensor(id, Frequency::kHigh), {{"axis", std::int64_t{1}}});
+                          },
+                          [&](const Resize& resize) {
+                            for_each_frequency(id, [&](Frequency frequency) {
+                              lower_resize(id, resize, frequency);
+                            });
+                          },
+                          [&](const Pool& pool) {
+                            for_each_frequency(
+                                id, [&](Frequency frequency) { lower_pool(id, pool, frequency); });
+                          },
+                          [&](const GlobalPool&) { lower_global_pool(id); },
+                          [&](const Linear&) { lower_linear(id); }},
+               graph_.node(id).op);
   }
 
   template <class Body>
@@ -244,10 +264,16 @@ class Lowering {
     for (std::size_t axis = 0; axis < window.rank(); ++axis) {
       whole_windows = whole_windows && before[axis] % window[axis] == 0;
     }
-    std::map<std::string, AttributeValue> attributes{
-        {"ceil_mode", std::int64_t{whole_windows ? 0 : 1}},
-        {"kernel_shape", ints(window)},
-        {"strides", ints(window)}};
+    std::map<std::string, AttributeValue> attributes{{"kernel_shape", ints(window)},
+                                                     {"strides", ints(window)}};
+    if (opset_ >= 10) {
+      attributes["ceil_mode"] = std::int64_t{whole_windows ? 0 : 1};
+    } else {  // padding counts in no result
+      Shape end = window;
+      for (std::size_t axis = 0; axis < window.rank(); ++axis)
+        end[axis] = grid[axis] * window[axis] - before[axis];
+      attributes["pads"] = pads(Shape::filled(window.rank(), 0), end);
+    }
     if (!pool.maximum) attributes["count_include_pad"] = std::int64_t{0};
     return emit(pool.maximum ? "MaxPool" : "AveragePool", {x}, result, std::move(attributes));
   }
@@ -292,8 +318,25 @@ class Lowering {
       const std::string x = input(id, 0, frequency);
       const std::string y = tensor(id, frequency);
       switch (activation.kind) {
+        case ActivationKind::kNone:
+          emit("Identity", {x}, y);
+          return;
         case ActivationKind::kRelu:
           emit("Relu", {x}, y);
+          return;
+        case ActivationKind::kLeakyRelu:
+          emit("LeakyRelu", {x}, y, {{"alpha", activation.slope}});
+          return;
+        case ActivationKind::kHardSigmoid:
+          emit("HardSigmoid", {x}, y, {{"alpha", activation.slope}, {"beta", activation.offset}});
+          return;
+        case ActivationKind::kHardSwish:  // an operation of its own from opset 14 on only
+          emit("Mul",
+               {x, emit("HardSigmoid", {x}, y + ".gate", {{"alpha", 1.0F / 6.0F}, {"beta", 0.5F}})},
+               y);
+          return;
+        case ActivationKind::kSilu:
+          emit("Mul", {x, emit("Sigmoid", {x}, y + ".gate")}, y);
           return;
         case ActivationKind::kSigmoid:
           emit("Sigmoid", {x}, y);
@@ -306,6 +349,69 @@ class Lowering {
           return;
       }
     });
+  }
+
+  void lower_pairs(NodeId id, const char* operation) {
+    for_each_frequency(id, [&](Frequency frequency) {
+      emit(operation, {input(id, 0, frequency), input(id, 1, frequency)}, tensor(id, frequency));
+    });
+  }
+
+  void lower_conv_transpose(NodeId id, const ConvTranspose& conv) {
+    std::vector<std::string> inputs{input(id, 0, Frequency::kHigh)};
+    for (const Parameter& parameter : parameters(graph_, id)) inputs.push_back(whole(parameter));
+    Shape end = conv.padding_end;
+    Shape added = conv.padding_end;
+    for (std::size_t axis = 0; axis < end.rank(); ++axis) {
+      added[axis] = std::max<std::int64_t>(0, -end[axis]);
+      end[axis] += added[axis];
+    }
+    emit("ConvTranspose", inputs, tensor(id, Frequency::kHigh),
+         {{"dilations", ints(conv.dilation)},
+          {"group", conv.groups},
+          {"kernel_shape", ints(conv.kernel)},
+          {"output_padding", ints(added)},
+          {"pads", pads(conv.padding_begin, end)},
+          {"strides", ints(conv.stride)}});
+  }
+
+  void lower_select(NodeId id, const Select& select) {
+    const std::string& name = graph_.node(id).name;
+    emit("Gather", {input(id, 0, Frequency::kHigh), sizes(name + ".channels", select.channels)},
+         tensor(id, Frequency::kHigh), {{"axis", std::int64_t{1}}});
+  }
+
+  // Both grids are enlarged alike; what the low one has too much of is cut off too.
+  void lower_resize(NodeId id, const Resize& resize, Frequency frequency) {
+    const Shape& in = extents(shape(graph_.node(id).inputs[0]), frequency);
+    const Shape& out = extents(shape(id), frequency);
+    const std::string y = tensor(id, frequency);
+    std::vector<float> scales{1.0F, 1.0F};  // batch and channels
+    Ints begin;
+    Ints axes;
+    bool cut = false;
+    for (std::size_t axis = 0; axis < in.rank(); ++axis) {
+      scales.push_back(static_cast<float>(resize.factor[axis]));
+      begin.push_back(0);
+      axes.push_back(static_cast<std::int64_t>(axis) + 2);
+      cut = cut || out[axis] != in[axis] * resize.factor[axis];
+    }
+    const bool nearest = resize.mode == ResizeMode::kNearest;
+    std::map<std::string, AttributeValue> attributes{
+        {"coordinate_transformation_mode", std::string(nearest ? "asymmetric" : "half_pixel")},
+        {"mode", std::string(nearest ? "nearest" : "linear")}};
+    if (nearest) attributes["nearest_mode"] = std::string("floor");
+    const Shape count{static_cast<std::int64_t>(scales.size())};
+    const std::string large =
+        emit("Resize",
+             {input(id, 0, frequency), "",
+              constant("resize.by." + times(resize.factor), count, std::move(scales))},
+             cut ? y + ".whole" : y, std::move(attributes));
+    if (!cut) return;
+    emit("Slice",
+         {large, sizes("at.0." + std::to_string(in.rank()), std::move(begin)),
+          sizes("until." + times(out), ints(out)), sizes("axes.of.pixels", std::move(axes))},
+         y);
   }
 
   // A pool of an octave value pools both grids with one window. Its low result has the extents that
@@ -420,6 +526,8 @@ class Lowering {
   }
 
   const Graph& graph_;
+  std::int64_t opset_;
+  NodeId current_ = -1;
   std::vector<ValueShape> shapes_;
   Program program_;
   std::set<std::string> names_;
@@ -429,15 +537,22 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const Shape& extents) {
-  for (const std::int64_t extent : extents) {
-    if (extent > kMaxExtent) {
-      throw Unsupported("network '" + graph.name() + "': an ONNX file for an input of " +
-                        extents.to_string() + " is not supported; at most " +
-                        std::to_string(kMaxExtent) + " pixels along an axis are");
+Program lower(const Graph& graph, const Shape& extents, const LowerOptions& options) {
+  const auto check = [&](const Shape& input) {
+    for (const std::int64_t extent : input) {
+      if (extent > kMaxExtent) {
+        throw Unsupported("network '" + graph.name() + "': an ONNX file for an input of " +
+                          input.to_string() + " is not supported; at most " +
+                          std::to_string(kMaxExtent) + " pixels along an axis are");
+      }
     }
-  }
-  return Lowering(graph, extents).run();
+  };
+  check(extents);
+  for (const NodeId id : graph.inputs()) check(std::get<Input>(graph.node(id).op).extents);
+  Program program = Lowering(graph, extents, options.opset).run();
+  rewrite_for_opset(program, options.opset);
+  if (options.functions) make_functions(program, graph);
+  return program;
 }
 
 // ONNX makes floor(from * scale) pixels, and pixel i reads floor(i / scale).

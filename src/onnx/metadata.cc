@@ -59,32 +59,51 @@ void write_op(const Op& op, Writer& json) {
     json["padding_end"] = sizes(o.padding_end);
   };
   // Output channels are those of the node's value.
-  std::visit(Overloaded{[](const Input&) {},
-                        [&](const Conv& o) {
-                          window(o);
-                          json["dilation"] = sizes(o.dilation);
-                          json["groups"] = o.groups;
-                          json["bias"] = o.bias;
-                          json["stride_mode"] = to_string(o.stride_mode);
-                          json["exchange"] = to_string(o.exchange);
-                          if (o.downsample != Downsample::kAverage)
-                            json["downsample"] = to_string(o.downsample);
-                        },
-                        [&](const BatchNorm& o) {
-                          json["epsilon"] = o.epsilon;
-                          json["momentum"] = o.momentum;
-                          if (!o.affine) json["affine"] = false;
-                          if (o.initial_scale != 1) json["initial_scale"] = o.initial_scale;
-                        },
-                        [&](const Activation& o) { json["kind"] = to_string(o.kind); },
-                        [](const Add&) {}, [](const Concat&) {}, [](const Scale&) {},
-                        [&](const Attention& o) { json["factor"] = o.factor; },
-                        [&](const Pool& o) {
-                          json["kind"] = to_string(o.kind);
-                          window(o);
-                        },
-                        [](const GlobalPool&) {}, [&](const Linear& o) { json["bias"] = o.bias; }},
-             op);
+  std::visit(
+      Overloaded{[&](const Input& o) {
+                   if (!o.extents.empty()) json["extents"] = sizes(o.extents);
+                 },
+                 [&](const Conv& o) {
+                   window(o);
+                   json["dilation"] = sizes(o.dilation);
+                   json["groups"] = o.groups;
+                   json["bias"] = o.bias;
+                   json["stride_mode"] = to_string(o.stride_mode);
+                   json["exchange"] = to_string(o.exchange);
+                   if (o.downsample != Downsample::kAverage)
+                     json["downsample"] = to_string(o.downsample);
+                 },
+                 [&](const BatchNorm& o) {
+                   json["epsilon"] = o.epsilon;
+                   json["momentum"] = o.momentum;
+                   if (!o.affine) json["affine"] = false;
+                   if (o.initial_scale != 1) json["initial_scale"] = o.initial_scale;
+                 },
+                 [&](const ConvTranspose& o) {
+                   window(o);
+                   json["dilation"] = sizes(o.dilation);
+                   json["groups"] = o.groups;
+                   json["bias"] = o.bias;
+                 },
+                 [&](const Activation& o) {
+                   json["kind"] = to_string(o.kind);
+                   if (o.slope != 0) json["slope"] = o.slope;
+                   if (o.offset != 0) json["offset"] = o.offset;
+                 },
+                 [](const Add&) {}, [](const Multiply&) {}, [](const Concat&) {},
+                 [&](const Select& o) { json["channels"] = o.channels; }, [](const Scale&) {},
+                 [&](const Attention& o) { json["factor"] = o.factor; }, [](const Softmax&) {},
+                 [&](const Resize& o) {
+                   json["mode"] = to_string(o.mode);
+                   json["factor"] = sizes(o.factor);
+                   json["crop"] = sizes(o.crop);
+                 },
+                 [&](const Pool& o) {
+                   json["kind"] = to_string(o.kind);
+                   window(o);
+                 },
+                 [](const GlobalPool&) {}, [&](const Linear& o) { json["bias"] = o.bias; }},
+      op);
 }
 
 // ---- Reading: every access says what it expects
@@ -177,11 +196,11 @@ const Json& array(const Json& json, const char* key) {
   return value;
 }
 
-Shape shape(const Json& json, const char* key) {
+Shape shape(const Json& json, const char* key, std::int64_t least = 0) {
   const Json& list = array(json, key);
   if (list.size() > Shape::kMaxRank) fail("'" + std::string(key) + "' has more than 8 sizes");
   Shape shape;
-  for (const Json& size : list) shape.push_back(to_integer(size, key, 0, kMaxSize));
+  for (const Json& size : list) shape.push_back(to_integer(size, key, least, kMaxSize));
   return shape;
 }
 
@@ -212,7 +231,10 @@ StrideMode read_stride_mode(const Json& json) {
 
 Op read_op(const Json& json, std::int64_t channels) {
   const std::string& name = string(json, "op");
-  if (name == op_name(Input{})) return Input{.channels = channels};
+  if (name == op_name(Input{})) {
+    return Input{.channels = channels,
+                 .extents = json.contains("extents") ? shape(json, "extents") : Shape()};
+  }
   if (name == op_name(Conv{})) {
     return Conv{.out_channels = channels,
                 .kernel = shape(json, "kernel"),
@@ -239,11 +261,42 @@ Op read_op(const Json& json, std::int64_t channels) {
         .affine = !json.contains("affine") || boolean(json, "affine"),
         .initial_scale = json.contains("initial_scale") ? real(json, "initial_scale") : 1};
   }
+  if (name == op_name(ConvTranspose{})) {
+    return ConvTranspose{.out_channels = channels,
+                         .kernel = shape(json, "kernel"),
+                         .stride = shape(json, "stride"),
+                         .dilation = shape(json, "dilation"),
+                         .padding_begin = shape(json, "padding_begin"),
+                         .padding_end = shape(json, "padding_end", -kMaxSize),
+                         .groups = integer(json, "groups", 1, kMaxSize),
+                         .bias = boolean(json, "bias")};
+  }
   if (name == op_name(Activation{})) {
-    return Activation{one_of(
-        json, "kind", {ActivationKind::kRelu, ActivationKind::kRelu6, ActivationKind::kSigmoid})};
+    const auto number = [&](const char* key) {
+      return json.contains(key) ? static_cast<float>(real(json, key)) : 0.0F;
+    };
+    return Activation{
+        .kind = one_of(json, "kind",
+                       {ActivationKind::kRelu, ActivationKind::kRelu6, ActivationKind::kSigmoid,
+                        ActivationKind::kLeakyRelu, ActivationKind::kHardSigmoid,
+                        ActivationKind::kHardSwish, ActivationKind::kSilu}),
+        .slope = number("slope"),
+        .offset = number("offset")};
   }
   if (name == op_name(Add{})) return Add{};
+  if (name == op_name(Multiply{})) return Multiply{};
+  if (name == op_name(Select{})) {
+    Select select;
+    for (const Json& channel : array(json, "channels"))
+      select.channels.push_back(to_integer(channel, "channels", 0, kMaxSize));
+    return select;
+  }
+  if (name == op_name(Softmax{})) return Softmax{};
+  if (name == op_name(Resize{})) {
+    return Resize{.mode = one_of(json, "mode", {ResizeMode::kNearest, ResizeMode::kLinear}),
+                  .factor = shape(json, "factor"),
+                  .crop = shape(json, "crop")};
+  }
   if (name == op_name(Concat{})) return Concat{};
   if (name == op_name(Scale{})) return Scale{};
   if (name == op_name(Attention{})) return Attention{.factor = real(json, "factor")};

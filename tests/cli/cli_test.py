@@ -446,6 +446,44 @@ class Inspect(CommandTest):
         self.fail_with(["'bad.onnx'"], "inspect", "bad.onnx")
 
 
+class Export(CommandTest):
+    def test_every_form_of_a_file_is_the_same_network(self):
+        for command in (("export", "resnet20", "--alpha", 0.5), ("octavize", "net.onnx", "--alpha", 0.5)):
+            self.succeed("export", "resnet20", "-o", "net.onnx")
+            self.succeed(*command, "-o", "plain.onnx")
+            for options in (("--opset", 9), ("--opset", 21), ("--functions",), ("--functions", "--opset", 18),
+                            ("--fixed-batch",), ("--dynamic-batch",)):  # fmt: skip
+                with self.subTest(command=command, options=options):
+                    self.succeed(*command, *options, "-o", "other.onnx")
+                    result = json.loads(self.succeed("diff", "plain.onnx", "other.onnx", "--tolerance", 0, "--json"))
+                    self.assertEqual(result["shared_nodes"], result["nodes"][0])
+            self.succeed(*command, "--fold", "-o", "folded.onnx")
+            self.assertLess((self.folder / "folded.onnx").stat().st_size, (self.folder / "plain.onnx").stat().st_size)
+            result = json.loads(self.succeed("diff", "plain.onnx", "folded.onnx", "--json"))
+            self.assertLess(result["nodes"][1], result["nodes"][0])
+
+    def test_what_no_file_can_be_is_refused(self):
+        self.fail_with(["opset", "8"], "export", "resnet20", "--opset", 8, "-o", "net.onnx")
+        self.fail_with(["opset", "22"], "export", "resnet20", "--opset", 22, "-o", "net.onnx")
+        self.fail_with(["functions", "14"], "export", "resnet20", "--functions", "--opset", 14, "-o", "net.onnx")
+
+    def write_weights(self, header, count):
+        text = json.dumps(header).encode()
+        values = array.array("f", range(count)).tobytes()
+        (self.folder / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + values)
+
+    def test_weights_that_do_not_fit_are_named(self):
+        tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+        self.write_weights({"module.fc.bias": tensor}, 2)
+        self.fail_with(["'fc.bias' has shape [2] instead of [10]", "'conv1.weight' [16, 3, 3, 3] is missing"],
+                       "export", "resnet20", "--weights", "w.safetensors", "-o", "net.onnx")  # fmt: skip
+        self.write_weights({"fc.bias": tensor}, 1)
+        self.fail_with(["'w.safetensors'"], "export", "resnet20", "--weights", "w.safetensors", "-o", "net.onnx")
+        self.fail_with(["'no.pth'"], "export", "resnet20", "--weights", "no.pth", "-o", "net.onnx")
+        self.wrong_usage("export", "resnet20", "--weights", "w", "--seed", 2, "-o", "net.onnx")
+        self.wrong_usage("export", "resnet20", "--mean", 0.5, "-o", "net.onnx")
+
+
 class Run(CommandTest):
     def setUp(self):
         super().setUp()
@@ -510,9 +548,49 @@ class Run(CommandTest):
             with self.subTest(model=model, input=x, output=y):
                 self.fail_with([named], "run", model, "--input", x, "--output", y)
 
+    def test_the_one_input_and_output_may_be_named(self):
+        values = [(7 * i) % 31 - 15 for i in range(3 * 9 * 9)]
+        once = self.run_on((1, 3, 9, 9), values)
+        self.succeed("run", "net.onnx", "--input", "input=x.npy", "--output", "fc=named.npy")
+        self.assertEqual(read_npy(self.folder / "named.npy"), once)
+        self.fail_with(["input 'input' is given twice", "'x.npy'"], "run", "net.onnx", "--input", "x.npy",
+                       "--input", "input=x.npy", "--output", "y.npy")  # fmt: skip
+
     def test_wrong_usage(self):
         self.wrong_usage("run", "net.onnx", "--input", "x.npy")
         self.wrong_usage("run", "net.onnx", "--input", "x.npy", "--output", "y.npy", "--threads", 0)
+
+
+class Diff(CommandTest):
+    def setUp(self):
+        super().setUp()
+        for name, *options in (("a", "--seed", 1), ("same", "--seed", 1), ("other", "--seed", 2)):
+            self.succeed("export", "resnet20", "--alpha", 0.5, "--size", 9, *options, "-o", name + ".onnx")
+
+    def test_models_that_agree(self):
+        text = self.succeed("diff", "a.onnx", "same.onnx")
+        self.assertIn("output 'fc': largest difference 0, which is 0 of the range", text)
+        self.assertTrue(text.endswith("they agree\n"))
+        write_npy(self.folder / "x.npy", (2, 3, 11, 9), [i % 7 for i in range(2 * 3 * 11 * 9)])
+        result = json.loads(self.succeed("diff", "a.onnx", "same.onnx", "--input", "x.npy", "--json"))
+        self.assertEqual((result["agree"], result["first_parting"], result["incomparable"]), (True, None, []))
+
+    def test_models_that_differ_exit_with_1_and_no_error(self):
+        result = self.octconv("diff", "a.onnx", "other.onnx")
+        self.assertEqual((result.returncode, result.stderr), (FAILED, ""))
+        self.assertIn("they part at 'conv1'", result.stdout)
+        self.assertTrue(result.stdout.endswith("they differ\n"))
+        parsed = json.loads(self.octconv("diff", "a.onnx", "other.onnx", "--json").stdout)
+        self.assertFalse(parsed["agree"])
+        self.assertEqual(parsed["first_parting"]["name"], "conv1")
+        self.assertGreater(parsed["outputs"][0]["relative"], parsed["tolerance"])
+
+    def test_what_cannot_be_done_is_an_error(self):
+        self.fail_with(["tolerance", "-1"], "diff", "a.onnx", "same.onnx", "--tolerance", -1)
+        self.fail_with(["'no.npy'"], "diff", "a.onnx", "same.onnx", "--input", "no.npy")
+        self.fail_with(["'no.onnx'"], "diff", "a.onnx", "no.onnx")
+        self.wrong_usage("diff", "a.onnx")
+        self.wrong_usage("diff", "a.onnx", "same.onnx", "--input", "x.npy", "--seed", 2)
 
 
 def main():

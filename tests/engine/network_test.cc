@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
+#include "support/decoder.h"
 #include "support/random_values.h"
 #include "support/reference_network.h"
 
@@ -275,6 +277,26 @@ TEST(Engine, ComputesEveryOperationInEveryRank) {
   }
 }
 
+TEST(Engine, ComputesWhatDecodersAndMobileNetworksHave) {
+  for (const Shape& input : {Shape{2, 2, 9}, Shape{2, 2, 6, 5}, Shape{1, 2, 4, 3, 5}}) {
+    const Model model = random_model(examples::octave_decoder_graph(input.rank() - 2));
+    for (const char* name : {"silu", "product", "near", "linear"}) {
+      EXPECT_TRUE(model.graph.node(model.graph.find(name)).channels.octave()) << name;
+    }
+    static_cast<void>(check_steps(model, all_nodes(model.graph), random_tensor(input, 3)));
+    // Activations and norms are part of what is before them.
+    const std::vector<std::string> ends{
+        "image",  "silu",      "swish",    "leaky",  "product", "rectified", "near",
+        "linear", "hard",      "ordinary", "mixed",  "up",      "open",      "far",
+        "shares", "of_shares", "of_wide",  "of_far", "means",   "fc",        "classes"};
+    const auto kept = check_steps(model, ends, random_tensor(input, 3));
+    const Network network = compile(model);
+    EXPECT_EQ(network.steps(), static_cast<std::int64_t>(ends.size()));
+    EXPECT_EQ(values(Session(network).run(random_tensor(input, 3))), kept);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
 TEST(Engine, GivesASpatialOutputChannelsFirst) {
   Graph graph("image", Shape{2, 2});
   const NodeId x = graph.add("input", Input{5}, {});
@@ -430,17 +452,89 @@ TEST(Compile, RefusesWhatItCannotRun) {
   incomplete.weights.erase("fc.bias");
   EXPECT_THROW(static_cast<void>(compile(incomplete)), InvalidArgument);
 
-  Graph two("two", Shape{2, 2});
-  const NodeId a = two.add("a", Input{1}, {});
-  const NodeId b = two.add("b", Input{1}, {});
-  two.add_output(two.add("sum", Add{}, {a, b}));
-  EXPECT_THROW(static_cast<void>(compile({.graph = two, .weights = {}})), Unsupported);
+  Graph endless("endless", Shape{2, 2});
+  endless.add("x", Input{1}, {});
+  EXPECT_THROW(static_cast<void>(compile({.graph = endless, .weights = {}})), Unsupported);
+}
 
-  Graph outputs("outputs", Shape{2, 2});
-  const NodeId x = outputs.add("x", Input{1}, {});
-  outputs.add_output(x);
-  outputs.add_output(outputs.add("relu", Activation{}, {x}));
-  EXPECT_THROW(static_cast<void>(compile({.graph = outputs, .weights = {}})), Unsupported);
+// Outputs: the sum of `a` and of what a convolution makes of `b`, which is twice as large; the
+// gate, a vector; and `a` itself.
+Graph graph_of_two_inputs() {
+  Graph graph("two", Shape{2, 2});
+  graph.set_default_extents({5, 7});
+  const NodeId a = graph.add("a", Input{3}, {});
+  const NodeId b = graph.add("b", Input{.channels = 2, .extents = {10, 13}}, {});
+  const NodeId down = graph.add("down",
+                                Conv{.out_channels = 3,
+                                     .kernel = {3, 3},
+                                     .stride = {2, 2},
+                                     .dilation = {1, 1},
+                                     .padding_begin = {1, 1},
+                                     .padding_end = {1, 1},
+                                     .bias = true},
+                                {b});
+  const NodeId sum = graph.add("sum", Add{}, {a, down});
+  graph.add_output(graph.add("relu", Activation{}, {sum}));
+  graph.add_output(graph.add("pool", GlobalPool{}, {sum}));
+  graph.add_output(a);
+  return graph;
+}
+
+TEST(Session, TakesSeveralInputsAndGivesSeveralOutputs) {
+  const Model model = random_model(graph_of_two_inputs());
+  const Network network = compile(model);
+  ASSERT_EQ(network.inputs().size(), 2U);
+  EXPECT_EQ(network.inputs()[1].name, "b");
+  EXPECT_EQ(network.inputs()[1].channels, 2);
+  ASSERT_EQ(network.outputs().size(), 3U);
+  EXPECT_EQ(network.outputs()[1].name, "pool");
+
+  Session session(network);
+  for (const std::int64_t size : {5, 8, 5}) {
+    std::vector<Tensor> inputs;
+    inputs.push_back(random_tensor({2, 3, size, 7}, 1));
+    inputs.push_back(random_tensor({2, 2, 2 * size, 13}, 2));
+    const std::vector<Tensor> outputs = session.run(inputs);
+    ASSERT_EQ(outputs.size(), 3U);
+    EXPECT_EQ(outputs[1].shape(), (Shape{2, 3}));
+    EXPECT_EQ(values(outputs[2]), values(inputs[0]));
+    for (std::int64_t n = 0; n < 2; ++n) {
+      const reference::Interpreter interpreter(model,
+                                               [&](NodeId id) -> std::optional<reference::Value> {
+                                                 if (id == 0)
+                                                   return reference::Value{image(inputs[0], n), {}};
+                                                 if (id == 1)
+                                                   return reference::Value{image(inputs[1], n), {}};
+                                                 return std::nullopt;
+                                               });
+      for (const std::size_t output : {0U, 1U}) {
+        const NodeId id = model.graph.outputs()[output];
+        compare(image(outputs[output], n), interpreter.compute(id).first,
+                model.graph.node(id).name);
+      }
+    }
+  }
+}
+
+TEST(Session, NamesTheInputThatDoesNotFit) {
+  Session session(compile(random_model(graph_of_two_inputs())));
+  const auto complaint = [&](const Shape& a, const Shape& b) -> std::string {
+    std::vector<Tensor> inputs;
+    inputs.emplace_back(a);
+    inputs.emplace_back(b);
+    try {
+      static_cast<void>(session.run(inputs));
+    } catch (const InvalidArgument& error) {
+      return error.what();
+    }
+    return "";
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(complaint({1, 3, 5, 7}, {1, 3, 10, 13}), HasSubstr("input 'b' must be [batch, 2,"));
+  EXPECT_THAT(complaint({1, 3, 5, 7}, {2, 2, 10, 13}), HasSubstr("'b' has a batch of 2, and 'a'"));
+  EXPECT_THAT(complaint({1, 3, 5, 7}, {1, 2, 12, 13}),
+              HasSubstr("with an input of [5, 7] and [12, 13], node 'sum'"));
+  EXPECT_THROW(static_cast<void>(session.run(Tensor(Shape{1, 3, 5, 7}))), InvalidArgument);
 }
 
 }  // namespace

@@ -117,16 +117,22 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"i3d_resnet50", 0, false, Exchange::kBoth, 224, 28109406208, 0, 0},
         Row{"i3d_resnet50", 0.1, false, Exchange::kBoth, 224, 25534408612, 0, 0}));
 
-// ResNet-18 and -34 as everybody counts them (torchvision's documentation: 11689512 and 21797672
-// parameters); WRN-28-10 has 36.5 million (Zagoruyko, Komodakis 2016); the CIFAR ResNets-20
-// and -110 have .27 and 1.7 million (He et al. 2016).
+// ResNet-18 and -34, ResNeXts and wide ResNets as everybody counts them (parameters: torchvision's
+// documentation; multiply-adds: summed over torchvision's modules); WRN-28-10 has 36.5 million
+// (Zagoruyko, Komodakis 2016); the CIFAR ResNets-20 and -110 have .27 and 1.7 million (He et al.
+// 2016).
 INSTANTIATE_TEST_SUITE_P(
     Others, Counts,
-    testing::Values(Row{"resnet18v1", 0, false, Exchange::kBoth, 224, 1814073344, 0, 11689512},
-                    Row{"resnet34v1", 0, false, Exchange::kBoth, 224, 3663761408, 0, 21797672},
-                    Row{"wide_resnet28_10", 0, false, Exchange::kBoth, 32, 5243328768, 0, 36479194},
-                    Row{"resnet20", 0, false, Exchange::kBoth, 32, 40813184, 0, 272474},
-                    Row{"resnet110", 0, false, Exchange::kBoth, 32, 253149824, 0, 1730714}));
+    testing::Values(
+        Row{"resnet18v1", 0, false, Exchange::kBoth, 224, 1814073344, 0, 11689512},
+        Row{"resnet34v1", 0, false, Exchange::kBoth, 224, 3663761408, 0, 21797672},
+        Row{"resnext50_32x4d", 0, false, Exchange::kBoth, 224, 4230479872, 0, 25028904},
+        Row{"resnext101_32x8d", 0, false, Exchange::kBoth, 224, 16414015488, 0, 88791336},
+        Row{"wide_resnet50_2", 0, false, Exchange::kBoth, 224, 11398021120, 0, 68883240},
+        Row{"wide_resnet101_2", 0, false, Exchange::kBoth, 224, 22753050624, 0, 126886696},
+        Row{"wide_resnet28_10", 0, false, Exchange::kBoth, 32, 5243328768, 0, 36479194},
+        Row{"resnet20", 0, false, Exchange::kBoth, 32, 40813184, 0, 272474},
+        Row{"resnet110", 0, false, Exchange::kBoth, 32, 253149824, 0, 1730714}));
 
 // Of 19 convolutions and 2 on shortcuts the last stage has 6 and 1; its first block reads what the
 // stage before makes, in its first convolution and on the shortcut.

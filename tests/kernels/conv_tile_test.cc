@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "octconv/tensor/tensor.h"
+#include "support/activation.h"
 #include "support/random_values.h"
 #include "support/targets.h"
 
@@ -167,21 +168,9 @@ class Problem {
       add(static_cast<double>(
           residual_[static_cast<std::size_t>(p * tiles_.stride + kFirstOutput + o)]));
     }
-    double expected = sum;
-    switch (tiles_.activation) {  // none has a slope above 1
-      case Activation::kNone:
-        break;
-      case Activation::kRelu:
-        expected = std::max(sum, 0.0);
-        break;
-      case Activation::kRelu6:
-        expected = std::clamp(sum, 0.0, 6.0);
-        break;
-      case Activation::kSigmoid:
-        expected = 1 / (1 + std::exp(-sum));
-        magnitude += 1;
-        break;
-    }
+    const double expected = reference::activated(sum, tiles_.activation);
+    magnitude = magnitude * reference::steepest(tiles_.activation) +
+                reference::own_roundings(tiles_.activation) * std::max(1.0, std::abs(sum));
     ASSERT_NEAR(computed, expected, terms * std::numeric_limits<float>::epsilon() * magnitude)
         << "pixel " << p << " output " << o << " of " << outputs_;
   }
@@ -232,8 +221,7 @@ TEST_P(ConvTileTest, AccumulatesTwoInputs) {
 }
 
 TEST_P(ConvTileTest, AddsAddendAndResidualBeforeEveryActivation) {
-  for (const Activation activation :
-       {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kSigmoid}) {
+  for (const Activation& activation : reference::all_activations()) {
     for (const std::int64_t outputs : {3, 16, 45}) {
       Problem problem(14, outputs, {{.taps = 4, .channels = 11}}, 4);
       problem.add_addend();

@@ -40,7 +40,7 @@ TEST_P(DepthwiseTest, EqualsTheSumForEveryNumberOfChannels) {
                .pixels = kPixels,
                .residual = residual.data(),
                .out = out.data(),
-               .activation = Activation::kRelu});
+               .activation = Activation{ActivationKind::kRelu}});
     EXPECT_EQ(out.back(), 7.0F);
     for (std::int64_t p = 0; p < kPixels; ++p) {
       for (std::int64_t c = 0; c < channels; ++c) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/layout.h"
+#include "support/activation.h"
 #include "support/random_values.h"
 #include "support/targets.h"
 
@@ -28,8 +29,8 @@ TEST_P(PointwiseTest, ScaleShiftEqualsTheFormulaForEveryNumberOfChannels) {
     const auto scale = random_values(channels, random);
     const auto shift = random_values(channels, random);
     std::vector<float> out(src.size() + 1, 9.0F);
-    scale_shift(src.data(), kPixels, channels, scale.data(), shift.data(), Activation::kRelu,
-                out.data());
+    scale_shift(src.data(), kPixels, channels, scale.data(), shift.data(),
+                Activation{ActivationKind::kRelu}, out.data());
     EXPECT_EQ(out.back(), 9.0F);
     for (std::size_t i = 0; i < src.size(); ++i) {
       const std::size_t c = i % static_cast<std::size_t>(channels);
@@ -60,7 +61,7 @@ TEST_P(PointwiseTest, AddMayOverwriteAnOperand) {
     const auto a = random_values(count, random);
     auto b = random_values(count, random);
     const auto before = b;
-    add(a.data(), b.data(), count, Activation::kNone, b.data());
+    add(a.data(), b.data(), count, Activation{ActivationKind::kNone}, b.data());
     for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(b[i], a[i] + before[i]);
   }
 }
@@ -73,27 +74,48 @@ TEST_P(PointwiseTest, ActivationsEqualTheirFormulas) {
   const auto apply = [&](Activation activation) {
     activate(src.data(), count, activation, out.data());
   };
-  apply(Activation::kNone);
+  apply(Activation{ActivationKind::kNone});
   EXPECT_EQ(out, src);
-  apply(Activation::kRelu);
+  apply(Activation{ActivationKind::kRelu});
   for (std::size_t i = 0; i < src.size(); ++i) ASSERT_EQ(out[i], src[i] > 0 ? src[i] : 0.0F);
-  apply(Activation::kRelu6);
+  apply(Activation{ActivationKind::kRelu6});
   for (std::size_t i = 0; i < src.size(); ++i) {
     ASSERT_EQ(out[i], src[i] > 6 ? 6.0F : src[i] > 0 ? src[i] : 0.0F);
   }
-  apply(Activation::kSigmoid);
+  apply(Activation{ActivationKind::kSigmoid});
   for (std::size_t i = 0; i < src.size(); ++i) {
     // Relative: exp to 1 ulp (Highway's bound), one sum, one quotient; absolute below the normal
     // numbers.
     const double expected = 1 / (1 + std::exp(-static_cast<double>(src[i])));
     ASSERT_NEAR(static_cast<double>(out[i]), expected, 4 * kEpsilon * expected + 2e-38) << src[i];
   }
+  for (const Activation& activation : reference::all_activations()) {
+    if (activation.kind <= ActivationKind::kSigmoid) continue;
+    apply(activation);
+    for (std::size_t i = 0; i < src.size(); ++i) {
+      const double expected = reference::activated(static_cast<double>(src[i]), activation);
+      const double least = std::max(1.0, std::abs(expected));
+      ASSERT_NEAR(static_cast<double>(out[i]), expected,
+                  reference::own_roundings(activation) * kEpsilon * least)
+          << static_cast<int>(activation.kind) << " of " << src[i];
+    }
+  }
+}
+
+TEST_P(PointwiseTest, MultiplyMayOverwriteAnOperand) {
+  Random random(5);
+  for (std::int64_t count = 1; count <= 40; ++count) {
+    const auto a = random_values(count, random);
+    auto b = random_values(count, random);
+    const auto before = b;
+    multiply(a.data(), b.data(), count, Activation{ActivationKind::kRelu}, b.data());
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(b[i], std::max(a[i] * before[i], 0.0F));
+  }
 }
 
 TEST_P(PointwiseTest, ActivationsKeepNaN) {
   const std::vector<float> src(20, std::numeric_limits<float>::quiet_NaN());
-  for (const Activation activation :
-       {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kSigmoid}) {
+  for (const Activation& activation : reference::all_activations()) {
     std::vector<float> out(src.size());
     activate(src.data(), 20, activation, out.data());
     for (const float value : out) EXPECT_TRUE(std::isnan(value));

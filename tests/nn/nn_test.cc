@@ -19,6 +19,7 @@
 #include "octconv/nn/functional.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/nn/oct_conv.h"
+#include "support/decoder.h"
 
 namespace octconv::nn {
 namespace {
@@ -788,6 +789,27 @@ TEST(GraphModule, GradientsPassGatesConcatenationsAndAttention) {
     EXPECT_NE(slopes.gradient, 0) << name;
     EXPECT_NEAR(slopes.gradient, slopes.difference, 1e-8 * std::max(1.0, std::abs(slopes.gradient)))
         << name;
+  }
+}
+
+TEST(GraphModule, GradientsPassAllThatDecodersHave) {
+  for (const std::size_t rank : {1U, 2U}) {
+    GraphModule module(examples::octave_decoder_graph(rank), 1);
+    module.module()->to(torch::kDouble);
+    torch::manual_seed(13);
+    const at::Tensor images =
+        rank == 1 ? at::randn({3, 2, 9}, at::kDouble) : at::randn({3, 2, 5, 4}, at::kDouble);
+    const at::Tensor towards = at::randn({3, 5}, at::kDouble);
+    const auto loss = [&] { return (module.forward(images) * towards).sum(); };
+    loss().backward();
+    const at::NoGradGuard guard;
+    for (const auto& [name, tensor] : module.named_parameters()) {
+      const Slopes slopes = slopes_along_a_direction(tensor, loss);
+      EXPECT_NE(slopes.gradient, 0) << name;
+      EXPECT_NEAR(slopes.gradient, slopes.difference,
+                  1e-8 * std::max(1.0, std::abs(slopes.gradient)))
+          << name;
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
+#include "support/activation.h"
 #include "support/random_values.h"
 #include "support/reference_conv.h"
 #include "support/targets.h"
@@ -63,20 +64,6 @@ reference::Map image(const std::vector<float>& values, std::int64_t n, std::int6
     }
   }
   return reference::from_values(channels, extents, planes);
-}
-
-double activated(double value, ConvActivation activation) {
-  switch (activation) {
-    case ConvActivation::kNone:
-      return value;
-    case ConvActivation::kRelu:
-      return std::max(value, 0.0);
-    case ConvActivation::kRelu6:
-      return std::clamp(value, 0.0, 6.0);
-    case ConvActivation::kSigmoid:
-      return 1 / (1 + std::exp(-value));
-  }
-  return value;
 }
 
 struct Run {
@@ -153,10 +140,12 @@ class Experiment {
     const reference::Map actual = image(computed, n, expected.channels, expected.extents);
     ASSERT_EQ(actual.values.size() * static_cast<std::size_t>(run_.batch), computed.size()) << name;
     for (std::size_t i = 0; i < actual.values.size(); ++i) {
-      const bool sigmoid = run_.epilogue.activation == ConvActivation::kSigmoid;
-      const double rounding = sigmoid ? 4.0 * std::numeric_limits<float>::epsilon() : 0.0;
-      ASSERT_NEAR(actual.values[i], activated(expected.values[i], run_.epilogue.activation),
-                  expected.tolerance(i) + rounding)
+      const Activation& activation = run_.epilogue.activation;
+      const double sum = expected.values[i];
+      const double rounding = reference::own_roundings(activation) *
+                              std::numeric_limits<float>::epsilon() * std::max(1.0, std::abs(sum));
+      ASSERT_NEAR(actual.values[i], reference::activated(sum, activation),
+                  expected.tolerance(i) * reference::steepest(activation) + rounding)
           << name << " element " << i << " of image " << n;
     }
   }
@@ -275,7 +264,7 @@ TEST_P(ConvPlanTest, EqualsTheEquationsForOrdinaryLayersOfAnyGeometry) {
 TEST_P(ConvPlanTest, EqualsTheEquationsForKernelsOfHundredsOfTaps) {
   // More taps than a task's table of row pointers holds: summed in several steps, through the
   // output.
-  const ConvEpilogue epilogue{.residual = true, .activation = ConvActivation::kRelu};
+  const ConvEpilogue epilogue{.residual = true, .activation = Activation{ActivationKind::kRelu}};
   check_run(
       {.options = octave_conv({3, 2}, {2, 3}, {401}), .extents = {450}, .epilogue = epilogue});
   check_run({.options = octave_conv({1, 1}, {9, 1}, {19, 23}), .extents = {12, 9}});
@@ -285,8 +274,7 @@ TEST_P(ConvPlanTest, EqualsTheEquationsForKernelsOfHundredsOfTaps) {
 }
 
 TEST_P(ConvPlanTest, AppliesTheEpilogueOnceAlsoInPlace) {
-  for (const ConvActivation activation : {ConvActivation::kNone, ConvActivation::kRelu,
-                                          ConvActivation::kRelu6, ConvActivation::kSigmoid}) {
+  for (const Activation& activation : reference::all_activations()) {
     for (const bool in_place : {false, true}) {
       check_run({.options = octave_conv({7, 5}, {11, 13}, {3, 3}),
                  .extents = {5, 7},
@@ -343,7 +331,7 @@ TEST(ConvPlan, CarriesANaNToEveryOutputThatReadsIt) {
   const ConvOptions options = octave_conv({1, 1}, {1, 1}, {1});
   const std::vector<float> ones(4, 1.0F);
   const OctConvPlan plan(OctConvWeights(options, ones, {}), 1, {4},
-                         {.activation = ConvActivation::kRelu});
+                         {.activation = Activation{ActivationKind::kRelu}});
   std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
   const std::vector<float> high{1, 1, kNaN, 1};
   const std::vector<float> low{1, 1};

@@ -32,10 +32,7 @@ class File {
     proto_.set_ir_version(8);
     proto_.set_producer_name("somebody");
     proto_.add_opset_import()->set_version(13);
-    auto* type = add_input("x")->mutable_type()->mutable_tensor_type();
-    type->set_elem_type(::onnx::TensorProto_DataType_FLOAT);
-    type->mutable_shape()->add_dim()->set_dim_param("N");
-    for (const std::int64_t size : input) type->mutable_shape()->add_dim()->set_dim_value(size);
+    add_float_input("x", input);
     proto_.mutable_graph()->add_output()->set_name("y");
   }
 
@@ -43,6 +40,17 @@ class File {
     auto* input = proto_.mutable_graph()->add_input();
     input->set_name(name);
     return input;
+  }
+
+  // [open, channels, extents...]; an extent of 0 is open.
+  void add_float_input(const std::string& name, const Ints& sizes) {
+    auto* type = add_input(name)->mutable_type()->mutable_tensor_type();
+    type->set_elem_type(::onnx::TensorProto_DataType_FLOAT);
+    type->mutable_shape()->add_dim()->set_dim_param("N");
+    for (const std::int64_t size : sizes) {
+      auto* dim = type->mutable_shape()->add_dim();
+      if (size > 0) dim->set_dim_value(size);
+    }
   }
 
   ::onnx::NodeProto& node(const std::string& type, const std::vector<std::string>& inputs,
@@ -374,14 +382,16 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
                 set(pool, "kernel_shape", Ints{3, 3});
                 set(pool, "pads", Ints{1, 1, 1, 1});
                 set(pool, "count_include_pad", std::int64_t{1});
+                set(pool, "ceil_mode", std::int64_t{1});
               }),
               HasSubstr("counts padding"));
   EXPECT_THAT(refused([](File& f) {
                 f.sizes("p", {0, 0, 1, 1, 0, 0, 1, 1});
-                f.node("Pad", {"x", "p"}, "y");
+                set(f.node("Pad", {"x", "p"}, "y"), "mode", std::string("reflect"));
               }),
-              HasSubstr("it pads by [0, 0, 1, 1, 0, 0, 1, 1]"));
-  EXPECT_THAT(refused([](File& f) { f.node("Flatten", {"x"}, "y"); }), HasSubstr("flattens a map"));
+              HasSubstr("it pads with mode 'reflect'"));
+  EXPECT_THAT(refused([](File& f) { f.node("Flatten", {"x"}, "y"); }),
+              HasSubstr("ends with a map whose channels are not its second axis"));
   EXPECT_THAT(refused([](File& f) {
                 f.pooled("p");
                 f.sizes("s", {2, -1});
@@ -389,22 +399,54 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
                 f.sizes("t", {1, 2, 3});
                 f.node("Reshape", {"p", "t"}, "y");
               }),
-              HasSubstr("it reshapes to [1, 2, 3]"));
+              AllOf(HasSubstr("behind the batch to [2, -1]"), HasSubstr("to [1, 2, 3]")));
   EXPECT_THAT(refused([](File& f) {
                 f.pooled("p");
                 f.sizes("axes", {-4, 3});
                 f.node("Squeeze", {"p", "axes"}, "y");
               }),
-              HasSubstr("does not take away the extents"));
+              HasSubstr("it takes axis -4 away"));
   EXPECT_THAT(refused([](File& f) {
-                f.numbered("c", {1, 2, 1, 1});
+                f.numbered("c", {1, 1, 9, 9});
                 f.node("Add", {"x", "c"}, "y");
               }),
-              HasSubstr("adds a constant"));
+              HasSubstr("its constant has shape [1, 1, 9, 9]"));
   EXPECT_THAT(refused([](File& f) {
-                f.node("Mul", {"x", "x"}, "y");
+                f.pooled("p");
+                set(f.node("Softmax", {"x"}, "s"), "axis", std::int64_t{2});
+                f.node("Add", {"p", "x"}, "y");
               }),
-              HasSubstr("does not multiply a map and a gate"));
+              AllOf(HasSubstr("'s' (Softmax): it is no softmax over channels"),
+                    HasSubstr("'y' (Add): it adds values in different axes")));
+  EXPECT_THAT(refused([](File& f) {
+                f.sizes("s", {1, 2, 5, 5});
+                f.node("Resize", {"x", "", "", "s"}, "y");
+              }),
+              HasSubstr("enlarging can be taken"));
+}
+
+// A file of open extents that means another network at every size.
+TEST(Foreign, SizesThatDependOnOpenExtentsAreRefused) {
+  File file({2, 0, 0});
+  file.sizes("s", {2, 14, 14});
+  file.node("Shape", {"x"}, "all");
+  file.sizes("zero", {0});
+  file.node("Gather", {"all", "zero"}, "batch");
+  set(file.node("Concat", {"batch", "s"}, "to"), "axis", std::int64_t{0});
+  set(file.node("MaxPool", {"x"}, "small"), "kernel_shape", Ints{32, 32});
+  file.proto().mutable_graph()->mutable_node(3)->add_attribute();
+  auto* stride = file.proto().mutable_graph()->mutable_node(3)->mutable_attribute(1);
+  stride->set_name("strides");
+  stride->set_type(::onnx::AttributeProto::INTS);
+  stride->add_ints(32);
+  stride->add_ints(32);
+  auto& resize = file.node("Resize", {"small", "", "", "to"}, "y");
+  set(resize, "coordinate_transformation_mode", std::string("asymmetric"));
+  set(resize, "nearest_mode", std::string("floor"));
+  EXPECT_THAT(file.complaint(), HasSubstr("resizes by a fraction, of open extents"));
+  file.proto().mutable_graph()->mutable_initializer(0)->set_int64_data(1, 63);
+  file.proto().mutable_graph()->mutable_initializer(0)->set_int64_data(2, 63);
+  EXPECT_THAT(file.complaint(), HasSubstr("something else for each"));
 }
 
 // ---- Files that ask for more than they hold
@@ -473,7 +515,7 @@ TEST(Foreign, DamagedFilesAreErrors) {
                 where->set_value("../../etc/passwd");
                 f.node("Relu", {"x"}, "y");
               }),
-              HasSubstr("'w' keeps its data in another file"));
+              HasSubstr("the data of initialiser 'w' are in another file"));
   EXPECT_THAT(damaged([](File& f) {
                 f.node("Relu", {"x"}, "y");
                 f.proto().mutable_opset_import(0)->set_version(99);
@@ -485,10 +527,42 @@ TEST(Foreign, DamagedFilesAreErrors) {
               }),
               HasSubstr("do not fit 2 channels"));
   EXPECT_THAT(damaged([](File& f) {
-                f.add_input("second");
+                f.add_float_input("second", {2, 9, 9, 9});
                 f.node("Relu", {"x"}, "y");
               }),
-              HasSubstr("several inputs ('x', 'second')"));
+              HasSubstr("'second' has 5 dimensions instead of 4 like the first"));
+  EXPECT_THAT(damaged([](File& f) {
+                f.add_float_input("x", {2, 9, 9});
+                f.node("Relu", {"x"}, "y");
+              }),
+              HasSubstr("input 'x' exists twice"));
+}
+
+TEST(Foreign, SeveralInputsEachWithItsExtentsAndSeveralOutputs) {
+  File file({2, 9, 12});
+  file.add_float_input("same", {1, 9, 12});
+  file.add_float_input("open", {3, 0, 0});
+  file.add_float_input("small", {4, 5, 6});
+  file.node("Relu", {"small"}, "other");
+  set(file.node("Concat", {"x", "same", "open"}, "y"), "axis", std::int64_t{1});
+  file.proto().mutable_graph()->add_output()->set_name("other");
+  const Model model = file.model();
+  const Graph& graph = model.graph;
+  EXPECT_EQ(graph.default_extents(), (Shape{9, 12}));
+  ASSERT_EQ(graph.inputs().size(), 4U);
+  EXPECT_EQ(std::get<Input>(graph.node(graph.inputs()[2]).op), (Input{3}));
+  EXPECT_EQ(std::get<Input>(graph.node(graph.inputs()[3]).op), (Input{4, {5, 6}}));
+  const std::vector<ValueShape> shapes = infer_shapes(graph, 1, graph.default_extents());
+  ASSERT_EQ(graph.outputs().size(), 2U);
+  EXPECT_EQ(shapes[static_cast<std::size_t>(graph.outputs()[0])].tensor_shape(Frequency::kHigh),
+            (Shape{1, 6, 9, 12}));
+  EXPECT_EQ(shapes[static_cast<std::size_t>(graph.outputs()[1])].tensor_shape(Frequency::kHigh),
+            (Shape{1, 4, 5, 6}));
+
+  // And through a file of our own.
+  const Model back = parse_onnx(export_onnx(model), "own.onnx");
+  EXPECT_EQ(dump(back.graph, back.graph.default_extents()), dump(graph, graph.default_extents()));
+  EXPECT_EQ(back.graph.node(back.graph.inputs()[3]).op, graph.node(graph.inputs()[3]).op);
 }
 
 }  // namespace

@@ -342,15 +342,50 @@ TEST(Operations, TheFirstDifferenceIsNamed) {
               HasSubstr("operations instead of"));
   EXPECT_THAT(after([](auto& p) { *p.mutable_graph()->add_node() = p.graph().node(0); }),
               HasSubstr("operations instead of"));
-  EXPECT_THAT(after([](auto& p) { p.add_functions(); }), HasSubstr("functions"));
+  EXPECT_THAT(after([](auto& p) { p.add_functions(); }), HasSubstr("default domain"));
   EXPECT_THAT(after([](auto& p) { p.mutable_graph()->add_sparse_initializer(); }),
               HasSubstr("sparse"));
+  EXPECT_THAT(after([](auto& p) { p.mutable_opset_import(0)->set_version(8); }),
+              HasSubstr("opset 8"));
+  // Axes are attributes there.
   EXPECT_THAT(after([](auto& p) { p.mutable_opset_import(0)->set_version(11); }),
-              HasSubstr("opset 11"));
+              HasSubstr("it does not hold what its metadata"));
   EXPECT_THAT(after([](auto& p) { p.add_opset_import()->set_domain("com.example"); }),
               HasSubstr("default domain"));
   EXPECT_THAT(after_json([](json& g) { node(g, "relu")["kind"] = "sigmoid"; }),
               HasSubstr("(of 'relu.high')"));
+}
+
+TEST(Functions, TheFirstDifferenceIsNamed) {
+  ::onnx::ModelProto whole;
+  ASSERT_TRUE(whole.ParseFromString(export_onnx(small_model(), {.opset = 15, .functions = true})));
+  EXPECT_EQ(complaint(whole), "");
+  const auto changed = [&](const std::function<void(::onnx::FunctionProto&)>& change) {
+    ::onnx::ModelProto proto = whole;
+    change(*proto.mutable_functions(0));
+    return complaint(proto);
+  };
+  EXPECT_THAT(changed([](auto& f) { f.set_name("Other"); }), HasSubstr("it is called 'Other'"));
+  EXPECT_THAT(changed([](auto& f) { f.set_domain("other"); }), HasSubstr("function 'OctConv1'"));
+  EXPECT_THAT(changed([](auto& f) { f.add_input("more"); }), HasSubstr("reads other inputs"));
+  EXPECT_THAT(changed([](auto& f) { f.clear_output(); }), HasSubstr("has other outputs"));
+  EXPECT_THAT(changed([](auto& f) { f.add_attribute("alpha"); }), HasSubstr("has attributes"));
+  EXPECT_THAT(changed([](auto& f) { f.mutable_opset_import(0)->set_version(16); }),
+              HasSubstr("not of opset 15"));
+  EXPECT_THAT(changed([](auto& f) { f.mutable_node(0)->set_op_type("Relu"); }),
+              HasSubstr("'OctConv1': operation 0"));
+  EXPECT_THAT(changed([](auto& f) { f.mutable_node()->RemoveLast(); }),
+              HasSubstr("operations instead of"));
+  ::onnx::ModelProto more = whole;
+  *more.add_functions() = whole.functions(0);
+  EXPECT_THAT(complaint(more), HasSubstr("functions instead of"));
+  ::onnx::ModelProto other_domain = whole;
+  other_domain.mutable_opset_import(1)->set_version(2);
+  EXPECT_THAT(complaint(other_domain), HasSubstr("functions that octconv does not write"));
+  ::onnx::ModelProto other_call = whole;
+  ASSERT_EQ(whole.graph().node(0).domain(), "octconv");
+  other_call.mutable_graph()->mutable_node(0)->set_domain("other");
+  EXPECT_THAT(complaint(other_call), HasSubstr("operation 0 (of 'stem.high') is"));
 }
 
 TEST(Ports, OtherInputsAndOutputsAreRefused) {

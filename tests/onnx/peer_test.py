@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exported files, run by ONNX Runtime, give what octconv's own engine gives.
+"""Exported files, run by ONNX Runtime and by OpenVINO, give what octconv's own engine gives.
 
-The two share no code from the file on: ONNX Runtime runs the plain operations, octconv runs the graph in the
-metadata. Before the comparison every parameter is replaced by random numbers, so that no batch norm is the
-identity.
+The engines share no code from the file on: ONNX Runtime and OpenVINO run the plain operations, octconv runs the
+graph in the metadata. Before the comparison every parameter is replaced by random numbers, so that no batch norm is
+the identity.
+
+With OCTCONV_TEST_EVERYTHING set, both engines run everything, and every network of the zoo.
 
 usage: peer_test.py path/to/octconv [unittest arguments], with the Python that scripts/peers.sh makes
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -16,9 +19,11 @@ import unittest
 
 import numpy as np
 import onnx
-import onnxruntime
+
+from engines import ENGINES, run_onnx_runtime
 
 TOOL = ""  # set by main
+EVERYTHING = "OCTCONV_TEST_EVERYTHING" in os.environ
 
 # Two float32 engines that add up to 4608 products in different orders, fifty layers deep, agree to about 1e-6 of
 # the range of their output; a wrong pixel or channel shows as 1e-2 and more.
@@ -26,9 +31,17 @@ TOLERANCE = 1e-4
 
 BATCH = 2
 
+FAMILIES = (
+    "resnet18v1", "se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v1", "mobilenet_v2",
+    "c2d_resnet50", "i3d_resnet50_nl",
+)  # fmt: skip
+# Those that OpenVINO runs too where not everything is tested.
+QUICK = ("resnet18v1", "mobilenet_v1", "mobilenet_v2", "c2d_resnet50")
+
 
 def octconv(*arguments):
-    subprocess.run([TOOL, *map(str, arguments)], check=True, timeout=300)
+    command = [TOOL, *map(str, arguments)]
+    return subprocess.run(command, check=True, timeout=300, stdout=subprocess.PIPE, text=True).stdout
 
 
 def randomise(path):
@@ -37,7 +50,9 @@ def randomise(path):
     random = np.random.default_rng(0)
     for tensor in model.graph.initializer:
         dims = list(tensor.dims)
-        constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.")) or tensor.name.endswith(".factor")
+        constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.", "resize.")) or tensor.name.endswith(
+            (".factor", ".no_bias")
+        )
         if constant or tensor.data_type != onnx.TensorProto.FLOAT:
             continue
         if "running_var" in tensor.name:
@@ -54,35 +69,29 @@ def randomise(path):
 
 
 class Agreement(unittest.TestCase):
-    def compare(self, network, size, *options):
-        with tempfile.TemporaryDirectory() as folder, self.subTest(
-            network=network, size=size, options=options
-        ):
+    def compare(self, network, size, *options, engines=tuple(ENGINES)):
+        with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             path, x, y = folder / "net.onnx", folder / "x.npy", folder / "y.npy"
             octconv("export", network, "--size", size, *options, "-o", path)
             randomise(path)
-            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-            shape = (BATCH, *session.get_inputs()[0].shape[1:])
-            np.save(x, np.random.default_rng(1).standard_normal(shape, dtype=np.float32))
-
-            inputs = {session.get_inputs()[0].name: np.load(x)}
-            expected = session.run(None, inputs)[0]
+            dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
+            shape = (BATCH, *(dim.dim_value for dim in dims[1:]))
+            images = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
+            np.save(x, images)
             octconv("run", path, "--input", x, "--output", y)
             got = np.load(y)
-            self.assertEqual(got.shape, expected.shape)
-            error = np.abs(got - expected).max() / np.ptp(expected)
-            if error >= TOLERANCE:
-                # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in another
-                # order, differs as much from itself. Never so much that a wrong pixel could hide.
-                itself = np.abs(self.run_unfused(path, inputs) - expected).max() / np.ptp(expected)
-                self.assertLess(error, min(4 * itself, 1e-2))
-
-    def run_unfused(self, path, inputs):
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return session.run(None, inputs)[0]
+            for engine in engines:
+                with self.subTest(network=network, size=size, options=options, engine=engine):
+                    expected = ENGINES[engine](path, images)
+                    self.assertEqual(got.shape, expected.shape)
+                    error = np.abs(got - expected).max() / np.ptp(expected)
+                    if error >= TOLERANCE:
+                        # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in
+                        # another order, differs as much from itself. Never so much that a wrong pixel could hide.
+                        fused, plain = (run_onnx_runtime(path, images, optimised) for optimised in (True, False))
+                        itself = np.abs(plain - fused).max() / np.ptp(fused)
+                        self.assertLess(error, min(4 * itself, 1e-2))
 
     def test_ordinary_and_octave_at_even_and_odd_sizes(self):
         for size in (32, 33):
@@ -94,10 +103,19 @@ class Agreement(unittest.TestCase):
             self.compare("resnet50v2", 33, "--alpha", alpha)
 
     def test_every_family(self):
-        for network in ("resnet18v1", "se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v1",
-                        "mobilenet_v2", "c2d_resnet50", "i3d_resnet50_nl"):  # fmt: skip
+        for network in FAMILIES:
+            engines = ENGINES if EVERYTHING or network in QUICK else ["ONNX Runtime"]
             for alpha in (0, 0.25):
-                self.compare(network, 65, "--alpha", alpha)
+                self.compare(network, 65, "--alpha", alpha, engines=engines)
+
+    @unittest.skipUnless(EVERYTHING, "OCTCONV_TEST_EVERYTHING is not set")
+    def test_every_network_of_the_zoo(self):
+        networks = [entry["name"] for entry in json.loads(octconv("zoo", "--json"))]
+        self.assertLessEqual({*FAMILIES, "resnet50v2"}, set(networks))
+        for network in networks:
+            if network not in FAMILIES:
+                for alpha in (0, 0.25):
+                    self.compare(network, 33, "--alpha", alpha)
 
     def test_every_stride_mode(self):
         for mode in ("pool", "pool_twice", "pool_low", "strided"):
@@ -107,6 +125,35 @@ class Agreement(unittest.TestCase):
     def test_every_exchange(self):
         for exchange in ("high_to_low", "low_to_high", "none"):
             self.compare("resnet20", 32, "--alpha", 0.5, "--exchange", exchange)
+
+    def test_every_opset(self):
+        for opset in range(9, 22):
+            self.compare("resnet20", 35, "--alpha", 0.5, "--opset", opset)
+        # What is written in another way before some opset: gates, attention, relu6.
+        for opset in (9, 10, 11, 12, 21):
+            self.compare("se_resnet50v2", 65, "--alpha", 0.25, "--opset", opset)
+            self.compare("i3d_resnet50_nl", 33, "--alpha", 0.25, "--opset", opset)
+            self.compare("mobilenet_v2", 33, "--alpha", 0.25, "--opset", opset)
+
+    def test_functions(self):
+        for opset in range(15, 22):
+            self.compare("resnet20", 35, "--alpha", 0.5, "--functions", "--opset", opset)
+        for network in ("se_resnet50v2", "resnext50v2_32x4d", "densenet121", "resnet50_v1b", "mobilenet_v2", "i3d_resnet50"):
+            self.compare(network, 65, "--alpha", 0.25, "--functions")
+        for mode in ("pool", "pool_twice", "pool_low", "strided"):
+            self.compare("resnet20", 33, "--alpha", 0.5, "--stride-mode", mode, "--functions")
+
+    def test_folded(self):
+        for network in ("resnet20", "resnet50v2", "densenet121"):
+            self.compare(network, 33, "--alpha", 0.25, "--fold")
+
+    def test_a_fixed_batch(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "net.onnx"
+            octconv("export", "resnet20", "--fixed-batch", "-o", path)
+            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], 1)
+            octconv("export", "resnet20", "-o", path)
+            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], "batch")
 
     def test_nothing_but_low_channels(self):
         self.compare("resnet20", 33, "--alpha", 1)

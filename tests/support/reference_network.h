@@ -14,6 +14,7 @@
 
 #include "octconv/base/random.h"
 #include "octconv/graph/model.h"
+#include "support/activation.h"
 #include "support/reference_conv.h"
 
 namespace octconv::reference {
@@ -70,6 +71,27 @@ class Interpreter {
             },
             [&](const Activation& activation) -> Value {
               return {activate(activation, in[0].first), activate(activation, in[0].second)};
+            },
+            [&](const ConvTranspose& conv) -> Value {
+              return {transpose(node, conv, in[0].first), Map()};
+            },
+            [&](const Multiply&) -> Value {
+              return {multiply(in[0].first, in[1].first), multiply(in[0].second, in[1].second)};
+            },
+            [&](const Select& select) -> Value {
+              return {choose(select, in[0].first), Map()};
+            },
+            [&](const Softmax&) -> Value {
+              return {softmax(in[0].first), Map()};
+            },
+            [&](const Resize& resize) -> Value {
+              Value out;
+              const Shape high = resized_extents(resize, in[0].first.extents);
+              out.first = enlarge(resize, in[0].first, high);
+              if (in[0].second.channels > 0)
+                out.second =
+                    enlarge(resize, in[0].second, low_extents(high, model_.graph.octave()));
+              return out;
             },
             [&](const Add&) -> Value {
               return {add(in[0].first, in[1].first), add(in[0].second, in[1].second)};
@@ -143,22 +165,121 @@ class Interpreter {
     return out;
   }
 
-  // No activation has a slope above 1: errors do not grow.
   [[nodiscard]] static Map activate(const Activation& activation, const Map& in) {
     Map out = in;
     for (std::size_t i = 0; i < in.values.size(); ++i) {
-      double& value = out.values[i];
-      switch (activation.kind) {
-        case ActivationKind::kRelu:
-          value = std::max(value, 0.0);
-          break;
-        case ActivationKind::kRelu6:
-          value = std::clamp(value, 0.0, 6.0);
-          break;
-        case ActivationKind::kSigmoid:
-          value = 1 / (1 + std::exp(-value));
-          out.magnitudes[i] += 4;  // its own roundings
-          break;
+      out.values[i] = activated(in.values[i], activation);
+      out.magnitudes[i] = in.magnitudes[i] * steepest(activation) +
+                          own_roundings(activation) * std::max(1.0, std::abs(in.values[i]));
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Map multiply(const Map& a, const Map& b) {
+    Map out = a;
+    out.terms = a.terms + b.terms + 1;
+    for (std::size_t i = 0; i < a.values.size(); ++i) {
+      out.values[i] *= b.values[i];
+      out.magnitudes[i] = a.magnitudes[i] * b.magnitudes[i];
+    }
+    return out;
+  }
+
+  [[nodiscard]] static Map choose(const Select& select, const Map& in) {
+    Map out(static_cast<std::int64_t>(select.channels.size()), in.extents);
+    out.terms = in.terms;
+    for (std::int64_t c = 0; c < out.channels; ++c) {
+      for (std::int64_t p = 0; p < out.pixels(); ++p) {
+        const std::size_t from = in.index(select.channels[static_cast<std::size_t>(c)], p);
+        out.values[out.index(c, p)] = in.values[from];
+        out.magnitudes[out.index(c, p)] = in.magnitudes[from];
+      }
+    }
+    return out;
+  }
+
+  // An error in a score is one relative to its share, over and under the fraction bar.
+  [[nodiscard]] static Map softmax(const Map& in) {
+    Map out = in;
+    out.terms = in.terms + in.channels + 8;
+    for (std::int64_t p = 0; p < in.pixels(); ++p) {
+      double sum = 0;
+      double doubt = 1;
+      for (std::int64_t c = 0; c < in.channels; ++c) {
+        sum += std::exp(in.values[in.index(c, p)]);
+        doubt = std::max(doubt, in.magnitudes[in.index(c, p)]);
+      }
+      for (std::int64_t c = 0; c < in.channels; ++c) {
+        const std::size_t i = in.index(c, p);
+        out.values[i] = std::exp(in.values[i]) / sum;
+        out.magnitudes[i] = out.values[i] * (1 + 2 * doubt);
+      }
+    }
+    return out;
+  }
+
+  // The share that input pixel `from` has in output pixel `to`, along one axis.
+  [[nodiscard]] static double share(const Resize& resize, std::size_t axis, std::int64_t to,
+                                    std::int64_t from, std::int64_t in) {
+    if (resize.mode == ResizeMode::kNearest) return to / resize.factor[axis] == from ? 1 : 0;
+    double place = (static_cast<double>(to) + 0.5) / static_cast<double>(resize.factor[axis]) - 0.5;
+    place = std::clamp(place, 0.0, static_cast<double>(in - 1));
+    return std::max(0.0, 1 - std::abs(place - static_cast<double>(from)));
+  }
+
+  [[nodiscard]] static Map enlarge(const Resize& resize, const Map& in, const Shape& extents) {
+    Map out(in.channels, extents);
+    out.terms = in.terms + 16;
+    for (std::int64_t p = 0; p < out.pixels(); ++p) {
+      const Shape at = unravel(p, extents);
+      for (std::int64_t q = 0; q < in.pixels(); ++q) {
+        const Shape from = unravel(q, in.extents);
+        double all = 1;
+        for (std::size_t axis = 0; axis < at.rank(); ++axis)
+          all *= share(resize, axis, at[axis], from[axis], in.extents[axis]);
+        if (all == 0) continue;
+        for (std::int64_t c = 0; c < in.channels; ++c) {
+          out.values[out.index(c, p)] += all * in.values[in.index(c, q)];
+          out.magnitudes[out.index(c, p)] += all * in.magnitudes[in.index(c, q)];
+        }
+      }
+    }
+    return out;
+  }
+
+  // Every input pixel adds its taps to the output.
+  [[nodiscard]] Map transpose(const Node& node, const ConvTranspose& conv, const Map& in) const {
+    Map out(conv.out_channels, transposed_extents(conv, in.extents));
+    const std::int64_t columns = in.channels / conv.groups;
+    const std::int64_t rows = conv.out_channels / conv.groups;
+    const std::int64_t taps = conv.kernel.elements();
+    out.terms = in.terms + columns * taps + 1;
+    const auto weight = parameter(node, "weight");
+    for (std::int64_t o = 0; o < conv.out_channels && conv.bias; ++o) {
+      for (std::int64_t p = 0; p < out.pixels(); ++p) {
+        out.values[out.index(o, p)] =
+            static_cast<double>(parameter(node, "bias")[static_cast<std::size_t>(o)]);
+        out.magnitudes[out.index(o, p)] = std::abs(out.values[out.index(o, p)]);
+      }
+    }
+    for (std::int64_t p = 0; p < in.pixels(); ++p) {
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        Shape at = unravel(p, in.extents);
+        const Shape k = unravel(tap, conv.kernel);
+        for (std::size_t axis = 0; axis < at.rank(); ++axis)
+          at[axis] = at[axis] * conv.stride[axis] + k[axis] * conv.dilation[axis] -
+                     conv.padding_begin[axis];
+        const std::int64_t to = ravel(at, out.extents);
+        if (to < 0) continue;
+        for (std::int64_t c = 0; c < in.channels; ++c) {
+          for (std::int64_t o = 0; o < rows; ++o) {
+            const auto w =
+                static_cast<double>(weight[static_cast<std::size_t>((c * rows + o) * taps + tap)]);
+            const std::size_t i = out.index(c / columns * rows + o, to);
+            out.values[i] += w * in.values[in.index(c, p)];
+            out.magnitudes[i] += std::abs(w) * in.magnitudes[in.index(c, p)];
+          }
+        }
       }
     }
     return out;

@@ -18,6 +18,7 @@
 #include "octconv/graph/zoo.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/onnx/onnx.h"
+#include "support/decoder.h"
 #include "support/zoo.h"
 
 namespace octconv {
@@ -35,8 +36,8 @@ Graph with_momentum_one(const Graph& graph) {
   return copy;
 }
 
-at::Tensor random_images(std::int64_t count, const Shape& extents) {
-  std::vector<std::int64_t> shape{count, 3};
+at::Tensor random_images(std::int64_t count, const Shape& extents, std::int64_t channels = 3) {
+  std::vector<std::int64_t> shape{count, channels};
   for (const std::int64_t extent : extents) shape.push_back(extent);
   torch::manual_seed(5);
   return at::randn(shape);
@@ -70,7 +71,8 @@ class ModuleAndEngine : public testing::TestWithParam<ZooEntry> {};
 
 // `through_file`: the engine gets what the ONNX file holds.
 void expect_agreement(const Model& model, const Shape& extents, bool through_file) {
-  const at::Tensor images = random_images(2, extents);
+  const at::Tensor images =
+      random_images(2, extents, model.graph.node(model.graph.inputs()[0]).channels.total());
   Tensor input(Shape(std::span(images.sizes().data(), images.sizes().size())));
   std::memcpy(input.data(), images.data_ptr<float>(), input.values().size_bytes());
 
@@ -92,6 +94,16 @@ void expect_agreement(const Model& model, const Shape& extents, bool through_fil
   ASSERT_GT(range, 0);
   for (std::int64_t i = 0; i < got.elements(); ++i) {
     EXPECT_NEAR(got.data()[i], want[i], 1e-4 * range) << "output " << i;
+  }
+}
+
+// With all that the networks of the zoo do not have, in every rank.
+TEST(ModuleAndEngine, AgreeOnDecoders) {
+  for (const Shape& extents : {Shape{9}, Shape{6, 5}, Shape{4, 3, 5}}) {
+    SCOPED_TRACE(extents.to_string());
+    const Graph graph = examples::octave_decoder_graph(extents.rank());
+    const Model model{graph, initial_weights(graph, 7), {}};
+    for (const bool through_file : {false, true}) expect_agreement(model, extents, through_file);
   }
 }
 

@@ -10,9 +10,13 @@ namespace octconv::tool {
 inline constexpr const char* kDataHelp =
     "fashion-mnist, mnist, or a folder with the four idx files of either";
 
+/// Thrown by a command whose answer is no: exit code 1 without an error message.
+struct Disagreement {};
+
 void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
 void add_decompose(CLI::App& app);
+void add_diff(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
 void add_inspect(CLI::App& app);

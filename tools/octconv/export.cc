@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// octconv export: an untrained network of the zoo, or its octave twin, as an ONNX file.
+// octconv export: a network of the zoo, or its octave twin, as an ONNX file: untrained, or with
+// weights of a PyTorch state dict.
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -8,8 +9,10 @@
 #include <vector>
 
 #include "commands.h"
+#include "export_arguments.h"
 #include "network_arguments.h"
 #include "octconv/graph/model.h"
+#include "octconv/graph/state_dict.h"
 #include "octconv/onnx/onnx.h"
 
 namespace octconv::tool {
@@ -18,33 +21,51 @@ namespace {
 struct Arguments {
   NetworkArguments network;
   std::uint64_t seed = 1;
+  std::string weights;
+  PixelArguments pixels;
+  ExportArguments file;
   std::string output;
 };
 
-void run(const Arguments& arguments) {
-  ChosenNetwork chosen = choose_network(arguments.network);
-  Weights weights = initial_weights(chosen.octave.graph, arguments.seed);
+Model untrained(const Graph& graph, const Shape& extents, std::uint64_t seed) {
   // An untrained network has seen no images whose statistics it could want: pixels go in as they
   // are.
-  const NodeId input = chosen.ordinary.inputs().front();
-  const auto channels = static_cast<std::size_t>(chosen.ordinary.node(input).channels.total());
-  const Model model{.graph = std::move(chosen.octave.graph),
-                    .weights = std::move(weights),
-                    .preprocessing = {.mean = std::vector<float>(channels, 0),
-                                      .deviation = std::vector<float>(channels, 1),
-                                      .extents = chosen.extents,
-                                      .classes = {}}};
-  save_onnx(arguments.output, model, {.extents = chosen.extents});
+  const NodeId input = graph.inputs().front();
+  const auto channels = static_cast<std::size_t>(graph.node(input).channels.total());
+  return {.graph = graph,
+          .weights = initial_weights(graph, seed),
+          .preprocessing = {.mean = std::vector<float>(channels, 0),
+                            .deviation = std::vector<float>(channels, 1),
+                            .extents = extents,
+                            .classes = {}}};
+}
+
+void run(const Arguments& arguments) {
+  const ChosenNetwork chosen = choose_network(arguments.network);
+  const Graph& graph = chosen.octave.graph;
+  Model model = arguments.weights.empty()
+                    ? untrained(graph, chosen.extents, arguments.seed)
+                    : with_state_dict(graph, read_state_dict(arguments.weights));
+  model.graph.set_default_extents(chosen.extents);
+  set_pixels(arguments.pixels, chosen.extents, model);
+  save_onnx(arguments.output, model, export_options(arguments.file, chosen.extents));
 }
 
 }  // namespace
 
 void add_export(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("export", "Write an untrained network as an ONNX file");
+  CLI::App* command = app.add_subcommand("export", "Write a network as an ONNX file");
   command->footer("Example: octconv export resnet20 --alpha 0.5 -o resnet20.onnx");
   add_network_options(*command, arguments->network);
-  command->add_option("--seed", arguments->seed, "of the random weights; default: 1");
+  CLI::Option* seed =
+      command->add_option("--seed", arguments->seed, "of the random weights; default: 1");
+  command
+      ->add_option("--weights", arguments->weights,
+                   "weights of a PyTorch state dict, .safetensors or .pth; default: random")
+      ->excludes(seed);
+  add_pixel_options(*command, arguments->pixels);
+  add_export_options(*command, arguments->file);
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([arguments] { run(*arguments); });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The octconv command. Exit code 0: done; 1: it could not be done; 2: wrong usage.
+// The octconv command. Exit code 0: done; 1: it could not be done, or `diff` found a
+// difference; 2: wrong usage.
 #include <exception>
 #include <iostream>
 
@@ -39,8 +40,12 @@ int main(int argc, char** argv) {
   octconv::tool::add_predict(app);
   octconv::tool::add_decompose(app);
   octconv::tool::add_run(app);
+  octconv::tool::add_diff(app);
+  int result = 0;
   try {
     app.parse(argc, argv);
+  } catch (const octconv::tool::Disagreement&) {
+    result = kFailed;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   } catch (const octconv::Error& error) {
@@ -52,5 +57,5 @@ int main(int argc, char** argv) {
   }
   std::cout.flush();
   if (!std::cout) return fail("cannot write to standard output");
-  return 0;
+  return result;
 }

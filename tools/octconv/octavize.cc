@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // octconv octavize: the octave twin of a network in an ONNX file, weights kept.
-#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <map>
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "export_arguments.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/graph/budget.h"
@@ -31,10 +31,11 @@ struct Arguments {
   std::optional<double> alpha;
   std::optional<double> budget;
   std::string per_layer;
-  std::vector<float> mean;
-  std::vector<float> deviation;
+  PixelArguments pixels;
+  ExportArguments file;
   std::string stride_mode;
   std::string exchange = "both";
+  std::vector<std::int64_t> size;
   std::string choose_channels;
   std::string calibrate;
   std::int64_t images = 1000;
@@ -56,15 +57,21 @@ std::map<std::string, double> read_layer_alphas(const std::string& path) {
   return alphas;
 }
 
-// One number for each channel of the images, or one for all of them.
-std::vector<float> per_channel(const std::vector<float>& values, std::size_t channels,
-                               const char* option) {
-  if (values.size() == 1) return std::vector<float>(channels, values[0]);
-  if (values.size() != channels)
-    throw InvalidArgument(std::string(option) + " has " + std::to_string(values.size()) +
-                          " numbers, and the network takes images of " + std::to_string(channels) +
-                          " channels");
-  return values;
+// What the file says, or --size.
+Shape chosen_extents(const std::vector<std::int64_t>& size, Model& model) {
+  if (size.empty()) return image_extents(model);
+  const std::size_t rank = model.graph.rank();
+  if (size.size() != 1 && size.size() != rank)
+    throw InvalidArgument("--size has " + std::to_string(size.size()) +
+                          " numbers, and the network takes images of " + std::to_string(rank) +
+                          " extents");
+  Shape extents;
+  for (std::size_t axis = 0; axis < rank; ++axis)
+    extents.push_back(size[size.size() == 1 ? 0 : axis]);
+  model.graph.set_default_extents(extents);
+  if (!model.preprocessing.extents.empty()) model.preprocessing.extents = extents;
+  static_cast<void>(infer_shapes(model.graph, 1, extents));
+  return extents;
 }
 
 // What came of the twin, and how it differs from the network.
@@ -165,24 +172,10 @@ void run(const Arguments& arguments) {
   if (!arguments.per_layer.empty()) options.layer_alphas = read_layer_alphas(arguments.per_layer);
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
-  const Shape extents = image_extents(model);
-  if (!arguments.mean.empty()) {
-    const NodeId input = model.graph.inputs().front();
-    const auto channels = static_cast<std::size_t>(model.graph.node(input).channels.total());
-    model.preprocessing.mean = per_channel(arguments.mean, channels, "--mean");
-    model.preprocessing.deviation = per_channel(arguments.deviation, channels, "--deviation");
-    for (const float value : arguments.mean) {
-      if (!std::isfinite(value))
-        throw InvalidArgument("--mean must be finite, got " + std::to_string(value));
-    }
-    for (const float value : arguments.deviation) {
-      if (!(value > 0 && std::isfinite(value)))
-        throw InvalidArgument("--deviation must be positive, got " + std::to_string(value));
-    }
-  }
+  const Shape extents = chosen_extents(arguments.size, model);
+  set_pixels(arguments.pixels, extents, model);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
-  if (!arguments.mean.empty()) model.preprocessing.extents = extents;
   Result result{.twin = {.model = {.graph = model.graph, .weights = {}, .preprocessing = {}}}};
   ChannelScores scores;
   if (!arguments.choose_channels.empty()) {
@@ -208,7 +201,7 @@ void run(const Arguments& arguments) {
     result.twin.model = std::move(result.calibrated->model);
     result.after = cost(result.twin.model.graph, extents);  // biases may have come
   }
-  save_onnx(arguments.output, result.twin.model, {.extents = extents});
+  save_onnx(arguments.output, result.twin.model, export_options(arguments.file, extents));
   if (!arguments.order.empty()) write_order(arguments.order, result.twin);
   if (arguments.json) {
     print_json(result);
@@ -234,20 +227,18 @@ void add_octavize(CLI::App& app) {
   how_much->require_option(1);
   command->add_option("--per-layer", arguments->per_layer,
                       "JSON file of alphas by the name of a convolution, in place of the others");
-  CLI::Option* mean = command
-                          ->add_option("--mean", arguments->mean,
-                                       "of the pixels, 0 to 1, that the network was trained on: "
-                                       "one number, or one per channel")
-                          ->delimiter(',');
-  CLI::Option* deviation =
-      command->add_option("--deviation", arguments->deviation, "of the same pixels")
-          ->delimiter(',');
-  mean->needs(deviation);
-  deviation->needs(mean);
+  add_pixel_options(*command, arguments->pixels);
   command->add_option("--stride-mode", arguments->stride_mode,
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "
                       "files of others strided");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
+  add_export_options(*command, arguments->file);
+  command
+      ->add_option("--size", arguments->size,
+                   "pixels of the images that the new file takes along each axis, or along all: "
+                   "height, width; default: those of the file, 224 where it leaves them open")
+      ->expected(1, 3)
+      ->check(CLI::PositiveNumber);
   command->add_option(
       "--choose-channels", arguments->choose_channels,
       "folder of pictures, or a data set: send the channels that lose least of them "

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,15 +23,26 @@ struct CompileOptions {
   std::vector<std::string> keep;
 };
 
+/// An input or output of a network.
+struct NetworkPort {
+  std::string name;           ///< of its node
+  std::int64_t channels = 0;  ///< of every image
+};
+
 /// A compiled network: its steps and its packed weights. Immutable; a copy shares the memory, and
 /// any number of sessions may use it at once.
 class OCTCONV_API Network {
  public:
   /// The graph's name.
   [[nodiscard]] const std::string& name() const noexcept;
-  /// Channels of the input.
+  /// Inputs and outputs, in the order in which a session takes and gives them.
+  /// @{
+  [[nodiscard]] const std::vector<NetworkPort>& inputs() const noexcept;
+  [[nodiscard]] const std::vector<NetworkPort>& outputs() const noexcept;
+  /// @}
+  /// Channels of the first input.
   [[nodiscard]] std::int64_t channels() const noexcept;
-  /// Spatial axes of the input.
+  /// Spatial axes of the inputs.
   [[nodiscard]] std::size_t rank() const noexcept;
   /// Steps that a run performs, after fusion.
   [[nodiscard]] std::int64_t steps() const noexcept;
@@ -53,7 +65,7 @@ class OCTCONV_API Network {
 ///
 /// @throws InvalidArgument if the weights do not fit the graph, the graph contradicts itself, or a
 /// kept name
-///         is unknown; Unsupported unless the graph has one input and one output
+///         is unknown; Unsupported if the graph has no input or no output
 [[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});
 
 /// Runs a network. One thread at a time may use a session; several sessions of one network are
@@ -75,11 +87,22 @@ class OCTCONV_API Session {
 
   /// @param input  [batch, channels, extents...]; batch may be 0
   /// @return [batch, channels] or [batch, channels, extents...]
-  /// @throws InvalidArgument if the rank, the channels or the extents do not fit the network
+  /// @throws InvalidArgument if the rank, the channels or the extents do not fit the network, or it
+  /// has several inputs or outputs
   [[nodiscard]] Tensor run(const Tensor& input);
   /// The same into `output`, which is replaced if it has another shape. Allocates nothing if it has
   /// not and the input's shape is one of the last sixteen.
   void run(const Tensor& input, Tensor& output);
+
+  /// The same for any number of inputs and outputs.
+  ///
+  /// @param inputs  in the order of `Network::inputs`, all of one batch; each has extents of its
+  /// own
+  /// @return the outputs in the order of `Network::outputs`
+  /// @throws InvalidArgument as above, naming the input
+  [[nodiscard]] std::vector<Tensor> run(std::span<const Tensor> inputs);
+  /// The same into `outputs`, one for each output of the network.
+  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs);
 
   /// A kept value of the last run: [batch, channels, extents...], or [batch, channels].
   /// @throws InvalidArgument if `name` was not kept, or nothing has run yet

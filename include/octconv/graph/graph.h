@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,8 +83,8 @@ class OCTCONV_API Graph {
   /// Id of the node called `name`, or -1.
   [[nodiscard]] NodeId find(std::string_view name) const noexcept;
 
-  /// Extents of the input image that the network is known for, e.g. [224, 224]. Only a default for
-  /// tools.
+  /// Extents of the input image that the network is known for, e.g. [224, 224]; of several inputs
+  /// those without extents of their own. Only a default for tools.
   [[nodiscard]] const Shape& default_extents() const noexcept { return default_extents_; }
   /// The same with `size` along every halved axis: a video keeps its frames.
   [[nodiscard]] Shape default_extents(std::int64_t size) const;
@@ -104,7 +105,7 @@ class OCTCONV_API Graph {
   }
   /// Sets the stage of a node; for importers.
   void set_stage(NodeId id, int stage) { nodes_[static_cast<std::size_t>(id)].stage = stage; }
-  /// Gives a Conv or Linear a bias; for importers and passes.
+  /// Gives a Conv, ConvTranspose or Linear a bias; for importers and passes.
   void set_bias(NodeId id);
   /// Requires a Conv; for passes, like `set_channels`.
   /// @{
@@ -148,13 +149,25 @@ struct ValueShape {
 /// @throws InvalidArgument if a window does not fit
 [[nodiscard]] OCTCONV_API Shape pooled_extents(const Pool& pool, const Shape& in);
 
+/// The extents that a transposed convolution makes of `in`.
+/// @throws InvalidArgument if nothing is left
+[[nodiscard]] OCTCONV_API Shape transposed_extents(const ConvTranspose& conv, const Shape& in);
+
+/// The extents that a Resize makes of the full grid's `in`.
+/// @throws InvalidArgument if one does not fit in 63 bits
+[[nodiscard]] OCTCONV_API Shape resized_extents(const Resize& resize, const Shape& in);
+
 /// The shape of every value, indexed by node.
 ///
-/// @param extents  of the input image: one per spatial axis, >= 1; every Input has the same
+/// @param extents  of every input without extents of its own: one per spatial axis, >= 1
 /// @throws InvalidArgument naming the node at which the extents do not fit
 [[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph,
                                                                std::int64_t batch,
                                                                const Shape& extents);
+/// The same with the extents of each input, in the order of `Graph::inputs`.
+[[nodiscard]] OCTCONV_API std::vector<ValueShape> infer_shapes(const Graph& graph,
+                                                               std::int64_t batch,
+                                                               std::span<const Shape> extents);
 
 /// One line per node: name, operation, channels (high + low), stage, inputs; with extents if given.
 [[nodiscard]] OCTCONV_API std::string dump(const Graph& graph);

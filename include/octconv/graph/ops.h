@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "octconv/base/api.h"
+#include "octconv/kernels/activation.h"
 #include "octconv/octave/options.h"
 #include "octconv/tensor/shape.h"
 
@@ -16,6 +18,8 @@ namespace octconv {
 /// A tensor from outside: [batch, channels, extents...].
 struct Input {
   std::int64_t channels = 0;  ///< >= 1
+  /// Its own, where it does not have the extents of the network's first input; else empty.
+  Shape extents = {};
   friend bool operator==(const Input&, const Input&) = default;
 };
 
@@ -47,22 +51,14 @@ struct BatchNorm {
   friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 
-/// The functions that an Activation may be.
-enum class ActivationKind {
-  kRelu,     ///< max(x, 0)
-  kRelu6,    ///< min(max(x, 0), 6)
-  kSigmoid,  ///< 1 / (1 + exp(-x))
-};
-
-/// A function of each element.
-struct Activation {
-  ActivationKind kind = ActivationKind::kRelu;  ///< which one
-  friend bool operator==(const Activation&, const Activation&) = default;
-};
-
 /// Element-wise sum of two values of the same channels and extents.
 struct Add {
   friend bool operator==(const Add&, const Add&) = default;
+};
+
+/// Element-wise product of two values of the same channels and extents.
+struct Multiply {
+  friend bool operator==(const Multiply&, const Multiply&) = default;
 };
 
 /// Values of the same extents behind one another along channels, in the order of the inputs: of
@@ -70,6 +66,13 @@ struct Add {
 /// ordinary one gives high channels only.
 struct Concat {
   friend bool operator==(const Concat&, const Concat&) = default;
+};
+
+/// Channels of an ordinary value, in any order and as often as they are named: slices, splits and
+/// shuffles.
+struct Select {
+  std::vector<std::int64_t> channels;  ///< of the input, one per output channel, at least one
+  friend bool operator==(const Select&, const Select&) = default;
 };
 
 /// A gate: every channel of the first input, a value with extents, times its own number of the
@@ -88,6 +91,41 @@ struct Scale {
 struct Attention {
   double factor = 1;  ///< of the dot products
   friend bool operator==(const Attention&, const Attention&) = default;
+};
+
+/// How an enlarged map is filled.
+enum class ResizeMode {
+  kNearest,  ///< output pixel i is input pixel floor(i / factor)
+  kLinear,   ///< between the two nearest pixel centres along each axis, edges repeated
+};
+
+/// Enlarges maps by whole factors. Output pixel i lies at (i + 1/2) / factor - 1/2 of the input's.
+struct Resize {
+  ResizeMode mode = ResizeMode::kNearest;  ///< how
+  Shape factor;                            ///< one per spatial axis, >= 1
+  Shape crop;  ///< pixels that are cut off at the far end, >= 0 and less than the factor
+  friend bool operator==(const Resize&, const Resize&) = default;
+};
+
+/// Transposed convolution of an ordinary value: input pixel i adds weight[:, :, t] times its
+/// channels to output pixel stride * i + dilation * t - padding_begin. Parameters `weight` [in, out
+/// / groups, kernel...] and, with `bias`, `bias` [out]. PyTorch's `output_padding` is taken off
+/// `padding_end`.
+struct ConvTranspose {
+  std::int64_t out_channels = 0;  ///< >= 1
+  Shape kernel;                   ///< one extent per spatial axis, >= 1
+  Shape stride;                   ///< >= 1
+  Shape dilation;                 ///< >= 1
+  Shape padding_begin;            ///< cut off before the first pixel, >= 0
+  Shape padding_end;              ///< cut off after the last pixel; added if negative; > -stride
+  std::int64_t groups = 1;        ///< divides both channels
+  bool bias = false;              ///< one per output channel
+  friend bool operator==(const ConvTranspose&, const ConvTranspose&) = default;
+};
+
+/// Softmax over the channels of each pixel of an ordinary value.
+struct Softmax {
+  friend bool operator==(const Softmax&, const Softmax&) = default;
 };
 
 /// What a pool makes of its window.
@@ -120,15 +158,17 @@ struct Linear {
 };
 
 /// Any operation.
-using Op = std::variant<Input, Conv, BatchNorm, Activation, Add, Concat, Scale, Attention, Pool,
-                        GlobalPool, Linear>;
+using Op = std::variant<Input, Conv, ConvTranspose, BatchNorm, Activation, Add, Multiply, Concat,
+                        Select, Scale, Attention, Softmax, Pool, Resize, GlobalPool, Linear>;
 
 /// "conv", "batch_norm", ...
 [[nodiscard]] OCTCONV_API std::string_view op_name(const Op& op) noexcept;
-/// "relu", "relu6", "sigmoid".
+/// "relu", "relu6", "sigmoid", ...; "none".
 [[nodiscard]] OCTCONV_API std::string_view to_string(ActivationKind kind) noexcept;
 /// "max", "average".
 [[nodiscard]] OCTCONV_API std::string_view to_string(PoolKind kind) noexcept;
+/// "nearest", "linear".
+[[nodiscard]] OCTCONV_API std::string_view to_string(ResizeMode mode) noexcept;
 
 /// Makes a visitor of lambdas: `std::visit(Overloaded{[](const Conv&) {...}, ...}, op)`.
 template <class... Handlers>

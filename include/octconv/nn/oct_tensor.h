@@ -48,11 +48,15 @@ struct OctTensor {
                                              OddLow odd_low = OddLow::kCeil);
 
 /// The activation of each frequency.
-[[nodiscard]] OCTCONV_API OctTensor activate(const OctTensor& value, ActivationKind kind);
+[[nodiscard]] OCTCONV_API OctTensor activate(const OctTensor& value, const Activation& activation);
 
 /// The element-wise sum of two values that have the same frequencies.
 /// @throws InvalidArgument if one has a frequency that the other has not
 [[nodiscard]] OCTCONV_API OctTensor add(const OctTensor& a, const OctTensor& b);
+
+/// The element-wise product of two values that have the same frequencies.
+/// @throws InvalidArgument if one has a frequency that the other has not
+[[nodiscard]] OCTCONV_API OctTensor multiply(const OctTensor& a, const OctTensor& b);
 
 /// Batch normalisation; the parameters hold the low channels first, then the high ones.
 ///

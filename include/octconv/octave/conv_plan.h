@@ -8,6 +8,7 @@
 #include <span>
 
 #include "octconv/base/api.h"
+#include "octconv/kernels/activation.h"
 #include "octconv/octave/conv.h"
 #include "octconv/tensor/shape.h"
 
@@ -21,18 +22,10 @@ struct OctaveView {
   T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
 };
 
-/// What is applied to the sums before they are stored. NaN stays NaN.
-enum class ConvActivation {
-  kNone,     ///< x
-  kRelu,     ///< max(x, 0)
-  kRelu6,    ///< min(max(x, 0), 6)
-  kSigmoid,  ///< 1 / (1 + exp(-x))
-};
-
 /// What a plan does to its result before it stores it.
 struct ConvEpilogue {
   bool residual = false;  ///< adds a value of the output's shape, before the activation
-  ConvActivation activation = ConvActivation::kNone;  ///< comes last
+  Activation activation{ActivationKind::kNone};  ///< comes last; NaN stays NaN
 };
 
 /// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.

@@ -17,19 +17,27 @@ namespace octconv {
 struct ExportOptions {
   Shape extents;              ///< of the input image; empty: the graph's default extents
   bool dynamic_batch = true;  ///< the batch is a free dimension; otherwise it is 1
-  std::int64_t opset = 13;    ///< 13 to 17
+  /// 9 to 21. Before 13 an ONNX runtime knows no softmax over the channels of a map, before 11 no
+  /// linear enlarging: networks with either are refused there.
+  std::int64_t opset = 13;
+  bool fold = false;  ///< batch norms are folded (`fold_batch_norms`) before writing
+  /// Every octave convolution is one node "octconv.OctConv<n>", a function that the file defines by
+  /// ONNX's operations. Needs opset 15; runtimes take functions apart by themselves.
+  bool functions = false;
 };
 
 /// The bytes of an ONNX file that holds the model.
 ///
-/// Any ONNX runtime can run it: only operations of the default domain, for images of one size. An
-/// octave value is two tensors, "<node>.high" and "<node>.low"; an octave convolution is one Conv
-/// per path, with pools, nearest Resizes and an Add between. The graph and the preprocessing are
-/// also written into `metadata_props`, as JSON, under "octconv.graph" and "octconv.preprocessing".
+/// Any ONNX runtime can run it: operations of the default domain (or functions of them), for images
+/// of one size. An octave value is two tensors, "<node>.high" and "<node>.low"; an octave
+/// convolution is one Conv per path, with pools, nearest Resizes and an Add between. The graph and
+/// the preprocessing are also written into `metadata_props`, as JSON, under "octconv.graph" and
+/// "octconv.preprocessing".
 ///
 /// @throws InvalidArgument for extents or weights that do not fit the graph, or numbers and names
-///         that no file can hold; Unsupported for another opset, for extents above 2^22, for a file
-///         of 2 GiB or more, and for pools of octave values that ONNX cannot express
+///         that no file can hold; Unsupported for another opset, for what an opset cannot express,
+///         for functions before opset 15, for extents above 2^22, for a file of 2 GiB or more, and
+///         for pools of octave values that ONNX cannot express
 [[nodiscard]] OCTCONV_API std::string export_onnx(const Model& model,
                                                   const ExportOptions& options = {});
 
