@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "engine/execution.h"
@@ -24,7 +25,14 @@ struct Stepper::Impl {
 };
 
 Stepper::Stepper(const Model& model, const std::vector<std::string>& shown)
-    : impl_(std::make_unique<Impl>(Impl{compile(model, {.keep = shown}), Tensor()})) {}
+    : impl_(std::make_unique<Impl>(Impl{compile(model, {.keep = shown}), Tensor()})) {
+  if (model.graph.inputs().size() != 1 || model.graph.outputs().size() != 1) {
+    throw Unsupported("network '" + model.graph.name() + "' has " +
+                      std::to_string(model.graph.inputs().size()) + " inputs and " +
+                      std::to_string(model.graph.outputs().size()) +
+                      " outputs; step by step run those with one of each");
+  }
+}
 Stepper::~Stepper() = default;
 Stepper::Stepper(Stepper&&) noexcept = default;
 Stepper& Stepper::operator=(Stepper&&) noexcept = default;

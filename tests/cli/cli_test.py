@@ -377,7 +377,7 @@ class Octavize(CommandTest):
     def test_text_says_what_was_done_and_what_is_to_do(self):
         text = self.succeed("octavize", "net.onnx", "--alpha", 0.25, "-o", "twin.onnx")
         self.assertIn("of 21 convolutions are octave", text)
-        self.assertIn("train it on before use", text)
+        self.assertIn("accuracy is recovered by training it on", text)
 
     def test_a_network_may_replace_its_own_file(self):
         self.succeed("octavize", "net.onnx", "--alpha", 0.5, "-o", "net.onnx")

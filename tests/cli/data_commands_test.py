@@ -257,6 +257,77 @@ class Decompose(DataCommandTest):
                          "--upsample", "nearest")
 
 
+class OctavizeOnImages(DataCommandTest):
+    def setUp(self):
+        super().setUp()
+        self.write_data()
+        self.succeed("export", "resnet20", "--in-channels", 1, "--classes", CLASSES, "--size", SIZE, "-o", "net.onnx")
+        self.pixels = ("--mean", 0.3, "--deviation", 0.4)
+
+    def twin(self, *arguments):
+        return ("octavize", "net.onnx", "--alpha", 0.5, *arguments, "-o", "twin.onnx")
+
+    def test_channels_are_chosen_and_statistics_estimated(self):
+        result = json.loads(self.succeed(*self.twin(
+            *self.pixels, "--choose-channels", "data", "--calibrate", "data", "--images", 20,
+            "--order", "order.json", "--json",
+        )))  # fmt: skip
+        self.assertEqual(result["chosen_on_images"], 20)
+        calibration = result["calibration"]
+        self.assertEqual(calibration["images"], 20)
+        self.assertEqual(calibration["convolutions"], 0)
+        self.assertGreater(calibration["batch_norms"], 15)
+        self.assertGreater(calibration["before"]["relative_distance"], 0)
+        self.assertIn("same_class", calibration["after"])
+        order = json.loads((self.folder / "order.json").read_text())
+        self.assertGreater(len(order), 15)
+        for numbers in order.values():
+            self.assertEqual(sorted(numbers), list(range(len(numbers))))
+            self.assertNotEqual(sorted(numbers), numbers)
+        self.succeed("eval", "twin.onnx", "--data", "data")
+
+    def test_pictures_of_a_folder_do(self):
+        (self.folder / "pictures").mkdir()
+        (self.folder / "pictures/a.png").write_bytes(png(SIZE, SIZE, [i % 200 for i in range(SIZE * SIZE)]))
+        text = self.succeed(*self.twin(*self.pixels, "--calibrate", "pictures"))
+        self.assertIn("calibrated on 1 images", text)
+        self.assertIn("accuracy is recovered by training it on", text)
+
+    def test_what_is_missing_is_said(self):
+        self.fail_with(["'no-such-folder'"], *self.twin(*self.pixels, "--choose-channels", "no-such-folder"))
+        (self.folder / "empty").mkdir()
+        self.fail_with(["'empty' holds neither pictures nor"], *self.twin(*self.pixels, "--calibrate", "empty"))
+        self.wrong_usage(*self.twin(*self.pixels, "--calibrate", "data", "--images", 0))
+        self.assertFalse((self.folder / "twin.onnx").exists())
+
+
+class TrainOn(DataCommandTest):
+    def setUp(self):
+        super().setUp()
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+        self.write_data()
+        self.write_model("net.onnx")
+
+    def test_a_file_gives_network_and_weights(self):
+        result = self.octconv("train", "--model", "net.onnx", "--data", "data", "--epochs", 1, "--batch-size", 16,
+                              "--learning-rate", 0.01, "--out", "out")  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("net.onnx: test accuracy", result.stdout)
+        before = json.loads(self.succeed("inspect", "net.onnx", "--json"))
+        after = json.loads(self.succeed("inspect", "out/model.onnx", "--json"))
+        self.assertEqual(before["layers"], after["layers"])
+        self.assertGreater(after["octave_convs"], 0)
+
+    def test_what_contradicts_the_file_is_refused(self):
+        for options in (("--alpha", 0.5), ("--stride-mode", "pool"), ("--exchange", "none"),
+                        ("--downsample", "max"), ("--zero-gamma",)):  # fmt: skip
+            with self.subTest(options=options):
+                self.wrong_usage("train", "--model", "net.onnx", "--data", "data", *options, "--out", "out")
+        self.fail_with(["'no.onnx'"], "train", "--model", "no.onnx", "--data", "data", "--out", "out")
+        self.assertFalse((self.folder / "out").exists())
+
+
 class Compare(DataCommandTest):
     def arguments(self, **changes):
         chosen = {"data": "data", "model": "resnet20", "alpha": "0,0.25", "out": "out", **changes}

@@ -79,6 +79,9 @@ TEST(Stepper, RefusesWhatASessionRefuses) {
   const auto ignore = [](NodeId, const std::array<GridView, 2>&) {};
   EXPECT_THROW(stepper.run(Tensor(Shape{1, 1, 9, 8}), ignore), InvalidArgument);
   EXPECT_THROW(stepper.run(Tensor(Shape{1, 3, 9}), ignore), InvalidArgument);
+  Model two = octave_model();
+  two.graph.add_output(two.graph.find("avgpool"));
+  EXPECT_THROW(Stepper(two, {}), Unsupported);
 }
 
 }  // namespace

@@ -189,6 +189,61 @@ TEST(Train, ResumingACompleteTrainingGivesItsResult) {
   expect_same(through.history, resumed.history);
 }
 
+Model model_to_start_from() {
+  TrainOptions options = small_options();
+  options.epochs = 4;
+  return train(small_network(), small_data(), options).model;
+}
+
+TEST(Train, FromAModelBeginsWithItsWeightsAndSeesItsPixels) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.learning_rate = 1e-30;  // changes no weight
+  Model start = model_to_start_from();
+  start.preprocessing.mean = {0.25F};
+  start.preprocessing.deviation = {0.5F};
+  const TrainResult result = train(start, data, options);
+  for (const Parameter& parameter : parameters(start.graph)) {
+    if (!parameter.trained()) continue;
+    EXPECT_TRUE(std::ranges::equal(result.model.weights.at(parameter.name).values(),
+                                   start.weights.at(parameter.name).values()))
+        << parameter.name;
+  }
+  EXPECT_EQ(result.model.preprocessing.mean, start.preprocessing.mean);
+  EXPECT_EQ(result.model.preprocessing.deviation, start.preprocessing.deviation);
+  start.preprocessing.mean.clear();
+  start.preprocessing.deviation.clear();
+  EXPECT_EQ(train(start, data, options).model.preprocessing.mean, data.mean);
+}
+
+TEST(Train, FromAModelResumesToTheSameBitsAndFromNoOther) {
+  const Dataset data = small_data();
+  const Model start = model_to_start_from();
+  TrainOptions options = small_options();
+  const TrainResult through = train(start, data, options);
+  const Folder folder;
+  options.folder = folder.path();
+  StopsAfterAnEpoch stop;
+  EXPECT_THROW(static_cast<void>(train(start, data, options, &stop)), Stop);
+  options.resume = true;
+  Model other = model_to_start_from();
+  other.weights.at("conv1.weight").values()[0] += 1;
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(other, data, options)); }),
+              testing::HasSubstr("initial_weights"));
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(start.graph, data, options)); }),
+              testing::HasSubstr("initial_weights"));
+  EXPECT_TRUE(same_bits(through.model.weights, train(start, data, options).model.weights));
+}
+
+TEST(Train, FromAModelOfOtherClassesIsRefused) {
+  Dataset data = small_data();
+  data.classes.emplace_back("middle");
+  const Model start = model_to_start_from();
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(start, data, small_options())); }),
+              testing::HasSubstr("has 2 outputs, and data set 'halves' has 3 classes"));
+}
+
 TEST(Train, LearnsToTellTheClassesApart) {
   TrainOptions options = small_options();
   options.epochs = 8;

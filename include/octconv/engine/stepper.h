@@ -33,7 +33,7 @@ class OCTCONV_API Stepper {
 
   /// Keeps nothing of the model but its graph.
   /// @param shown  names of nodes; each costs the fusions that would skip it
-  /// @throws what `compile` throws
+  /// @throws what `compile` throws; Unsupported unless the graph has one input and one output
   Stepper(const Model& model, const std::vector<std::string>& shown);
   ~Stepper();
   /// What was moved from may only be assigned to or destroyed.

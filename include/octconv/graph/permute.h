@@ -44,7 +44,7 @@ using ChooseOrder = std::function<std::vector<std::int64_t>(const TiedValues&)>;
 
 /// A numbering, or why there is none.
 struct Numbered {
-  Numbering numbering;
+  Numbering numbering;  ///< of every value
   /// Values that cannot keep the meaning of their channels unless they are ordinary. Where there
   /// are any, the numbering is not usable.
   std::vector<KeptOrdinary> obstacles;
