@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two values of the plain graph are the grids of one octave value if what makes them says so: the
-// paths of an octave convolution, or twins of one operation whose operands are grids themselves. The
-// question is asked backwards from the network's outputs, and what the outputs need is built anew.
+// paths of an octave convolution, or twins of one operation whose operands are grids themselves.
+// The question is asked backwards from the network's outputs, and what the outputs need is built
+// anew.
 #include "octconv/graph/raise.h"
 
 #include <algorithm>
@@ -58,9 +59,7 @@ struct Ways {
 class Recognition {
  public:
   Recognition(const Graph& graph, const Shape& octave)
-      : graph_(graph),
-        octave_(octave),
-        shapes_(infer_shapes(graph, 1, graph.default_extents())) {}
+      : graph_(graph), octave_(octave), shapes_(infer_shapes(graph, 1, graph.default_extents())) {}
 
   // What the outputs need, in an order in which it can be built.
   std::map<Key, Plan> run() {
@@ -239,8 +238,7 @@ class Recognition {
     const NodeId low_gate = node(key.low).inputs[1];
     const auto* high = as<Select>(high_gate);
     const auto* low = as<Select>(low_gate);
-    if (high == nullptr || low == nullptr ||
-        node(high_gate).inputs[0] != node(low_gate).inputs[0])
+    if (high == nullptr || low == nullptr || node(high_gate).inputs[0] != node(low_gate).inputs[0])
       return std::nullopt;
     std::vector<std::int64_t> all = low->channels;
     all.insert(all.end(), high->channels.begin(), high->channels.end());
@@ -320,7 +318,8 @@ class Recognition {
     const Shape& stride = as<Conv>(first.conv)->stride;
     std::vector<Ways> ways;
     if (stride == Shape::filled(stride.rank(), 1)) {
-      for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow})
+      for (const StrideMode mode :
+           {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow})
         ways.push_back({octave_, mode});
     }
     ways.push_back({stride, StrideMode::kStrided});
@@ -328,8 +327,8 @@ class Recognition {
   }
 
   std::optional<Plan> paths_are(const std::vector<Term>& terms, std::size_t high_terms,
-                                const Key& out, Exchange exchange, const Ways& ways,
-                                bool octave_in, int depth) {
+                                const Key& out, Exchange exchange, const Ways& ways, bool octave_in,
+                                int depth) {
     const Conv& first = *as<Conv>(terms[0].conv);
     const auto reads = [&](const Term& term) { return node(term.conv).inputs[0]; };
     // The second high term reads the low grid; without one the first low term does.
@@ -339,20 +338,23 @@ class Recognition {
       if (from_low >= terms.size()) return std::nullopt;
       low_in = channels(reads(terms[from_low]));
     }
-    ConvOptions options{.in = {.high = channels(reads(terms[0])), .low = low_in},
-                        .out = {.high = channels(out.high),
-                                .low = out.octave() ? channels(out.low) : 0},
-                        .kernel = first.kernel,
-                        .stride = ways.stride,
-                        .dilation = first.dilation,
-                        .padding_begin = first.padding_begin,
-                        .padding_end = first.padding_end,
-                        .groups = first.groups,
-                        .octave = octave_,
-                        .stride_mode = ways.mode,
-                        .exchange = exchange};
-    if (first.groups > 1 && first.groups == options.in.high && first.groups == options.out.high)
-      options.groups = options.in.total();
+    ConvOptions options{
+        .in = {.high = channels(reads(terms[0])), .low = low_in},
+        .out = {.high = channels(out.high), .low = out.octave() ? channels(out.low) : 0},
+        .kernel = first.kernel,
+        .stride = ways.stride,
+        .dilation = first.dilation,
+        .padding_begin = first.padding_begin,
+        .padding_end = first.padding_end,
+        .groups = first.groups,
+        .octave = octave_,
+        .stride_mode = ways.mode,
+        .exchange = exchange};
+    // One filter per channel on either grid: as many groups as channels on both together.
+    const bool filters = first.groups == options.in.high && options.in == options.out &&
+                         terms.size() == 2 && high_terms == 1 &&
+                         as<Conv>(terms[1].conv)->groups == options.in.low;
+    if (filters) options.groups = options.in.total();
     if (options.in.total() % options.groups != 0 || options.out.total() % options.groups != 0 ||
         (options.depthwise() && options.in != options.out) || !octave_obstacle(options).empty())
       return std::nullopt;
@@ -368,8 +370,8 @@ class Recognition {
       if (to_high != (i < high_terms) || conv.kernel != first.kernel ||
           conv.dilation != first.dilation || conv.padding_begin != first.padding_begin ||
           conv.padding_end != first.padding_end || conv.stride != path.stride ||
-          conv.groups != path.groups || conv.out_channels != path.rows ||
-          columns != path.columns || terms[i].enlarged != path.upsampled())
+          conv.groups != path.groups || conv.out_channels != path.rows || columns != path.columns ||
+          terms[i].enlarged != path.upsampled())
         return std::nullopt;
       const NodeId base = below_pools(reads(terms[i]), path.pools);
       NodeId& wanted = path.src == Frequency::kHigh ? in.high : in.low;
@@ -518,20 +520,32 @@ class Builder {
   std::set<std::string> names_;
 };
 
-// How much coarser the low grid is: what the graph enlarges by, if that is one thing.
+// How much coarser the low grid is: what the graph enlarges by, or without that what its averages
+// halve, if it is one thing.
 std::optional<Shape> octave_of(const Graph& graph) {
-  std::optional<Shape> octave;
+  std::optional<Shape> enlarged;
+  std::optional<Shape> halved;
   for (const Node& node : graph.nodes()) {
     if (node.channels.octave()) return std::nullopt;
-    const auto* resize = std::get_if<Resize>(&node.op);
-    if (resize == nullptr || resize->mode != ResizeMode::kNearest) continue;
-    const bool halves = std::all_of(resize->factor.begin(), resize->factor.end(),
-                                    [](auto factor) { return factor == 1 || factor == 2; });
-    if (!halves) continue;
-    if (octave && *octave != resize->factor) return std::nullopt;
-    octave = resize->factor;
+    const auto take = [](const Shape& factor, std::optional<Shape>& octave) {
+      const bool halves =
+          std::all_of(factor.begin(), factor.end(), [](auto one) { return one == 1 || one == 2; });
+      if (!halves || factor == Shape::filled(factor.rank(), 1)) return true;
+      if (octave && *octave != factor) return false;
+      octave = factor;
+      return true;
+    };
+    if (const auto* resize = std::get_if<Resize>(&node.op)) {
+      if (resize->mode == ResizeMode::kNearest && !take(resize->factor, enlarged))
+        return std::nullopt;
+    }
+    if (const auto* pool = std::get_if<Pool>(&node.op)) {
+      if (pool->kind == PoolKind::kAverage && pool->kernel == pool->stride &&
+          !take(pool->kernel, halved))
+        return std::nullopt;
+    }
   }
-  return octave;
+  return enlarged ? enlarged : halved;
 }
 
 }  // namespace

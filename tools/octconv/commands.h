@@ -23,6 +23,7 @@ void add_inspect(CLI::App& app);
 void add_octavize(CLI::App& app);
 void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_raise(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);
 void add_zoo(CLI::App& app);
