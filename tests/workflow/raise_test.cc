@@ -249,6 +249,48 @@ TEST(Raise, WhatIsNotExactlyOctaveStaysAsItIs) {
   }
 }
 
+// The strided convolution of implementations that take both pools of high_to_low in one.
+TEST(Raise, OnePoolOfFourIsTwoOfTwo) {
+  for (const std::int64_t extent : {16, 14}) {
+    const auto strided = [&](std::int64_t window) {
+      Graph graph("strided", Shape{2, 2});
+      graph.set_default_extents({extent, extent});
+      const auto conv = [&](const std::string& name, NodeId in, std::int64_t out) {
+        return graph.add(name,
+                         Conv{.out_channels = out,
+                              .kernel = {1, 1},
+                              .stride = {1, 1},
+                              .dilation = {1, 1},
+                              .padding_begin = {0, 0},
+                              .padding_end = {0, 0}},
+                         {in});
+      };
+      const auto mean = [&](const std::string& name, NodeId in, std::int64_t kernel) {
+        const std::int64_t end = (kernel - extent % kernel) % kernel;
+        return graph.add(name,
+                         Pool{.kind = PoolKind::kAverage,
+                              .kernel = {kernel, kernel},
+                              .stride = {kernel, kernel},
+                              .padding_begin = {0, 0},
+                              .padding_end = {end, end}},
+                         {in});
+      };
+      const NodeId x = graph.add("x", Input{3}, {});
+      const NodeId half = mean("half", x, 2);
+      const NodeId low = conv("h2l", window == 4 ? mean("quarter", x, 4) : half, 4);
+      const NodeId up = graph.add(
+          "up", Resize{.mode = ResizeMode::kNearest, .factor = {2, 2}, .crop = {extent / 2 % 2, extent / 2 % 2}},
+          {conv("l2h", low, 6)});
+      graph.add_output(graph.add("last", Add{}, {conv("h2h", conv("first", half, 5), 6), up}));
+      return model_of(graph);
+    };
+    SCOPED_TRACE(extent);
+    const Raised raised = raise(strided(4));
+    EXPECT_EQ(raised.octave_convs, extent % 4 == 0 ? 2 : 0);
+    expect_near(outputs(raised.model), outputs(strided(4)));
+  }
+}
+
 // Somebody reads the low grid of "b" alone: that is two convolutions then.
 TEST(Raise, AGridThatIsReadAloneIsAValueOfItsOwn) {
   const Raised raised = raise(spelled_out({.stranger = true}));
