@@ -274,8 +274,8 @@ class Recognition {
     return {*a, *b};
   }
 
-  // What is below the pools that a path begins with, or -1 if there are others. Averages of averages
-  // are those of larger windows, if none of them is cut off at the edge.
+  // What is below the pools that a path begins with, or -1 if there are others. Averages of
+  // averages are those of larger windows, if none of them is cut off at the edge.
   [[nodiscard]] NodeId below_pools(NodeId id, const std::vector<PathPool>& pools) const {
     for (auto wanted = pools.rbegin(); wanted != pools.rend(); ++wanted) {
       if (pools_by(id, *wanted)) {

@@ -81,7 +81,8 @@ class Agreement(unittest.TestCase):
             np.save(x, images)
             octconv("run", path, "--input", x, "--output", y)
             got = np.load(y)
-            for engine in engines:
+            # OpenVINO knows no functions that a file defines.
+            for engine in ["ONNX Runtime"] if "--functions" in options else engines:
                 with self.subTest(network=network, size=size, options=options, engine=engine):
                     expected = ENGINES[engine](path, images)
                     self.assertEqual(got.shape, expected.shape)
@@ -151,9 +152,10 @@ class Agreement(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "net.onnx"
             octconv("export", "resnet20", "--fixed-batch", "-o", path)
-            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], 1)
+            batch = lambda: onnx.load(path).graph.input[0].type.tensor_type.shape.dim[0]  # noqa: E731
+            self.assertEqual(batch().dim_value, 1)
             octconv("export", "resnet20", "-o", path)
-            self.assertEqual(onnxruntime.InferenceSession(path).get_inputs()[0].shape[0], "batch")
+            self.assertEqual(batch().dim_param, "batch")
 
     def test_nothing_but_low_channels(self):
         self.compare("resnet20", 33, "--alpha", 1)

@@ -278,9 +278,11 @@ TEST(Raise, OnePoolOfFourIsTwoOfTwo) {
       const NodeId x = graph.add("x", Input{3}, {});
       const NodeId half = mean("half", x, 2);
       const NodeId low = conv("h2l", window == 4 ? mean("quarter", x, 4) : half, 4);
-      const NodeId up = graph.add(
-          "up", Resize{.mode = ResizeMode::kNearest, .factor = {2, 2}, .crop = {extent / 2 % 2, extent / 2 % 2}},
-          {conv("l2h", low, 6)});
+      const NodeId up = graph.add("up",
+                                  Resize{.mode = ResizeMode::kNearest,
+                                         .factor = {2, 2},
+                                         .crop = {extent / 2 % 2, extent / 2 % 2}},
+                                  {conv("l2h", low, 6)});
       graph.add_output(graph.add("last", Add{}, {conv("h2h", conv("first", half, 5), 6), up}));
       return model_of(graph);
     };

@@ -11,7 +11,7 @@ namespace octconv {
 
 /// A network whose octave structure was recognised.
 struct Raised {
-  Model model;
+  Model model;                    ///< with octave values where they were recognised
   std::int64_t octave_convs = 0;  ///< convolutions that read or make octave values; 0: unchanged
 };
 
