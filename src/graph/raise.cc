@@ -274,36 +274,20 @@ class Recognition {
     return {*a, *b};
   }
 
-  // What is below the pools that a path begins with, or -1 if there are others. Averages of
-  // averages are those of larger windows, if none of them is cut off at the edge.
+  // What is below the pools that a path begins with, or -1 if there are others.
   [[nodiscard]] NodeId below_pools(NodeId id, const std::vector<PathPool>& pools) const {
     for (auto wanted = pools.rbegin(); wanted != pools.rend(); ++wanted) {
-      if (pools_by(id, *wanted)) {
-        id = node(id).inputs[0];
-        continue;
-      }
-      const auto next = wanted + 1;
-      if (next == pools.rend() || wanted->maximum || next->maximum) return -1;
-      PathPool both = *wanted;
-      for (std::size_t axis = 0; axis < both.window.rank(); ++axis)
-        both.window[axis] *= next->window[axis];
-      if (!pools_by(id, both)) return -1;
-      id = node(id).inputs[0];
-      for (std::size_t axis = 0; axis < both.window.rank(); ++axis) {
-        if (extents(id)[axis] % both.window[axis] != 0) return -1;
-      }
-      wanted = next;
+      const auto* pool = as<Pool>(id);
+      const PoolKind kind = wanted->maximum ? PoolKind::kMax : PoolKind::kAverage;
+      if (pool == nullptr || pool->kind != kind || pool->kernel != wanted->window ||
+          pool->stride != wanted->window ||
+          pool->padding_begin != Shape::filled(wanted->window.rank(), 0))
+        return -1;
+      const NodeId src = node(id).inputs[0];
+      if (extents(id) != low_extents(extents(src), wanted->window)) return -1;
+      id = src;
     }
     return id;
-  }
-
-  [[nodiscard]] bool pools_by(NodeId id, const PathPool& wanted) const {
-    const auto* pool = as<Pool>(id);
-    const PoolKind kind = wanted.maximum ? PoolKind::kMax : PoolKind::kAverage;
-    return pool != nullptr && pool->kind == kind && pool->kernel == wanted.window &&
-           pool->stride == wanted.window &&
-           pool->padding_begin == Shape::filled(wanted.window.rank(), 0) &&
-           extents(id) == low_extents(extents(node(id).inputs[0]), wanted.window);
   }
 
   // Every way in which the terms may be the paths of one convolution.
