@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <compare>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -241,7 +242,7 @@ class Recognition {
   const Plan* pair(const Key& key) {
     if (!are_grids(key) || excluded_.contains(key)) return nullptr;
     const auto found = known_.find(key);
-    if (found != known_.end()) return found->second ? &*found->second : nullptr;
+    if (found != known_.end()) return found->second.get();
     if (known_.size() < kMaxQuestionsPerNode * graph_.nodes().size()) open_.push_back(key);
     return nullptr;
   }
@@ -259,7 +260,7 @@ class Recognition {
         continue;
       }
       if (stack.empty()) return plan;
-      known_.emplace(stack.back(), std::move(plan));
+      known_.emplace(stack.back(), plan ? std::make_unique<Plan>(*std::move(plan)) : nullptr);
       stack.pop_back();
     }
   }
@@ -525,8 +526,8 @@ class Recognition {
   const Graph& graph_;
   Shape octave_;
   std::vector<ValueShape> shapes_;
-  std::map<Key, std::optional<Plan>> known_;
-  std::vector<Key> open_;  // asked for and not known
+  std::map<Key, std::unique_ptr<const Plan>> known_;  // null: the two make no value
+  std::vector<Key> open_;                             // asked for and not known
   std::set<Key> excluded_;
   std::map<NodeId, std::vector<Key>> fellows_;
 };
