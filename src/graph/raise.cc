@@ -2,12 +2,14 @@
 // Two values of the plain graph are the grids of one octave value if what makes them says so: the
 // paths of an octave convolution, or twins of one operation whose operands are grids themselves.
 // The question is asked backwards from the network's outputs, and what the outputs need is built
-// anew.
+// anew. Values that would be computed twice then stay plain, until none is.
 #include "octconv/graph/raise.h"
 
 #include <algorithm>
 #include <compare>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <span>
@@ -16,13 +18,16 @@
 #include <utility>
 #include <vector>
 
+#include "graph/affine.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
 namespace {
 
-// Questions about operands within one question; deeper networks stay plain.
-constexpr int kMaxDepth = 3000;
+// Questions that are asked for each node of a network, and rounds of asking. Networks need a few;
+// what is left after that stays plain.
+constexpr std::size_t kMaxQuestionsPerNode = 100;
+constexpr int kMaxRounds = 1000;
 
 // A value of the new graph: a node of the old one, or two that are its grids.
 struct Key {
@@ -37,14 +42,17 @@ struct Key {
 struct Term {
   NodeId conv = -1;
   bool enlarged = false;
+  std::vector<NodeId> norms;  // batch norms of this term alone, in order
 };
 
 // How a value of the new graph is made.
 struct Plan {
   Op op;
   std::vector<Key> inputs;
-  std::vector<ConvPath> paths;  // of an octave convolution
-  std::vector<Term> terms;      // by path
+  std::vector<ConvPath> paths;       // of an octave convolution
+  std::vector<Term> terms;           // by path
+  std::vector<Key> gates;            // of a Scale: the parts of its gate, where it has no other
+  std::vector<std::int64_t> chosen;  // channels of the mean of an octave value; empty: all
 };
 
 bool makes_octave_conv(const Key& key, const Plan& plan) {
@@ -63,11 +71,13 @@ class Recognition {
 
   // What the outputs need, in an order in which it can be built.
   std::map<Key, Plan> run() {
-    for (;;) {
+    find_means();
+    for (int round = 0; round < kMaxRounds; ++round) {
       known_.clear();
       std::map<Key, Plan> needed = collect();
       if (!exclude_shared(needed)) return needed;
     }
+    return {};
   }
 
  private:
@@ -90,25 +100,41 @@ class Recognition {
       const Key key = open.back();
       open.pop_back();
       if (needed.contains(key)) continue;
-      Plan plan = key.octave() ? *pair(key, 0) : plain(key.high);
+      Plan plan = key.octave() ? *known_.at(key) : plain(key.high);
       open.insert(open.end(), plan.inputs.begin(), plan.inputs.end());
+      open.insert(open.end(), plan.gates.begin(), plan.gates.end());
       needed.emplace(key, std::move(plan));
     }
     return needed;
   }
 
-  // A node that is a grid of one value and needed otherwise too: the value stays plain.
+  // A node that is a grid of one value and needed otherwise too: if that is for its mean only, the
+  // mean is one of the value; otherwise the value stays plain.
   bool exclude_shared(const std::map<Key, Plan>& needed) {
     std::map<NodeId, int> uses;
+    std::map<NodeId, bool> averaged;  // of what is read as it is: by global pools only?
     for (const auto& [key, plan] : needed) {
       ++uses[key.high];
       if (key.octave()) ++uses[key.low];
+      for (const Key& input : plan.inputs) {
+        bool& only = averaged.emplace(input.high, !input.octave()).first->second;
+        only = only && (input.octave() || std::holds_alternative<GlobalPool>(plan.op));
+      }
     }
+    for (const NodeId output : graph_.outputs()) averaged[output] = false;
     bool any = false;
     for (const auto& [key, plan] : needed) {
-      if (!key.octave() || (uses[key.high] == 1 && uses[key.low] == 1)) continue;
-      excluded_.insert(key);
-      any = true;
+      if (!key.octave()) continue;
+      for (const NodeId grid : {key.high, key.low}) {
+        if (uses[grid] == 1) continue;
+        any = true;
+        std::vector<Key>& fellows = fellows_[grid];
+        if (averaged[grid] && std::find(fellows.begin(), fellows.end(), key) == fellows.end()) {
+          fellows.push_back(key);
+        } else {
+          excluded_.insert(key);
+        }
+      }
     }
     return any;
   }
@@ -116,152 +142,248 @@ class Recognition {
   // ---- Ordinary values
 
   Plan plain(NodeId id) {
-    if (std::optional<Plan> plan = last_conv(id)) return *std::move(plan);
-    if (std::optional<Plan> plan = mean_of_both(id)) return *std::move(plan);
-    if (std::optional<Plan> plan = pooled_conv(id)) return *std::move(plan);
-    Plan plan{.op = node(id).op, .inputs = {}, .paths = {}, .terms = {}};
-    for (const NodeId input : node(id).inputs) plan.inputs.push_back({input});
-    return plan;
+    std::optional<Plan> plan = answered([&] {
+      std::optional<Plan> found = last_conv(id);
+      if (!found) found = mean_of_both(id);
+      if (!found) found = mean_of_one(id);
+      if (!found) found = pooled_conv(id);
+      return found;
+    });
+    if (plan) return *std::move(plan);
+    Plan same{.op = node(id).op};
+    for (const NodeId input : node(id).inputs) same.inputs.push_back({input});
+    return same;
   }
 
   std::optional<Plan> last_conv(NodeId id) {
     const std::vector<Term> terms = terms_of(id);
     if (terms.size() != 2) return std::nullopt;
-    return octave_conv(terms, {}, {id, -1}, 0);
+    return octave_conv(terms, {}, {id, -1});
   }
 
   // An ordinary convolution whose stride is a pool before it, as those of octave networks are where
   // they have no low channels.
   std::optional<Plan> pooled_conv(NodeId id) {
     if (as<Conv>(id) == nullptr || as<Pool>(node(id).inputs[0]) == nullptr) return std::nullopt;
-    return paths_are({{id, false}}, 1, {id, -1}, Exchange::kBoth, {octave_, StrideMode::kPool},
-                     /*octave_in=*/false, 0);
+    return paths_are({{id, false, {}}}, 1, {id, -1}, Exchange::kBoth, {octave_, StrideMode::kPool},
+                     /*octave_in=*/false);
   }
 
-  // The means of the low channels, then those of the high ones.
+  // The means of the low channels, then those of the high ones, or the other way round.
   std::optional<Plan> mean_of_both(NodeId id) {
     if (as<Concat>(id) == nullptr || node(id).inputs.size() != 2) return std::nullopt;
-    const NodeId low = node(id).inputs[0];
-    const NodeId high = node(id).inputs[1];
-    if (as<GlobalPool>(low) == nullptr || as<GlobalPool>(high) == nullptr) return std::nullopt;
-    const Key key{node(high).inputs[0], node(low).inputs[0]};
-    if (!pair(key, 0)) return std::nullopt;
-    return Plan{.op = GlobalPool{}, .inputs = {key}, .paths = {}, .terms = {}};
+    const NodeId first = node(id).inputs[0];
+    const NodeId second = node(id).inputs[1];
+    if (as<GlobalPool>(first) == nullptr || as<GlobalPool>(second) == nullptr) return std::nullopt;
+    for (const bool low_first : {true, false}) {
+      const Key key{node(low_first ? second : first).inputs[0],
+                    node(low_first ? first : second).inputs[0]};
+      if (!pair(key)) continue;
+      Plan plan{.op = GlobalPool{}, .inputs = {key}};
+      if (!low_first) {
+        plan.chosen = part_of(key, Frequency::kHigh);
+        const std::vector<std::int64_t> low = part_of(key, Frequency::kLow);
+        plan.chosen.insert(plan.chosen.end(), low.begin(), low.end());
+      }
+      return plan;
+    }
+    return std::nullopt;
+  }
+
+  // Maps of which means are taken, by their fellows on the other grid.
+  void find_means() {
+    std::set<NodeId> means;
+    for (const Node& reader : graph_.nodes()) {
+      if (std::holds_alternative<GlobalPool>(reader.op)) means.insert(reader.inputs[0]);
+    }
+    for (const NodeId high : means) {
+      for (const NodeId low : means) {
+        if (!are_grids({high, low})) continue;
+        fellows_[high].push_back({high, low});
+        fellows_[low].push_back({high, low});
+      }
+    }
+  }
+
+  // The mean of one grid of a value, of which others want that of the other grid. The value must be
+  // older than its mean: the grids could depend on it otherwise.
+  std::optional<Plan> mean_of_one(NodeId id) {
+    if (as<GlobalPool>(id) == nullptr) return std::nullopt;
+    const NodeId map = node(id).inputs[0];
+    const auto found = fellows_.find(map);
+    if (found == fellows_.end()) return std::nullopt;
+    for (const Key& key : found->second) {
+      if (std::max(key.high, key.low) > id || !pair(key)) continue;
+      return Plan{.op = GlobalPool{},
+                  .inputs = {key},
+                  .chosen = part_of(key, map == key.low ? Frequency::kLow : Frequency::kHigh)};
+    }
+    return std::nullopt;
+  }
+
+  // Channels of an octave value, low first.
+  [[nodiscard]] std::vector<std::int64_t> part_of(const Key& key, Frequency frequency) const {
+    const bool high = frequency == Frequency::kHigh;
+    std::vector<std::int64_t> part(static_cast<std::size_t>(channels(high ? key.high : key.low)));
+    std::iota(part.begin(), part.end(), high ? channels(key.low) : 0);
+    return part;
   }
 
   // ---- Octave values
 
-  const std::optional<Plan>& pair(const Key& key, int depth) {
-    static const std::optional<Plan> none;
-    if (depth > kMaxDepth || excluded_.contains(key)) return none;
-    const auto found = known_.find(key);
-    if (found != known_.end()) return found->second;
-    std::optional<Plan> plan = look(key, depth + 1);
-    return known_.emplace(key, std::move(plan)).first->second;
+  // May they be the grids of one value, by their extents?
+  [[nodiscard]] bool are_grids(const Key& key) const {
+    return key.high != key.low && node(key.high).spatial && node(key.low).spatial &&
+           extents(key.low) == low_extents(extents(key.high), octave_);
   }
 
-  std::optional<Plan> look(const Key& key, int depth) {
+  // How the two make one value, if they do. Where that is not known yet the answer is no, and the
+  // question is kept: `answered` asks again.
+  const Plan* pair(const Key& key) {
+    if (!are_grids(key) || excluded_.contains(key)) return nullptr;
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second.get();
+    if (known_.size() < kMaxQuestionsPerNode * graph_.nodes().size()) open_.push_back(key);
+    return nullptr;
+  }
+
+  // What `ask` says once all is known that it asks for. Operands of operands lie on a stack of
+  // their own: networks may be deeper than the program's.
+  template <class Ask>
+  std::optional<Plan> answered(const Ask& ask) {
+    std::vector<Key> stack;
+    for (;;) {
+      open_.clear();
+      std::optional<Plan> plan = stack.empty() ? ask() : look(stack.back());
+      if (!open_.empty()) {
+        stack.push_back(open_.front());
+        continue;
+      }
+      if (stack.empty()) return plan;
+      known_.emplace(stack.back(), plan ? std::make_unique<Plan>(*std::move(plan)) : nullptr);
+      stack.pop_back();
+    }
+  }
+
+  std::optional<Plan> look(const Key& key) {
     const Node& high = node(key.high);
     const Node& low = node(key.low);
-    if (key.high == key.low || !high.spatial || !low.spatial ||
-        extents(key.low) != low_extents(extents(key.high), octave_))
-      return std::nullopt;
+    // Before their norms are taken for those of paths.
+    if (as<BatchNorm>(key.high) != nullptr && as<BatchNorm>(key.low) != nullptr) {
+      const bool alike = *as<BatchNorm>(key.high) == *as<BatchNorm>(key.low);
+      if (std::optional<Plan> plan = twins(key, alike)) return plan;
+    }
     const std::vector<Term> high_terms = terms_of(key.high);
     const std::vector<Term> low_terms = terms_of(key.low);
     if (!high_terms.empty() && !low_terms.empty()) {
-      if (std::optional<Plan> plan = octave_conv(high_terms, low_terms, key, depth)) return plan;
+      if (std::optional<Plan> plan = octave_conv(high_terms, low_terms, key)) return plan;
     }
     if (high.op.index() != low.op.index()) return std::nullopt;
     return std::visit(
-        Overloaded{
-            [&](const BatchNorm& op) { return twins(key, op == *as<BatchNorm>(key.low), depth); },
-            [&](const Activation& op) { return twins(key, op == *as<Activation>(key.low), depth); },
-            [&](const Pool& op) {
-              // Their far edges follow from their extents.
-              const Pool& other = *as<Pool>(key.low);
-              return twins(key,
-                           op.kind == other.kind && op.kernel == other.kernel &&
-                               op.stride == other.stride && op.padding_begin == other.padding_begin,
-                           depth);
-            },
-            [&](const Resize& op) {
-              const Resize& other = *as<Resize>(key.low);
-              return twins(key, op.mode == other.mode && op.factor == other.factor, depth);
-            },
-            [&](const Add&) { return two_twins(key, depth); },
-            [&](const Multiply&) { return two_twins(key, depth); },
-            [&](const Concat&) { return joined(key, depth); },
-            [&](const Scale&) { return gated(key, depth); },
-            [](const auto&) { return std::optional<Plan>(); }},
+        Overloaded{[&](const Activation& op) { return twins(key, op == *as<Activation>(key.low)); },
+                   [&](const Pool& op) {
+                     // Their far edges follow from their extents.
+                     const Pool& other = *as<Pool>(key.low);
+                     return twins(key, op.kind == other.kind && op.kernel == other.kernel &&
+                                           op.stride == other.stride &&
+                                           op.padding_begin == other.padding_begin);
+                   },
+                   [&](const Resize& op) {
+                     const Resize& other = *as<Resize>(key.low);
+                     return twins(key, op.mode == other.mode && op.factor == other.factor);
+                   },
+                   [&](const Add&) { return two_twins(key); },
+                   [&](const Multiply&) { return two_twins(key); },
+                   [&](const Concat&) { return joined(key); },
+                   [&](const Scale&) { return gated(key); },
+                   [](const auto&) { return std::optional<Plan>(); }},
         high.op);
   }
 
-  std::optional<Plan> twins(const Key& key, bool alike, int depth) {
+  std::optional<Plan> twins(const Key& key, bool alike) {
     const Key input{node(key.high).inputs[0], node(key.low).inputs[0]};
-    if (!alike || !pair(input, depth)) return std::nullopt;
-    return Plan{.op = node(key.high).op, .inputs = {input}, .paths = {}, .terms = {}};
+    if (!alike || !pair(input)) return std::nullopt;
+    return Plan{.op = node(key.high).op, .inputs = {input}};
   }
 
-  std::optional<Plan> two_twins(const Key& key, int depth) {
+  std::optional<Plan> two_twins(const Key& key) {
     const auto& high = node(key.high).inputs;
     const auto& low = node(key.low).inputs;
     for (const bool crossed : {false, true}) {
       const Key a{high[0], low[crossed ? 1 : 0]};
       const Key b{high[1], low[crossed ? 0 : 1]};
-      if (pair(a, depth) && pair(b, depth))
-        return Plan{.op = node(key.high).op, .inputs = {a, b}, .paths = {}, .terms = {}};
+      if (pair(a) && pair(b)) return Plan{.op = node(key.high).op, .inputs = {a, b}};
     }
     return std::nullopt;
   }
 
   // Every part on the low grid belongs to one on the high grid, in the same order; others are
   // ordinary.
-  std::optional<Plan> joined(const Key& key, int depth) {
+  std::optional<Plan> joined(const Key& key) {
     const auto& low = node(key.low).inputs;
     std::size_t next = 0;
     std::vector<Key> parts;
     for (const NodeId part : node(key.high).inputs) {
-      if (next < low.size() && pair({part, low[next]}, depth)) {
+      if (next < low.size() && pair({part, low[next]})) {
         parts.push_back({part, low[next++]});
       } else {
         parts.push_back({part});
       }
     }
     if (next != low.size()) return std::nullopt;
-    return Plan{.op = Concat{}, .inputs = std::move(parts), .paths = {}, .terms = {}};
+    return Plan{.op = Concat{}, .inputs = std::move(parts)};
   }
 
-  // Gates that are the parts of one, low channels first.
-  std::optional<Plan> gated(const Key& key, int depth) {
+  // A gate for each grid, or parts of one.
+  std::optional<Plan> gated(const Key& key) {
     const Key input{node(key.high).inputs[0], node(key.low).inputs[0]};
+    if (!pair(input)) return std::nullopt;
     const NodeId high_gate = node(key.high).inputs[1];
     const NodeId low_gate = node(key.low).inputs[1];
+    const NodeId gate = whole_gate(high_gate, low_gate);
+    if (gate >= 0) return Plan{.op = Scale{}, .inputs = {input, {gate}}};
+    return Plan{.op = Scale{}, .inputs = {input}, .gates = {{low_gate}, {high_gate}}};
+  }
+
+  // What two gates are the parts of, low channels first; or -1.
+  [[nodiscard]] NodeId whole_gate(NodeId high_gate, NodeId low_gate) const {
     const auto* high = as<Select>(high_gate);
     const auto* low = as<Select>(low_gate);
     if (high == nullptr || low == nullptr || node(high_gate).inputs[0] != node(low_gate).inputs[0])
-      return std::nullopt;
+      return -1;
     std::vector<std::int64_t> all = low->channels;
     all.insert(all.end(), high->channels.begin(), high->channels.end());
     const NodeId gate = node(low_gate).inputs[0];
-    if (static_cast<std::int64_t>(all.size()) != channels(gate)) return std::nullopt;
+    if (static_cast<std::int64_t>(all.size()) != channels(gate)) return -1;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all[i] != static_cast<std::int64_t>(i)) return std::nullopt;
+      if (all[i] != static_cast<std::int64_t>(i)) return -1;
     }
-    if (!pair(input, depth)) return std::nullopt;
-    return Plan{.op = Scale{}, .inputs = {input, {gate}}, .paths = {}, .terms = {}};
+    return gate;
   }
 
   // ---- Octave convolutions
 
+  // A convolution, perhaps with a batch norm and enlarged, in either order.
   std::optional<Term> term_of(NodeId id) const {
-    if (as<Conv>(id) != nullptr) return Term{id, false};
-    const auto* resize = as<Resize>(id);
-    if (resize == nullptr || resize->mode != ResizeMode::kNearest || resize->factor != octave_)
-      return std::nullopt;
-    const NodeId conv = node(id).inputs[0];
-    if (as<Conv>(conv) == nullptr || extents(conv) != low_extents(extents(id), octave_))
-      return std::nullopt;
-    return Term{conv, true};
+    Term term;
+    const auto take_norm = [&] {
+      if (as<BatchNorm>(id) == nullptr) return;
+      term.norms.insert(term.norms.begin(), id);
+      id = node(id).inputs[0];
+    };
+    take_norm();
+    if (const auto* resize = as<Resize>(id)) {
+      const NodeId small = node(id).inputs[0];
+      if (resize->mode != ResizeMode::kNearest || resize->factor != octave_ ||
+          extents(small) != low_extents(extents(id), octave_))
+        return std::nullopt;
+      term.enlarged = true;
+      id = small;
+      take_norm();
+    }
+    if (as<Conv>(id) == nullptr) return std::nullopt;
+    term.conv = id;
+    return term;
   }
 
   // One convolution, or the two that are added up; empty if it is anything else.
@@ -291,8 +413,7 @@ class Recognition {
   }
 
   // Every way in which the terms may be the paths of one convolution.
-  std::optional<Plan> octave_conv(std::vector<Term> high, std::vector<Term> low, const Key& out,
-                                  int depth) {
+  std::optional<Plan> octave_conv(std::vector<Term> high, std::vector<Term> low, const Key& out) {
     for (int swaps = 0; swaps < 4; ++swaps) {
       if ((swaps & 1) != 0 && high.size() < 2) continue;
       if ((swaps & 2) != 0 && low.size() < 2) continue;
@@ -305,7 +426,7 @@ class Recognition {
         for (const Ways& ways : ways_of(terms[0])) {
           for (const bool octave_in : {true, false}) {
             std::optional<Plan> plan =
-                paths_are(terms, high.size(), out, exchange, ways, octave_in, depth);
+                paths_are(terms, high.size(), out, exchange, ways, octave_in);
             if (plan) return plan;
           }
         }
@@ -314,21 +435,25 @@ class Recognition {
     return std::nullopt;
   }
 
+  // A stride may be that of the convolution, or a pool before it.
   [[nodiscard]] std::vector<Ways> ways_of(const Term& first) const {
     const Shape& stride = as<Conv>(first.conv)->stride;
     std::vector<Ways> ways;
     if (stride == Shape::filled(stride.rank(), 1)) {
+      const auto* pool = as<Pool>(node(first.conv).inputs[0]);
       for (const StrideMode mode :
-           {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow})
+           {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow}) {
         ways.push_back({octave_, mode});
+        if (pool != nullptr && pool->stride != octave_) ways.push_back({pool->stride, mode});
+      }
     }
     ways.push_back({stride, StrideMode::kStrided});
     return ways;
   }
 
   std::optional<Plan> paths_are(const std::vector<Term>& terms, std::size_t high_terms,
-                                const Key& out, Exchange exchange, const Ways& ways, bool octave_in,
-                                int depth) {
+                                const Key& out, Exchange exchange, const Ways& ways,
+                                bool octave_in) {
     const Conv& first = *as<Conv>(terms[0].conv);
     const auto reads = [&](const Term& term) { return node(term.conv).inputs[0]; };
     // The second high term reads the low grid; without one the first low term does.
@@ -377,12 +502,12 @@ class Recognition {
       NodeId& wanted = path.src == Frequency::kHigh ? in.high : in.low;
       if (base < 0 || (wanted >= 0 && wanted != base)) return std::nullopt;
       wanted = base;
-      bias = bias || conv.bias;
+      bias = bias || conv.bias || !terms[i].norms.empty();
     }
     if (in.high < 0 || in.octave() != octave_in ||
         output_extents(options, extents(in.high)) != extents(out.high))
       return std::nullopt;
-    if (in.octave() && !pair(in, depth)) return std::nullopt;
+    if (in.octave() && !pair(in)) return std::nullopt;
     return Plan{.op = Conv{.out_channels = options.out.total(),
                            .kernel = options.kernel,
                            .stride = options.stride,
@@ -401,8 +526,10 @@ class Recognition {
   const Graph& graph_;
   Shape octave_;
   std::vector<ValueShape> shapes_;
-  std::map<Key, std::optional<Plan>> known_;
+  std::map<Key, std::unique_ptr<const Plan>> known_;  // null: the two make no value
+  std::vector<Key> open_;                             // asked for and not known
   std::set<Key> excluded_;
+  std::map<NodeId, std::vector<Key>> fellows_;
 };
 
 // The new network from what is needed of the old one.
@@ -423,15 +550,13 @@ class Builder {
     std::int64_t octave_convs = 0;
     for (const Key& key : order) {
       const Plan& plan = needed.at(key);
-      std::vector<NodeId> inputs;
-      for (const Key& input : plan.inputs) inputs.push_back(ids_.at(input));
-      const std::string name = unique(name_of(key, plan.op));
-      const NodeId id = graph_.add(name, plan.op, std::move(inputs), old_.node(key.high).stage);
+      const std::string name = unique(name_of(key, plan));
+      const NodeId id = add(name, key, plan);
       ids_.emplace(key, id);
       if (makes_octave_conv(key, plan)) ++octave_convs;
       if (!plan.paths.empty()) {
         take_conv(id, plan);
-      } else {
+      } else if (plan.chosen.empty()) {
         take_parameters(id, key);
       }
     }
@@ -451,15 +576,45 @@ class Builder {
  private:
   [[nodiscard]] std::int64_t channels(NodeId id) const { return old_.node(id).channels.total(); }
 
+  NodeId add(const std::string& name, const Key& key, const Plan& plan) {
+    const int stage = old_.node(key.high).stage;
+    std::vector<NodeId> inputs;
+    for (const Key& input : plan.inputs) inputs.push_back(ids_.at(input));
+    if (!plan.gates.empty()) {
+      std::vector<NodeId> gates;
+      for (const Key& gate : plan.gates) gates.push_back(ids_.at(gate));
+      inputs.push_back(graph_.add(unique(name + ".gates"), Concat{}, std::move(gates), stage));
+    }
+    if (plan.chosen.empty()) return graph_.add(name, plan.op, std::move(inputs), stage);
+    const Key& map = plan.inputs[0];
+    if (!means_.contains(map)) {
+      const std::string mean = graph_.node(inputs[0]).name + ".mean";
+      means_.emplace(map, graph_.add(unique(mean), GlobalPool{}, inputs, stage));
+    }
+    return graph_.add(name, Select{plan.chosen}, {means_.at(map)}, stage);
+  }
+
   // A file of ours calls the grids of "name" "name.high" and "name.low", and a mean "name.mean"
-  // before it is flattened.
-  [[nodiscard]] std::string name_of(const Key& key, const Op& op) const {
+  // before it is flattened. Others call the paths of a convolution by what their names differ in.
+  [[nodiscard]] std::string name_of(const Key& key, const Plan& plan) const {
     const std::string& name = old_.node(key.high).name;
     std::string_view suffix;
     if (key.octave()) suffix = ".high";
-    if (std::holds_alternative<GlobalPool>(op)) suffix = ".mean";
-    const bool ours = !suffix.empty() && name.size() > suffix.size() && name.ends_with(suffix);
-    return ours ? name.substr(0, name.size() - suffix.size()) : name;
+    if (std::holds_alternative<GlobalPool>(plan.op)) suffix = ".mean";
+    if (!suffix.empty() && name.size() > suffix.size() && name.ends_with(suffix))
+      return name.substr(0, name.size() - suffix.size());
+    if (plan.terms.size() < 2) return name;
+    const std::string& first = old_.node(plan.terms[0].conv).name;
+    std::size_t same = first.size();
+    for (const Term& term : plan.terms) {
+      const std::string& other = old_.node(term.conv).name;
+      const auto end = std::mismatch(
+          first.begin(), first.begin() + static_cast<std::ptrdiff_t>(std::min(same, other.size())),
+          other.begin());
+      same = static_cast<std::size_t>(end.first - first.begin());
+    }
+    const std::size_t end = first.find_last_of("._-", same == 0 ? 0 : same - 1);
+    return same == 0 || end == std::string::npos || end == 0 ? name : first.substr(0, end);
   }
 
   std::string unique(const std::string& wanted) {
@@ -472,6 +627,20 @@ class Builder {
     return model_.weights.at(old_.node(id).name + "." + what).values();
   }
 
+  // A path's convolution with the batch norms behind it; without any bias that is empty. An
+  // enlarged constant is the same constant.
+  [[nodiscard]] FoldedLayer folded(const Term& term) const {
+    const Node& conv = old_.node(term.conv);
+    FoldedLayer layer{.weight = model_.weights.at(conv.name + ".weight").clone(), .bias = {}};
+    if (std::get<Conv>(conv.op).bias) layer.bias = model_.weights.at(conv.name + ".bias").clone();
+    for (const NodeId norm : term.norms) {
+      const Node& of = old_.node(norm);
+      layer = fold(layer.weight, layer.bias.values(),
+                   affine_of(std::get<BatchNorm>(of.op), of.name, model_.weights));
+    }
+    return layer;
+  }
+
   void take_conv(NodeId id, const Plan& plan) {
     const std::vector<Parameter> wanted = parameters(graph_, id);
     Tensor weight(wanted[0].shape);
@@ -481,16 +650,15 @@ class Builder {
     if (wanted.size() > 1) bias.emplace(wanted[1].shape);
     for (std::size_t i = 0; i < plan.paths.size(); ++i) {
       const ConvPath& path = plan.paths[i];
-      const NodeId conv = plan.terms[i].conv;
-      const float* from = parameter(conv, "weight").data();
+      const FoldedLayer term = folded(plan.terms[i]);
+      const float* from = term.weight.data();
       for (std::int64_t row = 0; row < path.rows; ++row, from += path.columns * taps) {
         std::copy_n(from, path.columns * taps,
                     weight.data() + ((path.row + row) * columns + path.column) * taps);
       }
-      if (!std::get<Conv>(old_.node(conv).op).bias) continue;
-      const auto terms = parameter(conv, "bias");
+      if (term.bias.elements() == 0) continue;
       for (std::int64_t row = 0; row < path.rows; ++row)
-        bias->data()[path.row + row] += terms[static_cast<std::size_t>(row)];
+        bias->data()[path.row + row] += term.bias.data()[row];
     }
     weights_.emplace(wanted[0].name, std::move(weight));
     if (bias) weights_.emplace(wanted[1].name, *std::move(bias));
@@ -517,35 +685,28 @@ class Builder {
   Graph graph_;
   Weights weights_;
   std::map<Key, NodeId> ids_;
+  std::map<Key, NodeId> means_;  // of octave values of which parts are chosen
   std::set<std::string> names_;
 };
 
-// How much coarser the low grid is: what the graph enlarges by, or without that what its averages
-// halve, if it is one thing.
-std::optional<Shape> octave_of(const Graph& graph) {
-  std::optional<Shape> enlarged;
-  std::optional<Shape> halved;
+// How much coarser the low grid may be: what the graph enlarges by, or what its averages halve.
+std::vector<Shape> octaves_of(const Graph& graph) {
+  std::vector<Shape> octaves;
+  const auto take = [&](const Shape& factor) {
+    const bool halves =
+        std::all_of(factor.begin(), factor.end(), [](auto one) { return one == 1 || one == 2; });
+    if (halves && factor != Shape::filled(factor.rank(), 1) &&
+        std::find(octaves.begin(), octaves.end(), factor) == octaves.end())
+      octaves.push_back(factor);
+  };
   for (const Node& node : graph.nodes()) {
-    if (node.channels.octave()) return std::nullopt;
-    const auto take = [](const Shape& factor, std::optional<Shape>& octave) {
-      const bool halves =
-          std::all_of(factor.begin(), factor.end(), [](auto one) { return one == 1 || one == 2; });
-      if (!halves || factor == Shape::filled(factor.rank(), 1)) return true;
-      if (octave && *octave != factor) return false;
-      octave = factor;
-      return true;
-    };
-    if (const auto* resize = std::get_if<Resize>(&node.op)) {
-      if (resize->mode == ResizeMode::kNearest && !take(resize->factor, enlarged))
-        return std::nullopt;
-    }
-    if (const auto* pool = std::get_if<Pool>(&node.op)) {
-      if (pool->kind == PoolKind::kAverage && pool->kernel == pool->stride &&
-          !take(pool->kernel, halved))
-        return std::nullopt;
-    }
+    const auto* resize = std::get_if<Resize>(&node.op);
+    if (resize != nullptr && resize->mode == ResizeMode::kNearest) take(resize->factor);
+    const auto* pool = std::get_if<Pool>(&node.op);
+    if (pool != nullptr && pool->kind == PoolKind::kAverage && pool->kernel == pool->stride)
+      take(pool->kernel);
   }
-  return enlarged ? enlarged : halved;
+  return octaves;
 }
 
 }  // namespace
@@ -553,15 +714,24 @@ std::optional<Shape> octave_of(const Graph& graph) {
 Raised raise(Model model) {
   model.graph.check();
   check_weights(model.graph, model.weights);
-  const std::optional<Shape> octave = octave_of(model.graph);
-  if (octave) {
-    const std::map<Key, Plan> needed = Recognition(model.graph, *octave).run();
-    const bool any = std::any_of(needed.begin(), needed.end(), [](const auto& item) {
+  const auto& nodes = model.graph.nodes();
+  const bool octave_already = std::any_of(nodes.begin(), nodes.end(),
+                                          [](const Node& node) { return node.channels.octave(); });
+  std::map<Key, Plan> best;
+  std::int64_t most = 0;
+  Shape octave_of_best;
+  for (const Shape& octave : octave_already ? std::vector<Shape>() : octaves_of(model.graph)) {
+    std::map<Key, Plan> needed = Recognition(model.graph, octave).run();
+    const std::int64_t count = std::count_if(needed.begin(), needed.end(), [](const auto& item) {
       return makes_octave_conv(item.first, item.second);
     });
-    if (any) return Builder(model, *octave).build(needed);
+    if (count <= most) continue;
+    best = std::move(needed);
+    most = count;
+    octave_of_best = octave;
   }
-  return {.model = std::move(model), .octave_convs = 0};
+  if (most == 0) return {.model = std::move(model), .octave_convs = 0};
+  return Builder(model, octave_of_best).build(best);
 }
 
 }  // namespace octconv

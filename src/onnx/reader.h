@@ -178,6 +178,7 @@ class Reader {
   void take_concat(const NodeProto& node, Attributes& attributes);
   void take_split(const NodeProto& node, Attributes& attributes);
   void take_slice(const NodeProto& node, Attributes& attributes);
+  NodeId crop(const NodeProto& node, NodeId map, std::size_t axis, std::int64_t pixels);
   void take_gather(const NodeProto& node, Attributes& attributes);
   void take_flatten(const NodeProto& node, Attributes& attributes);
   void take_reshape(const NodeProto& node, Attributes& attributes);

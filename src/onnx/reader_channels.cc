@@ -123,7 +123,12 @@ void Reader::take_slice(const NodeProto& node, Attributes& attributes) {
     const std::int64_t extent = extents[static_cast<std::size_t>(axis - 1)];
     const Picked picked = resolve_slice((*starts)[i], (*ends)[i], steps ? (*steps)[i] : 1, extent);
     if (picked.first == 0 && picked.step == 1 && picked.count == extent) continue;
-    if (axis != 1 || made != x.node) refuse("it slices extents, and channels can be sliced");
+    if (axis > 1 && picked.first == 0 && picked.step == 1) {
+      made = crop(node, made, static_cast<std::size_t>(axis - 2), extent - picked.count);
+      continue;
+    }
+    if (axis != 1 || made != x.node)
+      refuse("it slices extents, and channels can be sliced, and what was enlarged cropped");
     allowance_.take(picked.count);
     Ints chosen;
     for (std::int64_t c = 0; c < picked.count; ++c)
@@ -131,6 +136,18 @@ void Reader::take_slice(const NodeProto& node, Attributes& attributes) {
     made = select(unique(name_by(node, node.input_size())), x.node, std::move(chosen)).node;
   }
   result(node, {.node = made, .form = x.form});
+}
+
+// Takes the last pixels off a map that was enlarged, along one axis: as many as enlarging a smaller
+// map may have made too many.
+NodeId Reader::crop(const NodeProto& node, NodeId map, std::size_t axis, std::int64_t pixels) {
+  const auto* resize = std::get_if<Resize>(&graph_.node(map).op);
+  if (resize == nullptr || resize->crop[axis] + pixels >= resize->factor[axis])
+    refuse("it slices extents, and channels can be sliced, and what was enlarged cropped");
+  if (!fixed_extents_) refuse("it crops a map of open extents");
+  Resize cropped = *resize;
+  cropped.crop[axis] += pixels;
+  return add(node, cropped, {graph_.node(map).inputs[0]});
 }
 
 void Reader::take_gather(const NodeProto& node, Attributes& attributes) {

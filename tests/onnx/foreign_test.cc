@@ -423,6 +423,23 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
                 f.node("Resize", {"x", "", "", "s"}, "y");
               }),
               HasSubstr("enlarging can be taken"));
+  // What was not enlarged keeps its edge, and what was loses less than one pixel's worth.
+  const auto cropped = [&](const char* map, std::int64_t end) {
+    return refused([&](File& f) {
+      auto& scales = f.tensor("scales", {4});
+      for (const float scale : {1.0F, 1.0F, 2.0F, 2.0F}) scales.add_float_data(scale);
+      f.sizes("zero", {0});
+      f.sizes("end", {end});
+      f.sizes("axis", {2});
+      auto& resize = f.node("Resize", {"x", "", "scales"}, "large");
+      set(resize, "coordinate_transformation_mode", std::string("asymmetric"));
+      set(resize, "nearest_mode", std::string("floor"));
+      f.node("Slice", {map, "zero", "end", "axis"}, "y");
+    });
+  };
+  EXPECT_EQ(cropped("large", 17), "");
+  EXPECT_THAT(cropped("large", 16), HasSubstr("it slices extents"));
+  EXPECT_THAT(cropped("x", 8), HasSubstr("it slices extents"));
 }
 
 // A file of open extents that means another network at every size.

@@ -211,6 +211,10 @@ class Operations(unittest.TestCase):
         net = Net().fixed_batch()
         self.agree(net, net("Resize", "x", "", "", net.sizes(2, 4, 13, 11), coordinate_transformation_mode="asymmetric",
                             nearest_mode="floor"), name="one pixel less")
+        net = Net().fixed_batch()
+        large = net("Resize", "x", "", net.constant([1, 1, 2, 3]), nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+        large = net("Slice", large, net.sizes(0), net.sizes(13), net.sizes(2))
+        self.agree(net, net("Slice", large, net.sizes(0), net.sizes(-2), net.sizes(3)), name="cropped")
         net = Net()
         small = net("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2])
         size = net("Slice", net("Shape", "x"), net.sizes(2), net.sizes(4), net.sizes(0))

@@ -18,6 +18,7 @@ import torch
 import torchvision
 from torch import nn
 
+import octave_styles
 import pytorch_networks
 
 TOOL = ""  # set by main
@@ -294,6 +295,46 @@ class Imports(unittest.TestCase):
         torch.save(nn.Linear(2, 3), weights)
         error = octconv("export", "resnet18v1", "--weights", weights, "-o", "x.onnx", expected=1)
         self.assertIn("state_dict()", error)
+
+    # --- octave networks of others
+
+    def recognise(self, network, size, octave_convs, convs, **options):
+        path = self.compare(network, size, **options)
+        images = np.load(self.folder / "x.npy")
+        plain = np.load(self.folder / "y.npy")
+        raised = self.folder / "raised.onnx"
+        self.assertIn(f"recognised: {octave_convs}\n", octconv("raise", path, "-o", raised))
+        counted = json.loads(octconv("inspect", raised, "--json"))
+        self.assertEqual((counted["octave_convs"], counted["convs"]), (octave_convs, convs))
+        got = self.run_file(raised, torch.from_numpy(images))
+        self.assertLess(np.abs(got - plain).max() / np.ptp(plain), TOLERANCE)
+
+    def test_an_octave_resnet_50_is_recognised(self):
+        for alpha in (0.125, 0.5):
+            with self.subTest(alpha=alpha):
+                self.recognise(OctResNet50(5, alpha), 64, 44, 53)
+
+    def test_styles_are_recognised(self):
+        unfolded = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
+        for convs, size, style, options in (
+            (5, (32, 32), {"mode": "pool"}, {}), (5, (32, 32), {"mode": "pool_twice"}, {}),
+            (5, (32, 32), {"mode": "pool_low"}, {}), (5, (32, 32), {"mode": "strided"}, {}),
+            (5, (32, 32), {"bias": True}, {}), (5, (32, 32), {}, unfolded), (5, (32, 32), {"path_norm": True}, unfolded),
+            (5, (32, 32), {"groups": 2}, {}), (5, (32, 32), {"depthwise": True}, {}), (5, (32, 32), {"joined": True}, {}),
+            (5, (32, 32), {"one_weight": True}, {}), (5, (32, 32), {"one_weight": True}, unfolded),
+            (5, (32, 32), {"gates": True}, {}), (4, (32, 32), {"head": "low_first"}, {}),
+            (4, (32, 32), {"head": "high_first"}, {}), (5, (31, 29), {"ceil": True}, {}),
+            (5, (40,), {"octave": (2,)}, {}), (5, (8, 16, 16), {"octave": (2, 2, 2)}, {}),
+            (5, (4, 16, 16), {"octave": (1, 2, 2)}, {}),
+        ):  # fmt: skip
+            with self.subTest(**style, folded=not options):
+                self.recognise(octave_styles.Network(**style), size, convs - 1, convs, **options)
+
+    def test_what_only_looks_octave_is_not_recognised(self):
+        path = self.compare(octave_styles.Network(mode="strided", enlarge_first=True), 32)
+        error = octconv("raise", path, "-o", self.folder / "raised.onnx", expected=1)
+        self.assertIn("no octave convolution is recognised", error)
+        self.assertFalse((self.folder / "raised.onnx").exists())
 
     # --- what cannot be taken
 
