@@ -20,7 +20,7 @@ import unittest
 import numpy as np
 import onnx
 
-from engines import ENGINES, run_onnx_runtime
+from engines import ENGINES
 
 TOOL = ""  # set by main
 EVERYTHING = "OCTCONV_TEST_EVERYTHING" in os.environ
@@ -48,6 +48,9 @@ def randomise(path):
     """Replaces every parameter of the file: convolutions and linear layers keep the scale of their outputs."""
     model = onnx.load(path)
     random = np.random.default_rng(0)
+    # Where gates multiply what grows from block to block, rounding grows as much, and no two engines agree (nor one
+    # with itself, adding up in another order): larger variances keep the blocks small.
+    gated = any(".se." in tensor.name for tensor in model.graph.initializer)
     for tensor in model.graph.initializer:
         dims = list(tensor.dims)
         constant = tensor.name.startswith(("upsample.", "relu6.", "ones.", "zeros.", "resize.")) or tensor.name.endswith(
@@ -56,7 +59,7 @@ def randomise(path):
         if constant or tensor.data_type != onnx.TensorProto.FLOAT:
             continue
         if "running_var" in tensor.name:
-            values = random.uniform(0.5, 2, dims)
+            values = random.uniform(0.5, 2, dims) * (2 if gated else 1)
         elif len(dims) > 1:
             values = random.standard_normal(dims) * np.sqrt(2 / np.prod(dims[1:]))
         elif ".weight" in tensor.name:
@@ -87,12 +90,7 @@ class Agreement(unittest.TestCase):
                     expected = ENGINES[engine](path, images)
                     self.assertEqual(got.shape, expected.shape)
                     error = np.abs(got - expected).max() / np.ptp(expected)
-                    if error >= TOLERANCE:
-                        # Random gates can make a network that multiplies rounding: then ONNX Runtime, adding up in
-                        # another order, differs as much from itself. Never so much that a wrong pixel could hide.
-                        fused, plain = (run_onnx_runtime(path, images, optimised) for optimised in (True, False))
-                        itself = np.abs(plain - fused).max() / np.ptp(fused)
-                        self.assertLess(error, min(4 * itself, 1e-2))
+                    self.assertLess(error, TOLERANCE)
 
     def test_ordinary_and_octave_at_even_and_odd_sizes(self):
         for size in (32, 33):

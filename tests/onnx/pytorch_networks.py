@@ -34,16 +34,33 @@ class Gated(nn.Module):
         return self.head((x * gate).mean((2, 3), keepdim=True).view(-1, 16))
 
 
+class Segments(nn.Module):
+    """A segmenting network without its further outputs."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x)["out"]
+
+
 # Name: how it is made, and the extents that it is shown.
 NETWORKS = {
     "densenet121": (lambda: MODELS.densenet121(num_classes=10), (64, 64)),
     "efficientnet_b0": (lambda: MODELS.efficientnet_b0(num_classes=10), (64, 64)),
     "gated": (Gated, (21, 21)),
     "googlenet": (lambda: MODELS.googlenet(num_classes=10, aux_logits=False, init_weights=False), (64, 64)),
+    "inception_v3": (lambda: MODELS.inception_v3(num_classes=10, aux_logits=False, init_weights=False), (96, 96)),
+    "lraspp_mobilenet_v3_large": (
+        # Without a word on the backbone's weights torchvision downloads them.
+        lambda: Segments(MODELS.segmentation.lraspp_mobilenet_v3_large(num_classes=10, weights_backbone=None)), (64, 96)
+    ),
     "mnasnet0_5": (lambda: MODELS.mnasnet0_5(num_classes=10), (64, 64)),
     "mobilenet_v2": (lambda: MODELS.mobilenet_v2(num_classes=10), (96, 96)),
     "mobilenet_v3_small": (lambda: MODELS.mobilenet_v3_small(num_classes=10), (64, 64)),
     "r3d_18": (lambda: MODELS.video.r3d_18(num_classes=10), (4, 32, 32)),
+    "regnet_y_400mf": (lambda: MODELS.regnet_y_400mf(num_classes=10), (64, 64)),
     "resnet18": (lambda: MODELS.resnet18(num_classes=10), (65, 65)),
     "resnext50_32x4d": (lambda: MODELS.resnext50_32x4d(num_classes=10), (64, 64)),
     "shufflenet_v2_x1_0": (lambda: MODELS.shufflenet_v2_x1_0(num_classes=10), (64, 64)),

@@ -17,6 +17,7 @@ import unittest
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from PIL import Image, ImageDraw, ImageFont
 
 from engines import run_onnx_runtime
@@ -119,6 +120,16 @@ class RealModels(unittest.TestCase):
                     self.assertGreater(found[top:bottom, left:right].mean(), 0.25)
                     found[top:bottom, left:right] = False
                 self.assertLess(found.mean(), 0.01)
+
+    def test_detector_in_newer_opsets(self):
+        images = ocr_input(page(("Drop", "an Octave"), (192, 128))[0])
+        before = self.run_file(DETECTOR, images)
+        for opset in (18, 19, 20, 21):
+            with self.subTest(opset=opset):
+                path = self.folder / "converted.onnx"
+                onnx.save(onnx.version_converter.convert_version(onnx.load(DETECTOR), opset), path)
+                self.compare(path, images)
+                np.testing.assert_array_equal(self.run_file(path, images), before)
 
     def test_detector_on_a_photograph_and_a_batch(self):
         photograph = Image.open(PHOTOGRAPH).resize((256, 288))
