@@ -16,31 +16,40 @@ HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
 namespace HWY_NAMESPACE {
 
-// Pixels of a tile that are computed at once. The accumulators, the weights and one input value
-// must fit in the registers (32 of them, or 16), and there must be enough of them to hide the
-// latency of an FMA.
+// A tile: pixels, and the vectors of output channels that they are computed with at once. The
+// accumulators, the weights and one input value must fit in the registers (32 of them, or 16), and
+// there must be enough of them to hide the latency of an FMA, about eight.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
 template <std::size_t kVectors>
 inline constexpr std::size_t kPixels = kVectors <= 2 ? 12 : 6;
+// The smaller tile, for what is left over in the end.
+template <std::size_t kVectors>
+inline constexpr std::size_t kFewPixels = kVectors <= 2 ? 8 : 3;
 #else
 template <std::size_t kVectors>
 inline constexpr std::size_t kPixels = kVectors == 1   ? 12
                                        : kVectors == 2 ? 6
                                                        : 4;
+template <std::size_t kVectors>
+inline constexpr std::size_t kFewPixels = kVectors == 1   ? 8
+                                          : kVectors == 2 ? 4
+                                                          : 2;
 #endif
+// So few pixels are left over that two blocks of channels together make a tile of them.
+inline constexpr std::size_t kVeryFewPixels = kFewPixels<2> / 2;
 inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
 
-// Pixels that are computed at once, by one block of channels.
+// Pixels that are computed at once, and their channels.
 struct Part {
   std::int64_t pixel;    // the first
   std::size_t pixels;    // that are stored, >= 1
-  std::int64_t channel;  // first output channel of the block
+  std::int64_t channel;  // first output channel
   std::size_t last;      // channels in its last vector; the others are full
 };
 
-template <std::size_t kVectors>
+template <std::size_t kCount, std::size_t kVectors>
 struct Accumulators {
-  Vector at[kPixels<kVectors>][kVectors];
+  Vector at[kCount][kVectors];
 };
 
 // The next block's weights, brought near while this block's are used: their first use is from far
@@ -60,27 +69,32 @@ struct Ahead {
   }
 };
 
-// The products of one channel of a tap.
-template <std::size_t kVectors>
+// The products of one channel of a tap. Blocks of two vectors lie `between` floats apart.
+template <std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void MultiplyAdd(Tag d, const float* HWY_RESTRICT const* row, std::int64_t c,
-                            const float* HWY_RESTRICT weights, Accumulators<kVectors>& acc) {
+                            const float* HWY_RESTRICT weights, std::int64_t between,
+                            Accumulators<kCount, kVectors>& acc) {
   Vector w[kVectors];
-#pragma GCC unroll 3
-  for (std::size_t v = 0; v < kVectors; ++v) w[v] = hn::Load(d, weights + v * kLanes);
+#pragma GCC unroll 4
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    w[v] = hn::Load(
+        d, kVectors == 4 && v >= 2 ? weights + between + (v - 2) * kLanes : weights + v * kLanes);
+  }
 #pragma GCC unroll 12
-  for (std::size_t m = 0; m < kPixels<kVectors>; ++m) {
+  for (std::size_t m = 0; m < kCount; ++m) {
     const Vector x = hn::Set(d, row[m][c]);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = hn::MulAdd(x, w[v], acc.at[m][v]);
   }
 }
 
-template <std::size_t kVectors, bool kAhead>
+// One source of the sum. `weights` moves on by what it has used.
+template <bool kAhead, std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* rows,
-                           std::int64_t pitch, const float* HWY_RESTRICT& weights, Ahead& ahead,
-                           Accumulators<kVectors>& acc) {
-  constexpr std::size_t kCount = kPixels<kVectors>;
-  constexpr std::size_t kWidth = kVectors * kLanes;
+                           std::int64_t pitch, const float* HWY_RESTRICT& weights,
+                           std::int64_t between, Ahead& ahead,
+                           Accumulators<kCount, kVectors>& acc) {
+  constexpr std::size_t kWidth = (kVectors == 4 ? 2 : kVectors) * kLanes;
   for (std::int64_t tap = 0; tap < source.taps; ++tap, rows += pitch) {
     const float* HWY_RESTRICT row[kCount];
 #pragma GCC unroll 12
@@ -89,21 +103,20 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
       for (std::int64_t c = 0; c < source.channels;) {
         ahead.Prefetch();
         const std::int64_t end = std::min(c + Ahead::kStretch, source.channels);
-        for (; c < end; ++c, weights += kWidth) MultiplyAdd<kVectors>(d, row, c, weights, acc);
+        for (; c < end; ++c, weights += kWidth) MultiplyAdd(d, row, c, weights, between, acc);
       }
     } else {
       for (std::int64_t c = 0; c < source.channels; ++c, weights += kWidth) {
-        MultiplyAdd<kVectors>(d, row, c, weights, acc);
+        MultiplyAdd(d, row, c, weights, between, acc);
       }
     }
   }
 }
 
 // Applies the epilogue and stores. `kWhole`: every pixel is stored, and every vector is full.
-template <std::size_t kVectors, bool kWhole>
+template <bool kWhole, std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
-                       Accumulators<kVectors>& acc) {
-  constexpr std::size_t kCount = kPixels<kVectors>;
+                       Accumulators<kCount, kVectors>& acc) {
   const std::size_t pixels = kWhole ? kCount : part.pixels;
   const std::size_t last = kWhole ? kLanes : part.last;
   const auto load = [&](const float* from, std::size_t v) HWY_ATTR {
@@ -122,7 +135,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
     for (std::size_t m = 0; m < kCount; ++m) {
       if (m >= pixels) break;
       const float* row = rows[m] + tiles.first_output + part.channel;
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
         acc.at[m][v] = hn::Add(acc.at[m][v], load(row + v * kLanes, v));
       }
@@ -134,7 +147,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m, row += tiles.stride) {
       if (m >= pixels) break;
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
         acc.at[m][v] = hn::Add(acc.at[m][v], load(row + v * kLanes, v));
       }
@@ -143,7 +156,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
   if (tiles.activation.kind == ActivationKind::kRelu) {
 #pragma GCC unroll 12
     for (std::size_t m = 0; m < kCount; ++m) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = Relu(d, acc.at[m][v]);
     }
   }
@@ -151,7 +164,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 12
   for (std::size_t m = 0; m < kCount; ++m, row += tiles.stride) {
     if (m >= pixels) break;
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
   }
   if (tiles.activation.kind == ActivationKind::kNone ||
@@ -172,44 +185,79 @@ struct BlockPlace {
   const float* weights;
   std::int64_t floats;   // of weights
   std::int64_t channel;  // the first
+
+  // Channels in the last of its vectors.
+  [[nodiscard]] std::size_t Last(const ConvTiles& tiles, std::size_t vectors) const {
+    return std::min(kLanes,
+                    static_cast<std::size_t>(tiles.outputs - channel) - (vectors - 1) * kLanes);
+  }
 };
 
-// One block of channels for all pixels.
+// One tile. Four vectors are two blocks.
+template <std::size_t kCount, std::size_t kVectors, bool kAhead>
+HWY_INLINE void RunTile(Tag d, const ConvTiles& tiles, const BlockPlace& block, const Part& part,
+                        Ahead& ahead) {
+  Accumulators<kCount, kVectors> acc;
+#pragma GCC unroll 12
+  for (std::size_t m = 0; m < kCount; ++m) {
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      acc.at[m][v] = hn::Load(d, tiles.bias + part.channel + v * kLanes);
+    }
+  }
+  const float* HWY_RESTRICT weights = block.weights;
+  for (const ConvSource& source : tiles.sources) {
+    Accumulate<kAhead>(d, source, source.rows + part.pixel, tiles.pitch, weights, block.floats,
+                       ahead, acc);
+  }
+  if (part.pixels == kCount && part.last == kLanes) {
+    Finish<true>(d, tiles, part, acc);
+  } else {
+    Finish<false>(d, tiles, part, acc);
+  }
+}
+
+// The pixels that make whole tiles, and those that nearly do.
+template <std::size_t kVectors>
+std::int64_t WholePixels(std::int64_t pixels) {
+  constexpr auto kCount = static_cast<std::int64_t>(kPixels<kVectors>);
+  constexpr auto kFew = static_cast<std::int64_t>(kFewPixels<kVectors>);
+  const std::int64_t rest = pixels % kCount;
+  return rest > kFew ? pixels : pixels - rest;
+}
+
+// One block of channels for all pixels but the last few.
 template <std::size_t kVectors, bool kAhead>
 void RunBlock(const ConvTiles& tiles, const BlockPlace& block) {
   constexpr std::size_t kCount = kPixels<kVectors>;
   static_assert(kTilePixels % kCount == 0);
   const Tag d;
-  const auto channels = static_cast<std::size_t>(tiles.outputs - block.channel);
-  const std::size_t last = std::min(kLanes, channels - (kVectors - 1) * kLanes);
-  const std::int64_t parts = (tiles.pixels + std::int64_t{kCount} - 1) / std::int64_t{kCount};
-  Ahead ahead{.at = block.weights + block.floats,
-              .end = block.weights + 2 * block.floats,
-              .step = (Ahead::kStretch * std::int64_t{kVectors * kLanes} + parts - 1) / parts};
-  for (std::int64_t pixel = 0; pixel < tiles.pixels; pixel += std::int64_t{kCount}) {
-    Accumulators<kVectors> acc;
-#pragma GCC unroll 12
-    for (std::size_t m = 0; m < kCount; ++m) {
-#pragma GCC unroll 3
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        acc.at[m][v] = hn::Load(d, tiles.bias + block.channel + v * kLanes);
-      }
-    }
-    const float* HWY_RESTRICT weights = block.weights;
-    for (const ConvSource& source : tiles.sources) {
-      Accumulate<kVectors, kAhead>(d, source, source.rows + pixel, tiles.pitch, weights, ahead,
-                                   acc);
-    }
+  const std::int64_t end = WholePixels<kVectors>(tiles.pixels);
+  const std::int64_t parts = (end + std::int64_t{kCount} - 1) / std::int64_t{kCount};
+  Ahead ahead{
+      .at = block.weights + block.floats,
+      .end = block.weights + 2 * block.floats,
+      .step =
+          parts == 0 ? 0 : (Ahead::kStretch * std::int64_t{kVectors * kLanes} + parts - 1) / parts};
+  const std::size_t last = block.Last(tiles, kVectors);
+  for (std::int64_t pixel = 0; pixel < end; pixel += std::int64_t{kCount}) {
     const Part part{.pixel = pixel,
-                    .pixels = std::min(kCount, static_cast<std::size_t>(tiles.pixels - pixel)),
+                    .pixels = std::min(kCount, static_cast<std::size_t>(end - pixel)),
                     .channel = block.channel,
                     .last = last};
-    if (part.pixels == kCount && last == kLanes) {
-      Finish<kVectors, true>(d, tiles, part, acc);
-    } else {
-      Finish<kVectors, false>(d, tiles, part, acc);
-    }
+    RunTile<kCount, kVectors, kAhead>(d, tiles, block, part, ahead);
   }
+}
+
+// The last few pixels, `kCount` of them at most.
+template <std::size_t kCount, std::size_t kVectors>
+HWY_NOINLINE void RunRest(const ConvTiles& tiles, const BlockPlace& block, std::int64_t begin) {
+  const Part part{.pixel = begin,
+                  .pixels = static_cast<std::size_t>(tiles.pixels - begin),
+                  .channel = block.channel,
+                  .last = block.Last(tiles, kVectors)};
+  Ahead none{.at = nullptr, .end = nullptr, .step = 0};
+  RunTile<kCount, kVectors, false>(Tag(), tiles, block, part, none);
 }
 
 void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_end);
@@ -220,24 +268,51 @@ const ConvKernel& Kernel() {
 }
 
 void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_end) {
-  std::int64_t depth = 0;  // products in one sum
+  constexpr std::int64_t kNear = 8 * 1024;    // floats that a first-level cache holds
+  constexpr std::int64_t kClose = 64 * 1024;  // floats that a second-level cache holds, and others
+  std::int64_t depth = 0;                     // products in one sum
   for (const ConvSource& source : tiles.sources) depth += source.taps * source.channels;
+  const std::int64_t blocks = Kernel().blocks(tiles.outputs);
+  const std::int64_t rest = WholePixels<2>(tiles.pixels);  // where it begins
+  const std::int64_t left = tiles.pixels - rest;
+  std::int64_t waiting = 0;  // blocks of two vectors whose rest is not computed yet
   for (std::int64_t i = block_begin; i < block_end; ++i) {
     const std::int64_t channel = i * 2 * std::int64_t{kLanes};
     const std::int64_t vectors = Kernel().block_vectors(tiles.outputs, i);
     const BlockPlace block{.weights = tiles.weights + channel * depth,
                            .floats = depth * vectors * std::int64_t{kLanes},
                            .channel = channel};
-    constexpr std::int64_t kNear = 8 * 1024;  // floats that a first-level cache holds
-    const bool last = i + 1 == Kernel().blocks(tiles.outputs);
     if (vectors == 1) {
       RunBlock<1, false>(tiles, block);
-    } else if (vectors == 3) {
+      const std::int64_t begin = WholePixels<1>(tiles.pixels);
+      if (begin < tiles.pixels) RunRest<kFewPixels<1>, 1>(tiles, block, begin);
+      continue;
+    }
+    if (vectors == 3) {
       RunBlock<3, false>(tiles, block);
-    } else if (last || block.floats <= kNear) {
+      const std::int64_t begin = WholePixels<3>(tiles.pixels);
+      if (begin < tiles.pixels) RunRest<kFewPixels<3>, 3>(tiles, block, begin);
+      continue;
+    }
+    if (i + 1 == blocks || block.floats <= kNear) {
       RunBlock<2, false>(tiles, block);
     } else {
       RunBlock<2, true>(tiles, block);
+    }
+    if (left == 0) continue;
+    ++waiting;
+    const bool pair_follows = left <= std::int64_t{kVeryFewPixels} && 2 * block.floats <= kClose &&
+                              i + 1 < block_end &&
+                              Kernel().block_vectors(tiles.outputs, i + 1) == 2;
+    if (waiting == 2) {
+      const BlockPlace first{.weights = block.weights - block.floats,
+                             .floats = block.floats,
+                             .channel = channel - 2 * std::int64_t{kLanes}};
+      RunRest<kVeryFewPixels, 4>(tiles, first, rest);
+      waiting = 0;
+    } else if (!pair_follows) {
+      RunRest<kFewPixels<2>, 2>(tiles, block, rest);
+      waiting = 0;
     }
   }
 }

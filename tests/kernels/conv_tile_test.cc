@@ -195,7 +195,7 @@ class Problem {
 using ConvTileTest = octconv::testing::TargetTest;
 
 TEST_P(ConvTileTest, EqualsTheSumForEveryNumberOfOutputs) {
-  for (std::int64_t outputs = 1; outputs <= 70; ++outputs) {
+  for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
     Problem problem(13, outputs, {{.taps = 2, .channels = 3}}, 1);
     problem.run();
     problem.check();
@@ -203,9 +203,22 @@ TEST_P(ConvTileTest, EqualsTheSumForEveryNumberOfOutputs) {
 }
 
 TEST_P(ConvTileTest, EqualsTheSumForEveryNumberOfPixels) {
-  for (const std::int64_t outputs : {5, 20, 50}) {
+  for (const std::int64_t outputs : {5, 20, 50, 64}) {
     for (std::int64_t pixels = 1; pixels <= 30; ++pixels) {
       Problem problem(pixels, outputs, {{.taps = 3, .channels = 5}}, 2);
+      problem.add_addend();
+      problem.add_residual();
+      problem.run();
+      problem.check();
+    }
+  }
+}
+
+// Weights beyond what a first-level and what a second-level cache holds: other ways through them.
+TEST_P(ConvTileTest, EqualsTheSumForLargeWeights) {
+  for (const std::int64_t channels : {300, 1500}) {
+    for (const std::int64_t pixels : {1, 7, 11}) {
+      Problem problem(pixels, 70, {{.taps = 2, .channels = channels}}, 8);
       problem.run();
       problem.check();
     }
@@ -248,11 +261,13 @@ TEST_P(ConvTileTest, StoresTheEpilogueAloneIfThereIsNoInput) {
 }
 
 TEST_P(ConvTileTest, GivesTheSameBitsBlockByBlock) {
-  Problem whole(20, 77, {{.taps = 2, .channels = 7}}, 7);
-  Problem parts(20, 77, {{.taps = 2, .channels = 7}}, 7);
-  whole.run();
-  for (std::int64_t block = parts.blocks(); block-- > 0;) parts.run(block, block + 1);
-  EXPECT_EQ(whole.out(), parts.out());
+  for (const std::int64_t pixels : {19, 20, 22}) {
+    Problem whole(pixels, 77, {{.taps = 2, .channels = 7}}, 7);
+    Problem parts(pixels, 77, {{.taps = 2, .channels = 7}}, 7);
+    whole.run();
+    for (std::int64_t block = parts.blocks(); block-- > 0;) parts.run(block, block + 1);
+    EXPECT_EQ(whole.out(), parts.out());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, ConvTileTest, octconv::testing::all_targets(),
