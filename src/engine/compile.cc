@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/conv_transpose.h"
 #include "engine/program.h"
 #include "graph/affine.h"
 #include "octconv/base/error.h"
@@ -172,13 +173,7 @@ class Compiler {
   void take_norm(NodeId id, Affine affine) {
     const NodeId input = graph_.node(id).inputs[0];
     Draft* draft = private_draft(input);
-    if (draft->norm) {
-      for (std::size_t c = 0; c < affine.scale.size(); ++c) {
-        affine.shift[c] += affine.scale[c] * draft->norm->shift[c];
-        affine.scale[c] *= draft->norm->scale[c];
-      }
-    }
-    draft->norm = std::move(affine);
+    draft->norm = draft->norm ? then(*draft->norm, affine) : std::move(affine);
     extend(input, id);
   }
 
@@ -289,84 +284,16 @@ class Compiler {
     return make(folded.weight.values(), folded.bias.values());
   }
 
-  // With u = output pixel + padding_begin = stride * q + r, tap t reads input pixel q - e where
-  // e = (dilation * t - r) / stride is whole: so a convolution of 1 + dilation (kernel - 1) /
-  // stride taps makes, at its pixel q, output pixel r of cell q as channels of its own.
   RunConvTranspose finish_conv_transpose(const Draft& draft, const ConvTranspose& conv) const {
     const Node& node = graph_.node(draft.node);
-    const std::size_t rank = graph_.rank();
-    const std::int64_t in = graph_.node(node.inputs[0]).channels.total();
-    const std::int64_t group = conv.out_channels / conv.groups;
-    const std::int64_t cell = conv.stride.elements();
-    Shape kernel = conv.kernel;
-    Shape begin = conv.kernel;
-    Shape end = conv.kernel;
-    for (std::size_t axis = 0; axis < rank; ++axis) {
-      const std::int64_t stride = conv.stride[axis];
-      const std::int64_t reach = conv.dilation[axis] * (conv.kernel[axis] - 1);
-      kernel[axis] = reach / stride + 1;
-      begin[axis] = kernel[axis] - 1;
-      // Cells beyond the input's that hold an output pixel.
-      end[axis] = std::max<std::int64_t>(0, (reach - conv.padding_end[axis] + stride) / stride - 1);
-    }
-    const ConvOptions options{.in = {.high = in},
-                              .out = {.high = cell * conv.out_channels},
-                              .kernel = kernel,
-                              .stride = Shape::filled(rank, 1),
-                              .dilation = Shape::filled(rank, 1),
-                              .padding_begin = begin,
-                              .padding_end = end,
-                              .groups = conv.groups,
-                              .octave = graph_.octave()};
-    const std::int64_t columns = in / conv.groups;
-    Shape shape{cell * conv.out_channels, columns};
-    for (const std::int64_t extent : kernel) shape.push_back(extent);
-    Tensor weights(shape);
-    Tensor bias(Shape{shape[0]});
-    const auto weight = model_.weights.at(node.name + ".weight").values();
-    for (std::int64_t out = 0; out < conv.out_channels; ++out) {
-      const double scale = draft.norm ? draft.norm->scale[index(out)] : 1;
-      double shift = draft.norm ? draft.norm->shift[index(out)] : 0;
-      if (conv.bias)
-        shift += scale *
-                 static_cast<double>(model_.weights.at(node.name + ".bias").values()[index(out)]);
-      for (std::int64_t r = 0; r < cell; ++r) {
-        const std::int64_t row = (out / group * cell + r) * group + out % group;
-        bias.values()[index(row)] = static_cast<float>(shift);
-        for (std::int64_t tap = 0; tap < conv.kernel.elements(); ++tap) {
-          const std::int64_t to = small_tap(conv, kernel, r, tap);
-          if (to < 0) continue;
-          for (std::int64_t column = 0; column < columns; ++column) {
-            const std::int64_t from =
-                ((out / group * columns + column) * group + out % group) * conv.kernel.elements() +
-                tap;
-            weights.values()[index((row * columns + column) * kernel.elements() + to)] =
-                static_cast<float>(scale * static_cast<double>(weight[index(from)]));
-          }
-        }
-      }
-    }
-    return {.weights = OctConvWeights(options, weights.values(), bias.values()),
-            .epilogue = {.residual = false, .activation = activation_of(draft)},
-            .conv = conv,
-            .src = node.inputs[0]};
-  }
-
-  // The tap of the small kernel that is the given one for pixel `r` of a cell, or -1.
-  static std::int64_t small_tap(const ConvTranspose& conv, const Shape& kernel, std::int64_t r,
-                                std::int64_t tap) {
-    std::int64_t place = 0;
-    std::int64_t size = 1;
-    for (std::size_t axis = kernel.rank(); axis-- > 0;) {
-      const std::int64_t distance =
-          conv.dilation[axis] * (tap % conv.kernel[axis]) - r % conv.stride[axis];
-      if (distance % conv.stride[axis] != 0) return -1;
-      place += (kernel[axis] - 1 - distance / conv.stride[axis]) * size;
-      size *= kernel[axis];
-      tap /= conv.kernel[axis];
-      r /= conv.stride[axis];
-    }
-    return place;
+    std::span<const float> bias;
+    if (conv.bias) bias = model_.weights.at(node.name + ".bias").values();
+    return {
+        .weights = cell_conv(conv, graph_.node(node.inputs[0]).channels.total(), graph_.octave(),
+                             model_.weights.at(node.name + ".weight").values(), bias, draft.norm),
+        .epilogue = {.residual = false, .activation = activation_of(draft)},
+        .conv = conv,
+        .src = node.inputs[0]};
   }
 
   static Tensor to_tensor(const std::vector<double>& values) {

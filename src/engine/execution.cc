@@ -194,20 +194,16 @@ void Execution::prepare(const Network::Program& program) {
 
 Execution::Transposed Execution::transposed(const RunConvTranspose& step, const ValueShape& in,
                                             const ValueShape& out) const {
-  Transposed made{.plan = OctConvPlan(step.weights, batch_, in.high, step.epilogue), .step = &step};
   const Shape small = output_extents(step.weights.options(), in.high);
-  const auto copy = [](const Shape& shape, std::int64_t missing, std::int64_t(&to)[3]) {
-    const kernels::Extents3 three = kernels::to_three(shape, missing);
-    std::copy(three.begin(), three.end(), to);
-  };
-  made.cells.channels = step.conv.out_channels;
-  made.cells.groups = step.conv.groups;
-  copy(small, 1, made.cells.grid);
-  copy(out.high, 1, made.cells.extents);
-  copy(step.conv.stride, 1, made.cells.cell);
-  copy(step.conv.padding_begin, 0, made.cells.first);
-  made.small_elements = batch_ * small.elements() * step.weights.options().out.high;
-  return made;
+  return {.plan = OctConvPlan(step.weights, batch_, in.high, step.epilogue),
+          .step = &step,
+          .cells = {.channels = step.conv.out_channels,
+                    .groups = step.conv.groups,
+                    .grid = kernels::to_three(small, 1),
+                    .extents = kernels::to_three(out.high, 1),
+                    .cell = kernels::to_three(step.conv.stride, 1),
+                    .first = kernels::to_three(step.conv.padding_begin, 0)},
+          .small_elements = batch_ * small.elements() * step.weights.options().out.high};
 }
 
 void Execution::place(const Network::Program& program, bool keep) {

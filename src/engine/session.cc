@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/execution.h"
+#include "engine/inputs.h"
 #include "octconv/base/error.h"
 #include "octconv/engine/network.h"
 
@@ -27,32 +28,9 @@ struct Session::Impl {
 
   explicit Impl(Network compiled) : network(std::move(compiled)) { executions.reserve(kMaxShapes); }
 
-  void check(std::span<const Tensor> inputs) const {
-    const std::vector<NetworkPort>& ports = network.inputs();
-    if (inputs.size() != ports.size()) {
-      throw InvalidArgument("network '" + network.name() + "' has " + std::to_string(ports.size()) +
-                            " inputs, got " + std::to_string(inputs.size()));
-    }
-    for (std::size_t i = 0; i < ports.size(); ++i) {
-      const Shape& shape = inputs[i].shape();
-      const std::string which = ports.size() == 1 ? "an input" : "input '" + ports[i].name + "'";
-      if (shape.rank() != network.rank() + 2 || shape[1] != ports[i].channels) {
-        throw InvalidArgument("network '" + network.name() + "': " + which + " must be [batch, " +
-                              std::to_string(ports[i].channels) + ", " +
-                              std::to_string(network.rank()) + " extents], got " +
-                              shape.to_string());
-      }
-      if (shape[0] != inputs[0].shape()[0]) {
-        throw InvalidArgument("network '" + network.name() + "': " + which + " has a batch of " +
-                              std::to_string(shape[0]) + ", and '" + ports[0].name + "' one of " +
-                              std::to_string(inputs[0].shape()[0]));
-      }
-    }
-  }
-
   // The execution for these inputs; it becomes the first.
   const Execution& prepare(std::span<const Tensor> inputs) {
-    check(inputs);
+    engine::check_inputs(network.program(), inputs);
     const std::int64_t batch = inputs[0].shape()[0];
     const auto fits = [&](const std::unique_ptr<const Execution>& execution) {
       bool same = execution->batch() == batch;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/execution.h"
+#include "engine/inputs.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
@@ -43,15 +44,9 @@ std::int64_t Stepper::arena_elements(std::int64_t batch, const Shape& extents) c
 
 Tensor Stepper::run(const Tensor& input, const Show& show) {
   const Network::Program& program = impl_->program();
-  const std::size_t rank = program.graph.rank();
+  engine::check_inputs(program, std::span(&input, 1));
   const Shape& shape = input.shape();
-  if (shape.rank() != rank + 2 || shape[1] != impl_->network.channels()) {
-    throw InvalidArgument("network '" + program.graph.name() + "': an input must be [batch, " +
-                          std::to_string(impl_->network.channels()) + ", " + std::to_string(rank) +
-                          " extents], got " + shape.to_string());
-  }
-  Shape extents;
-  for (std::size_t axis = 0; axis < rank; ++axis) extents.push_back(shape[axis + 2]);
+  const Shape extents(std::span(shape.begin() + 2, program.graph.rank()));
   const engine::Execution execution(program, shape[0], {extents}, kKeepValues);
   if (execution.arena_elements() > impl_->arena.elements())
     impl_->arena = Tensor(Shape{execution.arena_elements()});

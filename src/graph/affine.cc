@@ -38,6 +38,15 @@ Affine affine_of(const Conv& conv, const std::string& name, const Weights& weigh
   return affine;
 }
 
+Affine then(const Affine& first, const Affine& second) {
+  Affine both = second;
+  for (std::size_t c = 0; c < both.scale.size(); ++c) {
+    both.shift[c] += second.scale[c] * first.shift[c];
+    both.scale[c] *= first.scale[c];
+  }
+  return both;
+}
+
 FoldedLayer fold(const Tensor& weight, std::span<const float> bias, const Affine& affine) {
   const std::size_t rows = affine.scale.size();
   FoldedLayer folded{.weight = weight.clone(),

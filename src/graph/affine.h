@@ -23,6 +23,9 @@ struct Affine {
 /// What the depthwise convolution of one tap called `name` computes, padding aside.
 [[nodiscard]] Affine affine_of(const Conv& conv, const std::string& name, const Weights& weights);
 
+/// `second` of what `first` makes.
+[[nodiscard]] Affine then(const Affine& first, const Affine& second);
+
 /// A convolution or linear layer that does what follows it, too.
 struct FoldedLayer {
   Tensor weight;  ///< [out, ...]

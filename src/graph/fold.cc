@@ -84,13 +84,8 @@ class Folding {
     if (!std::holds_alternative<Conv>(op) && !std::holds_alternative<Linear>(op)) return;
     layer_[index(id)] = layer;
     Affine affine = affine_of(*norm, node.name, model_.weights);
-    if (std::optional<Affine>& first = norms_[index(layer)]) {
-      for (std::size_t c = 0; c < affine.scale.size(); ++c) {
-        affine.shift[c] += affine.scale[c] * first->shift[c];
-        affine.scale[c] *= first->scale[c];
-      }
-    }
-    norms_[index(layer)] = std::move(affine);
+    std::optional<Affine>& all = norms_[index(layer)];
+    all = all ? then(*all, affine) : std::move(affine);
   }
 
   void take(NodeId id, Weights& weights) const {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/extents3.h"
+
 namespace octconv::kernels {
 
 /// out[p][i] = src[p][channels[i]], for `count` of them.
@@ -19,10 +21,10 @@ struct CellsRows {
   float* out = nullptr;        ///< [n][extents...][channels]
   std::int64_t channels = 0;
   std::int64_t groups = 1;
-  std::int64_t grid[3] = {};     ///< extents of src
-  std::int64_t extents[3] = {};  ///< of out
-  std::int64_t cell[3] = {};     ///< pixels of a cell along each axis
-  std::int64_t first[3] = {};    ///< output pixel 0 is pixel `first` of the cells in a row
+  Extents3 grid{};     ///< extents of src
+  Extents3 extents{};  ///< of out
+  Extents3 cell{};     ///< pixels of a cell along each axis
+  Extents3 first{};    ///< output pixel 0 is pixel `first` of the cells in a row
 };
 
 /// Rows [begin, end) of all the output's rows: there are batch * extents[0] * extents[1] of them.
