@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a graph to steps: what can be part of a convolution becomes part of it.
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,13 @@ namespace octconv {
 namespace engine {
 namespace {
 
+// A batch norm of a convolution's value, made beside it.
+struct Second {
+  NodeId norm = -1;
+  NodeId dst = -1;  // the norm, or its activation
+  std::optional<Activation> activation;
+};
+
 // A step in the making.
 struct Draft {
   NodeId node = -1;            // whose operation it is
@@ -22,6 +30,7 @@ struct Draft {
   std::optional<Affine> norm;  // of a convolution: follows it
   NodeId residual = -1;
   std::optional<Activation> activation;
+  std::optional<Second> second;
 };
 
 class Compiler {
@@ -111,10 +120,16 @@ class Compiler {
     draft_of_[index(id)] = draft;
   }
 
-  // The draft of a value that nothing but the node at hand reads; null if others do.
+  // Does nothing but the node at hand read the value?
+  [[nodiscard]] bool is_private(NodeId id) const {
+    return !fixed_[index(id)] && readers_[index(id)] == 1;
+  }
+
+  // The draft of a value that nothing but the node at hand reads; null if others do, or it is a
+  // second one.
   Draft* private_draft(NodeId id) {
-    if (fixed_[index(id)] || readers_[index(id)] != 1) return nullptr;
-    return &drafts_[draft_of_[index(id)]];
+    Draft& draft = drafts_[draft_of_[index(id)]];
+    return is_private(id) && draft.dst == id ? &draft : nullptr;
   }
 
   template <class... Kinds>
@@ -165,9 +180,21 @@ class Compiler {
   void place_norm(NodeId id, const BatchNorm& norm) {
     if (takes_norm(private_draft(graph_.node(id).inputs[0]))) {
       take_norm(id, affine_of(norm, graph_.node(id).name, model_.weights));
+    } else if (Draft* draft = makes_second(id); draft != nullptr) {
+      draft->second = Second{.norm = id, .dst = id};
+      draft_of_[index(id)] = draft_of_[index(draft->dst)];
     } else {
       start(id);
     }
+  }
+
+  // The draft that can make this batch norm beside the value that it reads; or null.
+  Draft* makes_second(NodeId norm) {
+    const NodeId input = graph_.node(norm).inputs[0];
+    Draft& draft = drafts_[draft_of_[index(input)]];
+    const bool able = is<Conv, Linear>(draft) && draft.dst == input && !draft.second;
+    // Who wants to see a value may change it too: it needs a step of its own.
+    return able && !fixed_[index(input)] && !fixed_[index(norm)] ? &draft : nullptr;
   }
 
   void take_norm(NodeId id, Affine affine) {
@@ -179,6 +206,14 @@ class Compiler {
 
   void place_activation(NodeId id, const Activation& activation) {
     const NodeId input = graph_.node(id).inputs[0];
+    std::optional<Second>& second = drafts_[draft_of_[index(input)]].second;
+    if (second && second->dst == input && !second->activation && is_private(input) &&
+        !fixed_[index(id)]) {
+      second->activation = activation;
+      second->dst = id;
+      draft_of_[index(id)] = draft_of_[index(input)];
+      return;
+    }
     Draft* draft = private_draft(input);
     const bool takes_it = draft != nullptr && !draft->activation &&
                           is<Conv, ConvTranspose, Linear, BatchNorm, Add, Multiply>(*draft);
@@ -270,13 +305,22 @@ class Compiler {
     const Tensor& weight = model_.weights.at(node.name + ".weight");
     std::span<const float> bias;
     if (has_bias) bias = model_.weights.at(node.name + ".bias").values();
-    const ConvEpilogue epilogue{.residual = draft.residual >= 0,
-                                .activation = activation_of(draft)};
+    ConvEpilogue epilogue{
+        .residual = draft.residual >= 0, .activation = activation_of(draft), .second = {}};
+    if (draft.second) {
+      const Node& norm = graph_.node(draft.second->norm);
+      const Affine affine = affine_of(std::get<BatchNorm>(norm.op), norm.name, model_.weights);
+      epilogue.second = std::make_shared<const SecondResult>(SecondResult{
+          .scale = to_tensor(affine.scale),
+          .shift = to_tensor(affine.shift),
+          .activation = draft.second->activation.value_or(Activation{ActivationKind::kNone})});
+    }
     const auto make = [&](std::span<const float> w, std::span<const float> b) {
       return RunConv{.weights = OctConvWeights(options, w, b),
                      .epilogue = epilogue,
                      .src = node.inputs[0],
-                     .residual = draft.residual};
+                     .residual = draft.residual,
+                     .second = draft.second ? draft.second->dst : -1};
     };
     if (!draft.norm) return make(weight.values(), bias);
 
@@ -318,6 +362,11 @@ class Compiler {
 };
 
 }  // namespace
+
+NodeId second_of(const Step& step) {
+  const auto* conv = std::get_if<RunConv>(&step.kind);
+  return conv == nullptr ? -1 : conv->second;
+}
 
 std::vector<NodeId> reads(const Step& step) {
   using List = std::vector<NodeId>;

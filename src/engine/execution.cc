@@ -211,6 +211,8 @@ void Execution::place(const Network::Program& program, bool keep) {
   std::vector<std::size_t> last_read(places_.size(), 0);
   for (std::size_t i = 0; i < end; ++i) {
     last_read[static_cast<std::size_t>(program.steps[i].dst)] = i;
+    if (const NodeId second = second_of(program.steps[i]); second >= 0)
+      last_read[static_cast<std::size_t>(second)] = i;
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
   for (const NodeId id : outputs_) last_read[static_cast<std::size_t>(id)] = end;
@@ -234,6 +236,12 @@ void Execution::place(const Network::Program& program, bool keep) {
         buffers.push_back(
             {.elements = places_[dst][frequency].elements(), .first = i, .last = last_read[dst]});
       }
+      if (const NodeId second = second_of(program.steps[i]); second >= 0) {
+        const auto id = static_cast<std::size_t>(second);
+        buffer_of[id][frequency] = buffers.size();
+        buffers.push_back(
+            {.elements = places_[id][frequency].elements(), .first = i, .last = last_read[id]});
+      }
     }
     if (const auto* conv = std::get_if<Conv>(&steps_[i].kind)) {
       scratch_of.emplace_back(i, buffers.size());
@@ -249,9 +257,12 @@ void Execution::place(const Network::Program& program, bool keep) {
   const MemoryPlan memory = plan_memory(buffers);
   arena_elements_ = memory.elements;
   for (const Step& step : program.steps) {
-    const auto dst = static_cast<std::size_t>(step.dst);
-    for (std::size_t frequency = 0; frequency < 2; ++frequency) {
-      places_[dst][frequency].offset = memory.offsets[buffer_of[dst][frequency]];
+    for (const NodeId id : {step.dst, second_of(step)}) {
+      if (id < 0) continue;
+      const auto at = static_cast<std::size_t>(id);
+      for (std::size_t frequency = 0; frequency < 2; ++frequency) {
+        places_[at][frequency].offset = memory.offsets[buffer_of[at][frequency]];
+      }
     }
   }
   for (const auto& [step, buffer] : scratch_of) {
@@ -293,8 +304,13 @@ void Execution::run_step(const Prepared& prepared, std::span<const Tensor> input
           [&](const Conv& conv) {
             OctaveView<const float> residual;
             if (conv.step->residual >= 0) residual = view(conv.step->residual);
+            OctaveView<float> second;
+            if (conv.step->second >= 0) {
+              const Places& beside = places(conv.step->second);
+              second = {at(beside[0]), at(beside[1])};
+            }
             conv.plan.run(view(conv.step->src), residual, {at(dst[0]), at(dst[1])},
-                          arena + conv.scratch);
+                          arena + conv.scratch, second);
           },
           [&](const Transposed& conv) {
             float* small = arena + conv.scratch + conv.plan.scratch_elements();

@@ -21,12 +21,14 @@ struct LoadInput {
   std::size_t index = 0;  ///< among the inputs
 };
 
-/// A convolution, or a fully connected layer as one of a single pixel.
+/// A convolution, or a fully connected layer as one of a single pixel. It may make the batch norm
+/// of its value too.
 struct RunConv {
   OctConvWeights weights;
   ConvEpilogue epilogue;
   NodeId src = -1;
   NodeId residual = -1;  ///< -1: none
+  NodeId second = -1;    ///< whose value the epilogue's second result is; -1: none
 };
 
 /// A batch norm that no convolution could take in.
@@ -107,11 +109,14 @@ using StepKind = std::variant<LoadInput, RunConv, RunConvTranspose, RunScale, Ru
                               RunActivation, RunConcat, RunSelect, RunGate, RunAttention,
                               RunSoftmax, RunPool, RunResize, RunGlobalPool>;
 
-/// Makes the value of node `dst`, the last of those that it stands for.
+/// Makes the value of node `dst`, the last of those that it stands for, and that of `second_of`.
 struct Step {
   NodeId dst = -1;
   StepKind kind;
 };
+
+/// The other node whose value the step makes; -1: none.
+[[nodiscard]] NodeId second_of(const Step& step);
 
 /// Nodes whose values the step reads.
 [[nodiscard]] std::vector<NodeId> reads(const Step& step);

@@ -113,6 +113,11 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
   }
 }
 
+// Is it computed while the sums are in registers?
+HWY_INLINE bool IsShort(const Activation& activation) {
+  return activation.kind == ActivationKind::kNone || activation.kind == ActivationKind::kRelu;
+}
+
 // Applies the epilogue and stores. `kWhole`: every pixel is stored, and every vector is full.
 template <bool kWhole, std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
@@ -167,15 +172,43 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
   }
-  if (tiles.activation.kind == ActivationKind::kNone ||
-      tiles.activation.kind == ActivationKind::kRelu)
-    return;
-  // The others are rare and long: not unrolled, they take the sums from where they were stored.
-  row = tiles.out + offset;
-  for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {
+  if (!IsShort(tiles.activation)) {
+    // Rare and long: not unrolled, it takes the sums from where they were stored.
+    row = tiles.out + offset;
+    for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        float* at = row + v * kLanes;
+        store(Activate(d, load(at, v), tiles.activation), at, v);
+      }
+    }
+  }
+  const SecondResult& second = tiles.second;
+  if (second.out == nullptr) return;
+  const float* scale = second.scale + tiles.first_output + part.channel;
+  const float* shift = second.shift + tiles.first_output + part.channel;
+  if (IsShort(tiles.activation) && IsShort(second.activation)) {
+    const bool relu = second.activation.kind == ActivationKind::kRelu;
+#pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
-      float* at = row + v * kLanes;
-      store(Activate(d, load(at, v), tiles.activation), at, v);
+      const Vector factor = load(scale + v * kLanes, v);
+      const Vector term = load(shift + v * kLanes, v);
+      float* to = second.out + offset + v * kLanes;
+#pragma GCC unroll 12
+      for (std::size_t m = 0; m < kCount; ++m, to += tiles.stride) {
+        if (m >= pixels) break;
+        const Vector value = hn::MulAdd(acc.at[m][v], factor, term);
+        store(relu ? Relu(d, value) : value, to, v);
+      }
+    }
+    return;
+  }
+  row = tiles.out + offset;
+  float* to = second.out + offset;
+  for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride, to += tiles.stride) {
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const std::size_t at = v * kLanes;
+      const Vector value = hn::MulAdd(load(row + at, v), load(scale + at, v), load(shift + at, v));
+      store(Activate(d, value, second.activation), to + at, v);
     }
   }
 }

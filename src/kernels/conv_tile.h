@@ -23,6 +23,15 @@ struct ConvSource {
   std::int64_t channels = 0;
 };
 
+/// A second result, for pre-activation networks, which read a sum and its batch norm:
+/// out[p][o] = activation(first[p][o] * scale[o] + shift[o])
+struct SecondResult {
+  const float* scale = nullptr;  ///< of all channels of a row
+  const float* shift = nullptr;
+  float* out = nullptr;  ///< rows as those of the first; null: there is no second
+  Activation activation{ActivationKind::kNone};
+};
+
 /// out[p][o] = activation( bias[o] + sum of the sources: sum over tap, c: rows[p][tap][c] *
 /// w[tap][c][o]
 ///                         + addend[p][o] + residual[p][o] )
@@ -46,6 +55,7 @@ struct ConvTiles {
   float* out = nullptr;
   std::int64_t stride = 0;  ///< from one pixel of `out` and `residual` to the next
   Activation activation{ActivationKind::kNone};
+  SecondResult second;
 };
 
 /// The convolution for one instruction set.

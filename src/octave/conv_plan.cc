@@ -10,6 +10,7 @@
 
 #include "kernels/conv_tile.h"
 #include "kernels/depthwise.h"
+#include "kernels/pointwise.h"
 #include "kernels/pool.h"
 #include "octave/packed_conv.h"
 #include "octave/tap_grid.h"
@@ -69,6 +70,7 @@ struct PassMemory {
   const float* residual = nullptr;
   float* out = nullptr;
   Activation activation{ActivationKind::kNone};
+  kernels::SecondResult second;
 };
 
 // A task's tables, on its stack. Left uninitialised on purpose.
@@ -132,6 +134,10 @@ class PassRunner {
         .stride = stride,
         .activation = index + 1 == pass_.slices.size() ? memory_.activation
                                                        : Activation{ActivationKind::kNone}};
+    if (index + 1 == pass_.slices.size() && memory_.second.out != nullptr) {
+      tiles.second = memory_.second;
+      tiles.second.out += begin * stride;
+    }
     const std::int64_t pitch = (end - begin + kTilePixels - 1) / kTilePixels * kTilePixels;
     tiles.pitch = pitch;
     const float** to = rows.inputs.data();
@@ -177,6 +183,10 @@ class PassRunner {
                         .residual = tiles.residual,
                         .out = tiles.out,
                         .activation = tiles.activation});
+    const kernels::SecondResult& second = tiles.second;
+    if (second.out == nullptr) return;
+    kernels::scale_shift(tiles.out, tiles.pixels, pass_.groups, second.scale, second.shift,
+                         second.activation, second.out);
   }
 
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
@@ -240,7 +250,7 @@ struct OctConvPlan::Impl {
   std::int64_t scratch = 0;
 
   Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what)
-      : weights(std::move(packed)), epilogue(what) {
+      : weights(std::move(packed)), epilogue(std::move(what)) {
     const ConvOptions& options = weights.options();
     if (batch < 0) {
       throw InvalidArgument("convolution: batch must be at least 0, got " + std::to_string(batch));
@@ -250,13 +260,20 @@ struct OctConvPlan::Impl {
       throw InvalidArgument("convolution: input extents must be " + std::to_string(options.rank()) +
                             " numbers of at least 1, got " + in.to_string());
     }
+    if (epilogue.second && (epilogue.second->scale.elements() != options.out.total() ||
+                            epilogue.second->shift.elements() != options.out.total())) {
+      throw InvalidArgument("convolution: a second result of " +
+                            std::to_string(options.out.total()) + " channels has " +
+                            std::to_string(epilogue.second->scale.elements()) + " scales and " +
+                            std::to_string(epilogue.second->shift.elements()) + " shifts");
+    }
     extents = output_extents(options, in);
     for (const ConvMap& map : weights.packed().maps) plan_map(map, batch, in);
     for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, batch, in);
   }
 
   void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
-           float* memory) const noexcept {
+           OctaveView<float> second, float* memory) const noexcept {
     const OctConvWeights::Packed& packed = weights.packed();
     const auto data = [&](std::size_t map) -> const float* {
       if (map == 0) return src.high;
@@ -284,6 +301,13 @@ struct OctConvPlan::Impl {
         if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
         pointers.out = high ? dst.high : dst.low;
         pointers.activation = epilogue.activation;
+        if (epilogue.second) {
+          const std::int64_t first = high ? packed.options.out.low : 0;
+          pointers.second = {.scale = epilogue.second->scale.data() + first,
+                             .shift = epilogue.second->shift.data() + first,
+                             .out = high ? second.high : second.low,
+                             .activation = epilogue.second->activation};
+        }
       }
       PassRunner(packed, pass, passes[i], pointers).run();
     }
@@ -351,7 +375,8 @@ const ConvOptions& OctConvWeights::options() const noexcept {
 
 OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
                          ConvEpilogue epilogue)
-    : impl_(std::make_unique<const Impl>(std::move(weights), batch, extents, epilogue)) {}
+    : impl_(std::make_unique<const Impl>(std::move(weights), batch, extents, std::move(epilogue))) {
+}
 
 OctConvPlan::~OctConvPlan() = default;
 OctConvPlan::OctConvPlan(OctConvPlan&&) noexcept = default;
@@ -368,8 +393,9 @@ std::int64_t OctConvPlan::scratch_elements() const noexcept {
 }
 
 void OctConvPlan::run(OctaveView<const float> src, OctaveView<const float> residual,
-                      OctaveView<float> dst, float* scratch) const noexcept {
-  impl_->run(src, residual, dst, scratch);
+                      OctaveView<float> dst, float* scratch,
+                      OctaveView<float> second) const noexcept {
+  impl_->run(src, residual, dst, second, scratch);
 }
 
 }  // namespace octconv

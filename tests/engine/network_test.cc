@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -158,6 +159,18 @@ std::vector<std::string> fused_ends(const Graph& graph) {
   return names;
 }
 
+// Sums that are read by batch norms: the first one is made beside the sum.
+std::int64_t norms_beside_sums(const Graph& graph) {
+  std::set<NodeId> sums;
+  for (const Node& node : graph.nodes()) {
+    if (std::holds_alternative<BatchNorm>(node.op) &&
+        std::holds_alternative<Add>(graph.node(node.inputs[0]).op)) {
+      sums.insert(node.inputs[0]);
+    }
+  }
+  return static_cast<std::int64_t>(sums.size());
+}
+
 struct Example {
   const char* network;
   double alpha;
@@ -172,7 +185,8 @@ TEST_P(EngineTest, ComputesEveryFusedStepAndGivesTheSameBitsWhenMemoryIsReused) 
   const std::vector<std::string> ends = fused_ends(model.graph);
   const std::vector<float> kept = check_steps(model, ends, input);
   const Network network = compile(model);
-  EXPECT_EQ(network.steps(), static_cast<std::int64_t>(ends.size()));
+  EXPECT_EQ(network.steps(),
+            static_cast<std::int64_t>(ends.size()) - norms_beside_sums(model.graph));
   EXPECT_EQ(values(Session(network).run(input)), kept);
 }
 

@@ -68,6 +68,16 @@ class Problem {
     tiles_.addend = addend_rows_.data();
   }
 
+  void add_second(Activation activation) {
+    scale_ = random_values(tiles_.stride, random_);
+    shift_ = random_values(tiles_.stride, random_);
+    second_.assign(out_.size(), kUntouched);
+    tiles_.second = {.scale = scale_.data(),
+                     .shift = shift_.data(),
+                     .out = second_.data(),
+                     .activation = activation};
+  }
+
   void set_activation(Activation activation) { tiles_.activation = activation; }
 
   void run(std::int64_t block_begin, std::int64_t block_end) {
@@ -88,6 +98,7 @@ class Problem {
         } else {
           check_one(p, o, static_cast<double>(computed));
         }
+        if (tiles_.second.out != nullptr) check_second(p, i);
       }
     }
   }
@@ -175,6 +186,27 @@ class Problem {
         << "pixel " << p << " output " << o << " of " << outputs_;
   }
 
+  // Element `i` of a row of the second result, from the first.
+  void check_second(std::int64_t p, std::int64_t i) const {
+    const auto at = static_cast<std::size_t>(p * tiles_.stride + i);
+    if (i < kFirstOutput || i >= kFirstOutput + outputs_) {
+      ASSERT_EQ(second_[at], kUntouched) << "pixel " << p << " channel " << i << " was overwritten";
+      return;
+    }
+    const Activation& activation = tiles_.second.activation;
+    const auto product =
+        static_cast<double>(out_[at]) * static_cast<double>(scale_[static_cast<std::size_t>(i)]);
+    const auto term = static_cast<double>(shift_[static_cast<std::size_t>(i)]);
+    const double value = product + term;
+    // One rounding, or two where there is no FMA, and the activation's own.
+    const double roundings =
+        2 * (std::abs(product) + std::abs(term)) * reference::steepest(activation) +
+        reference::own_roundings(activation) * std::max(1.0, std::abs(value));
+    ASSERT_NEAR(second_[at], reference::activated(value, activation),
+                roundings * std::numeric_limits<float>::epsilon())
+        << "second result, pixel " << p << " channel " << i << " of " << outputs_;
+  }
+
   const ConvKernel& kernel_ = conv_kernel();
   std::int64_t pixels_;
   std::int64_t outputs_;
@@ -187,6 +219,9 @@ class Problem {
   std::array<std::vector<const float*>, 2> rows_;
   std::vector<float> residual_;
   std::vector<float> addend_;
+  std::vector<float> scale_;
+  std::vector<float> shift_;
+  std::vector<float> second_;
   std::vector<const float*> addend_rows_;
   std::vector<float> out_;
   ConvTiles tiles_;
@@ -242,6 +277,22 @@ TEST_P(ConvTileTest, AddsAddendAndResidualBeforeEveryActivation) {
       problem.set_activation(activation);
       problem.run();
       problem.check();
+    }
+  }
+}
+
+TEST_P(ConvTileTest, StoresTheBatchNormOfItsResultBesideIt) {
+  const Activation relu{ActivationKind::kRelu};
+  for (const Activation& activation : reference::all_activations()) {
+    for (const std::int64_t outputs : {3, 16, 45, 64}) {
+      for (const std::int64_t pixels : {1, 6, 13, 24}) {
+        Problem problem(pixels, outputs, {{.taps = 2, .channels = 5}}, 9);
+        problem.add_residual();
+        if (pixels == 13) problem.set_activation(activation);
+        problem.add_second(pixels == 24 ? relu : activation);
+        problem.run();
+        problem.check();
+      }
     }
   }
 }

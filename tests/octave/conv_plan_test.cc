@@ -90,7 +90,7 @@ class Experiment {
   }
 
   // Memory that must not be read is full of NaN.
-  Value compute() const {
+  Value compute(Value* second = nullptr) const {
     const OctConvPlan plan(OctConvWeights(run_.options, weight_, bias_), run_.batch, run_.extents,
                            run_.epilogue);
     EXPECT_EQ(plan.extents(), out_extents_);
@@ -102,9 +102,30 @@ class Experiment {
       std::fill(dst.low.begin(), dst.low.end(), kNaN);
     }
     plan.run(src_.view(), run_.in_place ? std::as_const(dst).view() : residual_.view(), dst.view(),
-             scratch.data());
+             scratch.data(), second == nullptr ? OctaveView<float>{} : second->view());
     EXPECT_EQ(scratch.back(), 3.0F);
     return dst;
+  }
+
+  void check_second() {
+    Random random(5);
+    const std::int64_t channels = run_.options.out.total();
+    SecondResult second{.scale = Tensor(Shape{channels}),
+                        .shift = Tensor(Shape{channels}),
+                        .activation = {ActivationKind::kRelu}};
+    scale_ = random_values(channels, random);
+    shift_ = random_values(channels, random);
+    std::copy(scale_.begin(), scale_.end(), second.scale.data());
+    std::copy(shift_.begin(), shift_.end(), second.shift.data());
+    run_.epilogue.second = std::make_shared<const SecondResult>(std::move(second));
+    Value beside = residual_;
+    const Value first = compute(&beside);
+    run_.epilogue.second = nullptr;
+    const Value alone = compute();
+    EXPECT_EQ(first.high, alone.high);
+    EXPECT_EQ(first.low, alone.low);
+    check_norm(first.high, beside.high, run_.options.out.high, run_.options.out.low);
+    check_norm(first.low, beside.low, run_.options.out.low, 0);
   }
 
   void check() const {
@@ -126,6 +147,23 @@ class Experiment {
     const Shape low = low_extents(extents, run_.options.octave);
     return {.high = random_values(run_.batch * split.high * extents.elements(), random),
             .low = random_values(run_.batch * split.low * low.elements(), random)};
+  }
+
+  // What lies beside one frequency, whose channels begin at `begin` of all: relu(scale * it +
+  // shift).
+  void check_norm(const std::vector<float>& first, const std::vector<float>& beside,
+                  std::int64_t channels, std::int64_t begin) const {
+    ASSERT_EQ(beside.size(), first.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const auto channel =
+          static_cast<std::size_t>(begin + static_cast<std::int64_t>(i) % channels);
+      const double product = static_cast<double>(first[i]) * static_cast<double>(scale_[channel]);
+      const auto term = static_cast<double>(shift_[channel]);
+      // A rounding of the product, where there is no FMA, and one of the sum.
+      const double tolerance =
+          2 * std::numeric_limits<float>::epsilon() * (std::abs(product) + std::abs(term));
+      ASSERT_NEAR(beside[i], std::max(0.0, product + term), tolerance) << "element " << i;
+    }
   }
 
   void compare(const std::vector<float>& computed, const std::vector<float>& residual,
@@ -155,6 +193,8 @@ class Experiment {
   std::vector<float> bias_;
   Value src_;
   Value residual_;
+  std::vector<float> scale_;
+  std::vector<float> shift_;
   Shape out_extents_;
 };
 
@@ -283,6 +323,20 @@ TEST_P(ConvPlanTest, AppliesTheEpilogueOnceAlsoInPlace) {
                  .in_place = in_place});
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+// The second result against the first, which other tests hold against the equations.
+TEST_P(ConvPlanTest, MakesTheBatchNormOfItsResultBesideIt) {
+  ConvOptions depthwise = octave_conv({3, 2}, {3, 2}, {3, 3});
+  depthwise.groups = 5;
+  ConvOptions grouped = octave_conv({6, 4}, {18, 12}, {1, 1});
+  grouped.groups = 2;
+  for (const ConvOptions& options :
+       {octave_conv({7, 5}, {11, 13}, {3, 3}), octave_conv({4, 0}, {9, 0}, {1, 1}),
+        octave_conv({1, 1}, {9, 1}, {19, 23}), depthwise, grouped}) {
+    Experiment({.options = options, .extents = {9, 7}, .batch = 2}).check_second();
+    if (HasFatalFailure()) return;
   }
 }
 

@@ -11,6 +11,7 @@
 #include "octconv/kernels/activation.h"
 #include "octconv/octave/conv.h"
 #include "octconv/tensor/shape.h"
+#include "octconv/tensor/tensor.h"
 
 namespace octconv {
 
@@ -22,10 +23,19 @@ struct OctaveView {
   T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
 };
 
+/// A second result of a plan: activation(scale * result + shift), channel by channel.
+/// Pre-activation networks read a sum as it is and after its batch norm.
+struct SecondResult {
+  Tensor scale;  ///< [out], low channels first
+  Tensor shift;  ///< [out]
+  Activation activation{ActivationKind::kNone};
+};
+
 /// What a plan does to its result before it stores it.
 struct ConvEpilogue {
   bool residual = false;  ///< adds a value of the output's shape, before the activation
   Activation activation{ActivationKind::kNone};  ///< comes last; NaN stays NaN
+  std::shared_ptr<const SecondResult> second;    ///< of what was stored, beside it; may be null
 };
 
 /// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.
@@ -59,7 +69,8 @@ class OCTCONV_API OctConvPlan {
  public:
   /// @param batch    images, >= 0
   /// @param extents  high-grid extents of the input, >= 1
-  /// @throws InvalidArgument if the extents do not fit the kernel
+  /// @throws InvalidArgument if the extents do not fit the kernel, or the second result's channels
+  /// are not those of the output
   OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
               ConvEpilogue epilogue = {});
   ~OctConvPlan();
@@ -82,8 +93,9 @@ class OCTCONV_API OctConvPlan {
   /// @param residual  read if the epilogue says so; may be `dst` itself
   /// @param dst       must not overlap `src` or `scratch`
   /// @param scratch   `scratch_elements()` floats, for this run alone
+  /// @param second    written if the epilogue says so; must not overlap anything else
   void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
-           float* scratch) const noexcept;
+           float* scratch, OctaveView<float> second = {}) const noexcept;
 
  private:
   struct Impl;
