@@ -301,10 +301,16 @@ const ConvKernel& Kernel() {
 }
 
 void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_end) {
-  constexpr std::int64_t kNear = 8 * 1024;    // floats that a first-level cache holds
+  constexpr std::int64_t kNear = 512;         // floats that the processor fetches early enough
   constexpr std::int64_t kClose = 64 * 1024;  // floats that a second-level cache holds, and others
   std::int64_t depth = 0;                     // products in one sum
-  for (const ConvSource& source : tiles.sources) depth += source.taps * source.channels;
+  std::int64_t taps = 0;
+  for (const ConvSource& source : tiles.sources) {
+    depth += source.taps * source.channels;
+    taps += source.taps;
+  }
+  // A prefetch at each tap of a few channels would cost more than it brings.
+  const bool short_taps = depth < taps * Ahead::kStretch;
   const std::int64_t blocks = Kernel().blocks(tiles.outputs);
   const std::int64_t rest = WholePixels<2>(tiles.pixels);  // where it begins
   const std::int64_t left = tiles.pixels - rest;
@@ -327,7 +333,7 @@ void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_en
       if (begin < tiles.pixels) RunRest<kFewPixels<3>, 3>(tiles, block, begin);
       continue;
     }
-    if (i + 1 == blocks || block.floats <= kNear) {
+    if (i + 1 == blocks || block.floats <= kNear || short_taps) {
       RunBlock<2, false>(tiles, block);
     } else {
       RunBlock<2, true>(tiles, block);
