@@ -2,6 +2,7 @@
 // A tensor that owns its memory: contiguous float32, last axis fastest.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -47,11 +48,12 @@ class OCTCONV_API Tensor {
 
  private:
   struct Free {
+    std::size_t alignment;  // that the memory was asked for with
     void operator()(float* data) const noexcept;
   };
   Shape shape_{0};
   std::int64_t elements_ = 0;
-  std::unique_ptr<float[], Free> data_;
+  std::unique_ptr<float[], Free> data_{nullptr, Free{0}};
 };
 
 }  // namespace octconv
