@@ -538,6 +538,8 @@ class Builder {
   Builder(const Model& model, const Shape& octave)
       : model_(model), old_(model.graph), graph_(old_.name(), octave) {
     graph_.set_default_extents(old_.default_extents());
+    for (const NodeId port : old_.inputs()) names_.insert(old_.node(port).name);
+    for (const NodeId port : old_.outputs()) names_.insert(old_.node(port).name);
   }
 
   Raised build(const std::map<Key, Plan>& needed) {
@@ -550,7 +552,7 @@ class Builder {
     std::int64_t octave_convs = 0;
     for (const Key& key : order) {
       const Plan& plan = needed.at(key);
-      const std::string name = unique(name_of(key, plan));
+      const std::string name = is_port(key) ? old_.node(key.high).name : unique(name_of(key, plan));
       const NodeId id = add(name, key, plan);
       ids_.emplace(key, id);
       if (makes_octave_conv(key, plan)) ++octave_convs;
@@ -575,6 +577,14 @@ class Builder {
 
  private:
   [[nodiscard]] std::int64_t channels(NodeId id) const { return old_.node(id).channels.total(); }
+
+  // Whoever runs a network calls its inputs and outputs by their names.
+  [[nodiscard]] bool is_port(const Key& key) const {
+    const auto among = [&](const std::vector<NodeId>& ports) {
+      return std::find(ports.begin(), ports.end(), key.high) != ports.end();
+    };
+    return !key.octave() && (among(old_.inputs()) || among(old_.outputs()));
+  }
 
   NodeId add(const std::string& name, const Key& key, const Plan& plan) {
     const int stage = old_.node(key.high).stage;

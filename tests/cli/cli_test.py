@@ -319,6 +319,58 @@ class Paper(CommandTest):
         self.assertEqual(target.read_text(), "old")
 
 
+class Recognition(CommandTest):
+    """The same on a file whose operations alone tell what is octave in it."""
+
+    def setUp(self):
+        super().setUp()
+        self.succeed("export", "resnet20", "--alpha", 0.25, "-o", "ours.onnx")
+        data = (self.folder / "ours.onnx").read_bytes()
+        # As if another program had written it, and under another key: lengths stay.
+        data = data.replace(b"octconv.graph", b"somebody.else").replace(b"\x07octconv", b"\x07another")
+        (self.folder / "theirs.onnx").write_bytes(data)
+
+    def test_inspect_counts_and_names_what_is_recognised(self):
+        ours = json.loads(self.succeed("inspect", "ours.onnx", "--json"))
+        theirs = json.loads(self.succeed("inspect", "theirs.onnx", "--json"))
+        as_is = json.loads(self.succeed("inspect", "theirs.onnx", "--as-is", "--json"))
+        for what in ("convs", "octave_convs", "macs"):
+            self.assertEqual(theirs[what], ours[what])
+        self.assertEqual((len(theirs["recognised"]), theirs["octave_convs"]), (16, 16))
+        self.assertIn("layer1.0.conv2", theirs["recognised"])
+        self.assertEqual((ours["recognised"], as_is["recognised"], as_is["octave_convs"]), ([], [], 0))
+        self.assertGreater(as_is["convs"], theirs["convs"])
+        self.assertIn("recognised in the file's ordinary operations: conv1", self.succeed("inspect", "theirs.onnx"))
+        self.assertNotIn("recognised", self.succeed("inspect", "theirs.onnx", "--as-is"))
+
+    def test_run_gives_the_same_either_way(self):
+        values = [((7 * i) % 23 - 11) / 11 for i in range(2 * 3 * 32 * 32)]
+        write_npy(self.folder / "x.npy", (2, 3, 32, 32), values)
+        results = []
+        for model, options in (("ours.onnx", ()), ("theirs.onnx", ()), ("theirs.onnx", ("--as-is",))):
+            self.succeed("run", model, "--input", "x.npy", "--output", "y.npy", *options)
+            results.append(read_npy(self.folder / "y.npy"))
+        most = max(map(abs, results[0][1]))
+        self.assertGreater(most, 0)
+        self.assertEqual(results[1], results[0])  # the same network after all
+        self.assertNotEqual(results[2], results[0])  # other sums of the same products
+        self.assertLess(max(abs(a - b) for a, b in zip(results[2][1], results[0][1])), 1e-5 * most)
+
+    def test_run_takes_images_of_another_size_as_they_come(self):
+        write_npy(self.folder / "x.npy", (1, 3, 40, 40), [((5 * i) % 19) / 19 for i in range(3 * 40 * 40)])
+        for options in ((), ("--as-is",)):
+            self.succeed("run", "theirs.onnx", "--input", "x.npy", "--output", f"y{len(options)}.npy", *options)
+        (shape, got), (_, wanted) = (read_npy(self.folder / f"y{i}.npy") for i in (0, 1))
+        self.assertEqual(shape, (1, 10))
+        self.assertLess(max(abs(a - b) for a, b in zip(got, wanted)), 1e-5 * max(map(abs, wanted)))
+
+    def test_octavize_refuses_what_is_octave_already(self):
+        octavize = ("octavize", "theirs.onnx", "--alpha", 0, "-o", "twin.onnx")
+        self.fail_with(["'theirs.onnx' is octave already", " 16 "], *octavize)
+        self.succeed(*octavize, "--as-is")
+        self.assertEqual(json.loads(self.succeed("inspect", "twin.onnx", "--as-is", "--json"))["octave_convs"], 0)
+
+
 class Export(CommandTest):
     def test_the_same_seed_gives_the_same_file(self):
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -304,6 +304,44 @@ TEST(RaiseStyles, DeepNetworksNeedNoDeepStack) {
   EXPECT_EQ(count<Activation>(raised.model), kDepth);
 }
 
+TEST(RaiseStyles, InputsAndOutputsKeepTheirNames) {
+  Graph graph("names", Shape{2, 2});
+  graph.set_default_extents({4, 4});
+  const auto conv = [&](const std::string& name, NodeId in) {
+    return graph.add(name,
+                     Conv{.out_channels = 2,
+                          .kernel = {1, 1},
+                          .stride = {1, 1},
+                          .dilation = {1, 1},
+                          .padding_begin = {0, 0},
+                          .padding_end = {0, 0}},
+                     {in});
+  };
+  const NodeId x = graph.add("x", Input{3}, {});
+  const Pool half{.kind = PoolKind::kAverage,
+                  .kernel = {2, 2},
+                  .stride = {2, 2},
+                  .padding_begin = {0, 0},
+                  .padding_end = {0, 0}};
+  const NodeId high = conv("mean.high", x);
+  const NodeId low = conv("mean.low", graph.add("half", half, {x}));
+  const Resize twice{.mode = ResizeMode::kNearest, .factor = {2, 2}, .crop = {0, 0}};
+  const NodeId up = graph.add("up", twice, {conv("last.low", low)});
+  const NodeId last = graph.add("sum", Add{}, {conv("last.high", high), up});
+  // Means are called so in files of ours, and their nodes without it.
+  graph.add_output(graph.add("mean", GlobalPool{}, {last}));
+  graph.add_output(last);
+  const Model plain{
+      .graph = graph, .weights = reference::random_weights(graph, 5), .preprocessing = {}};
+  const Raised raised = raise(copy_of(plain));
+  EXPECT_EQ(raised.octave_convs, 2);
+  const Graph& got = raised.model.graph;
+  EXPECT_EQ(got.node(got.inputs()[0]).name, "x");
+  EXPECT_EQ(got.node(got.outputs()[0]).name, "mean");
+  EXPECT_EQ(got.node(got.outputs()[1]).name, "sum");
+  expect_same(raised.model, plain);
+}
+
 // ---- What only looks like it
 
 TEST(RaiseStyles, AQuarterIsNoLowGrid) {

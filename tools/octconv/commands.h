@@ -10,6 +10,10 @@ namespace octconv::tool {
 inline constexpr const char* kDataHelp =
     "fashion-mnist, mnist, or a folder with the four idx files of either";
 
+/// Help of `--as-is`.
+inline constexpr const char* kAsIsHelp =
+    "take the operations of the file as they stand: recognise no octave convolutions in them";
+
 /// Thrown by a command whose answer is no: exit code 1 without an error message.
 struct Disagreement {};
 

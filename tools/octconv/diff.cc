@@ -87,9 +87,10 @@ void print_json(const Diff& diff, double tolerance) {
 void run(const Arguments& arguments) {
   const Model first = load_onnx(arguments.first);
   const Model second = load_onnx(arguments.second);
-  const std::vector<Tensor> inputs = arguments.inputs.empty()
-                                         ? workflow::random_inputs(first, arguments.seed)
-                                         : read_inputs(compile(first), arguments.inputs);
+  const std::vector<Tensor> inputs =
+      arguments.inputs.empty()
+          ? workflow::random_inputs(first, arguments.seed)
+          : read_inputs(ports(first.graph, first.graph.inputs()), arguments.inputs);
   const Diff diff = workflow::diff_models(first, second, inputs, arguments.tolerance);
   if (arguments.json) {
     print_json(diff, arguments.tolerance);

@@ -4,18 +4,23 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "octconv/base/text.h"
 #include "octconv/graph/cost.h"
 #include "octconv/onnx/onnx.h"
+#include "workflow/recognise.h"
 
 namespace octconv::tool {
 namespace {
 
 struct Arguments {
   std::string model;
+  bool as_is = false;
   bool json = false;
 };
 
@@ -25,11 +30,23 @@ std::string show(const ChannelSplit& channels) {
   return std::to_string(channels.high) + " + " + std::to_string(channels.low) + " low";
 }
 
-void print(const Model& model, const Cost& counted, const std::vector<ValueShape>& shapes) {
+// What there is to say of a file's network.
+struct Contents {
+  Model model;
+  std::vector<std::string> recognised;  // convolutions that the file spells out
+  Cost counted;
+  std::vector<ValueShape> shapes;
+};
+
+void print(const Contents& contents) {
+  const auto& [model, recognised, counted, shapes] = contents;
   const Graph& graph = model.graph;
   std::cout << graph.name() << ": " << counted.octave_convs << " of " << counted.convs
-            << " convolutions are octave\n"
-            << "  multiply-adds        " << counted.macs << "\n"
+            << " convolutions are octave\n";
+  if (!recognised.empty())
+    std::cout << "  recognised in the file's ordinary operations: " << join(recognised, ", ")
+              << "\n";
+  std::cout << "  multiply-adds        " << counted.macs << "\n"
             << "  parameters           " << counted.params << "\n"
             << "  activation elements  " << counted.activation_elements << "\n"
             << std::left << std::setw(36) << "layer" << std::setw(12) << "operation"
@@ -45,7 +62,8 @@ void print(const Model& model, const Cost& counted, const std::vector<ValueShape
   }
 }
 
-void print_json(const Model& model, const Cost& counted, const std::vector<ValueShape>& shapes) {
+void print_json(const Contents& contents) {
+  const auto& [model, recognised, counted, shapes] = contents;
   const Graph& graph = model.graph;
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const NodeCost& node : counted.nodes) {
@@ -65,6 +83,7 @@ void print_json(const Model& model, const Cost& counted, const std::vector<Value
   const nlohmann::ordered_json json{{"network", graph.name()},
                                     {"convs", counted.convs},
                                     {"octave_convs", counted.octave_convs},
+                                    {"recognised", recognised},
                                     {"macs", counted.macs},
                                     {"params", counted.params},
                                     {"activation_elements", counted.activation_elements},
@@ -74,15 +93,18 @@ void print_json(const Model& model, const Cost& counted, const std::vector<Value
 }
 
 void run(const Arguments& arguments) {
-  const Model model = load_onnx(arguments.model);
+  Model model = load_onnx(arguments.model);
   const Shape extents = image_extents(model);
+  std::vector<std::string> recognised;
+  if (!arguments.as_is) {
+    Raised raised = workflow::recognise(std::move(model), extents);
+    if (raised.octave_convs > 0) recognised = workflow::octave_conv_names(raised.model.graph);
+    model = std::move(raised.model);
+  }
   const Cost counted = cost(model.graph, extents);
   const std::vector<ValueShape> shapes = infer_shapes(model.graph, 1, extents);
-  if (arguments.json) {
-    print_json(model, counted, shapes);
-  } else {
-    print(model, counted, shapes);
-  }
+  const Contents contents{std::move(model), std::move(recognised), counted, shapes};
+  arguments.json ? print_json(contents) : print(contents);
 }
 
 }  // namespace
@@ -92,6 +114,7 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "Show what is in an ONNX file");
   command->footer("Example: octconv inspect resnet18.onnx");
   command->add_option("model", arguments->model, "ONNX file")->required();
+  command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([arguments] { run(*arguments); });
 }

@@ -21,6 +21,7 @@
 #include "octconv/onnx/onnx.h"
 #include "report/number.h"
 #include "workflow/calibrate.h"
+#include "workflow/recognise.h"
 
 namespace octconv::tool {
 namespace {
@@ -40,6 +41,7 @@ struct Arguments {
   std::string calibrate;
   std::int64_t images = 1000;
   std::string order;
+  bool as_is = false;
   bool json = false;
 };
 
@@ -173,6 +175,16 @@ void run(const Arguments& arguments) {
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const Shape extents = chosen_extents(arguments.size, model);
+  if (!arguments.as_is) {
+    Raised raised = workflow::recognise(std::move(model), extents);
+    if (raised.octave_convs > 0)
+      throw InvalidArgument("'" + arguments.input +
+                            "' is octave already: its operations spell out " +
+                            std::to_string(raised.octave_convs) +
+                            " octave convolutions, which `octconv raise` makes of them (--as-is "
+                            "takes them for ordinary ones)");
+    model = std::move(raised.model);
+  }
   set_pixels(arguments.pixels, extents, model);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
@@ -253,6 +265,7 @@ void add_octavize(CLI::App& app) {
   command->add_option("--order", arguments->order,
                       "JSON file to write: the original number of every channel that moved, by "
                       "value");
+  command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
   command->add_flag("--json", arguments->json, "print JSON");
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([arguments] { run(*arguments); });

@@ -2,6 +2,7 @@
 // octconv run: a model on a batch of inputs, from and to NumPy files.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
@@ -10,6 +11,7 @@
 #include "octconv/onnx/onnx.h"
 #include "octconv/tensor/npy.h"
 #include "tensor_arguments.h"
+#include "workflow/recognise.h"
 
 namespace octconv::tool {
 namespace {
@@ -19,14 +21,18 @@ struct Arguments {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
   int threads = 0;
+  bool as_is = false;
 };
 
 void run(const Arguments& arguments) {
   if (arguments.threads != 0) set_thread_count(arguments.threads);
-  const Network network = compile(load_onnx(arguments.model));
-  const std::vector<PortFile> files = port_files(network.outputs(), arguments.outputs, "output");
-  const std::vector<Tensor> inputs = read_inputs(network, arguments.inputs);
-  const std::vector<Tensor> outputs = Session(network).run(inputs);
+  Model model = load_onnx(arguments.model);
+  const Graph& graph = model.graph;
+  const std::vector<PortFile> files =
+      port_files(ports(graph, graph.outputs()), arguments.outputs, "output");
+  const std::vector<Tensor> inputs = read_inputs(ports(graph, graph.inputs()), arguments.inputs);
+  if (!arguments.as_is) model = workflow::recognise_for(std::move(model), inputs).model;
+  const std::vector<Tensor> outputs = Session(compile(model)).run(inputs);
   for (const PortFile& file : files) write_npy(file.path, outputs[file.port]);
 }
 
@@ -50,6 +56,7 @@ void add_run(CLI::App& app) {
                    "network has several")
       ->required()
       ->allow_extra_args(false);
+  command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
   command->add_option("--threads", arguments->threads, "default: one per processor")
       ->check(CLI::Range(1, 1024));
   command->callback([arguments] { run(*arguments); });

@@ -18,6 +18,13 @@ std::string names(const std::vector<NetworkPort>& ports) {
 
 }  // namespace
 
+std::vector<NetworkPort> ports(const Graph& graph, const std::vector<NodeId>& nodes) {
+  std::vector<NetworkPort> ports;
+  for (const NodeId id : nodes)
+    ports.push_back({.name = graph.node(id).name, .channels = graph.node(id).channels.total()});
+  return ports;
+}
+
 std::vector<PortFile> port_files(const std::vector<NetworkPort>& ports,
                                  const std::vector<std::string>& arguments,
                                  const std::string& what) {
@@ -47,8 +54,8 @@ std::vector<PortFile> port_files(const std::vector<NetworkPort>& ports,
   return files;
 }
 
-std::vector<Tensor> read_inputs(const Network& network, const std::vector<std::string>& arguments) {
-  const std::vector<NetworkPort>& ports = network.inputs();
+std::vector<Tensor> read_inputs(const std::vector<NetworkPort>& ports,
+                                const std::vector<std::string>& arguments) {
   const std::vector<PortFile> files = port_files(ports, arguments, "input");
   std::vector<const PortFile*> by_port(ports.size(), nullptr);
   for (const PortFile& file : files) by_port[file.port] = &file;

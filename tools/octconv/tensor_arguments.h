@@ -17,6 +17,9 @@ struct PortFile {
   std::string path;
 };
 
+/// The inputs or outputs of a network, in the order of `nodes`.
+[[nodiscard]] std::vector<NetworkPort> ports(const Graph& graph, const std::vector<NodeId>& nodes);
+
 /// Whose file each argument is: `name=path` with the name of a port, or the path alone where there
 /// is one port.
 ///
@@ -28,7 +31,7 @@ struct PortFile {
 
 /// The tensors of all inputs, in the network's order.
 /// @throws InvalidArgument as above, and for an input without a file; what `read_npy` throws
-[[nodiscard]] std::vector<Tensor> read_inputs(const Network& network,
+[[nodiscard]] std::vector<Tensor> read_inputs(const std::vector<NetworkPort>& ports,
                                               const std::vector<std::string>& arguments);
 
 }  // namespace octconv::tool

@@ -27,7 +27,7 @@ struct Raised {
 /// recognised in the three ways of `StrideMode`, with every `Exchange`; kernels of the paths become
 /// blocks of one weight, batch norms of single paths part of these, and their biases are added up.
 /// Where the graph could have low grids of several kinds, it has that of which most convolutions
-/// are octave. Stages and the policy are not known.
+/// are octave. Inputs and outputs keep their names. Stages and the policy are not known.
 ///
 /// @throws InvalidArgument if the weights do not fit the graph
 [[nodiscard]] OCTCONV_API Raised raise(Model model);
