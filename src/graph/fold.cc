@@ -41,9 +41,7 @@ class Folding {
 
   Model run() {
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) find(static_cast<NodeId>(i));
-    Graph graph(graph_.name(), graph_.octave());
-    graph.set_default_extents(graph_.default_extents());
-    graph.set_policy(graph_.policy());
+    Graph graph = graph_.without_nodes();
     Weights weights;
     std::vector<NodeId> ids;  // of each old value in the new graph
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {

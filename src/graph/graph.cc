@@ -72,6 +72,13 @@ Graph::Graph(std::string name, Shape octave) : name_(std::move(name)), octave_(o
   }
 }
 
+Graph Graph::without_nodes() const {
+  Graph graph(name_, octave_);
+  graph.default_extents_ = default_extents_;
+  graph.policy_ = policy_;
+  return graph;
+}
+
 NodeId Graph::add(std::string name, Op op, std::vector<NodeId> inputs, int stage) {
   if (name.empty()) fail(name, "a node needs a name");
   if (find(name) >= 0) fail(name, "the name is taken");
@@ -272,6 +279,10 @@ void Graph::set_bias(NodeId id) {
                         [](ConvTranspose& conv) { conv.bias = true; },
                         [](Linear& linear) { linear.bias = true; }, [](auto&) {}},
              nodes_[static_cast<std::size_t>(id)].op);
+}
+
+void Graph::set_epsilon(NodeId id, double epsilon) {
+  std::get<BatchNorm>(nodes_[static_cast<std::size_t>(id)].op).epsilon = epsilon;
 }
 
 void Graph::set_downsample(NodeId id, Downsample downsample) {

@@ -19,9 +19,7 @@ Model without_unread(Model model) {
   }
   if (std::all_of(read.begin(), read.end(), [](bool one) { return one; })) return model;
 
-  Graph graph(old.name(), old.octave());
-  graph.set_default_extents(old.default_extents());
-  graph.set_policy(old.policy());
+  Graph graph = old.without_nodes();
   std::vector<NodeId> ids(old.nodes().size(), -1);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const Node& node = old.nodes()[i];

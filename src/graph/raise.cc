@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "graph/affine.h"
+#include "graph/block.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
@@ -654,18 +655,12 @@ class Builder {
   void take_conv(NodeId id, const Plan& plan) {
     const std::vector<Parameter> wanted = parameters(graph_, id);
     Tensor weight(wanted[0].shape);
-    const std::int64_t columns = wanted[0].shape[1];
-    const std::int64_t taps = weight.elements() / (wanted[0].shape[0] * columns);
     std::optional<Tensor> bias;
     if (wanted.size() > 1) bias.emplace(wanted[1].shape);
     for (std::size_t i = 0; i < plan.paths.size(); ++i) {
       const ConvPath& path = plan.paths[i];
       const FoldedLayer term = folded(plan.terms[i]);
-      const float* from = term.weight.data();
-      for (std::int64_t row = 0; row < path.rows; ++row, from += path.columns * taps) {
-        std::copy_n(from, path.columns * taps,
-                    weight.data() + ((path.row + row) * columns + path.column) * taps);
-      }
+      copy_block(term.weight.data(), path, weight);
       if (term.bias.elements() == 0) continue;
       for (std::int64_t row = 0; row < path.rows; ++row)
         bias->data()[path.row + row] += term.bias.data()[row];

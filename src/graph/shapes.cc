@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shape inference: the extents of every value for one input size.
+#include "graph/extents.h"
+
 #include <algorithm>
 
 #include "base/checked.h"
 #include "octconv/base/error.h"
-#include "octconv/graph/graph.h"
 
 namespace octconv {
 Shape pooled_extents(const Pool& pool, const Shape& in) {
@@ -34,6 +35,40 @@ Shape resized_extents(const Resize& resize, const Shape& in) {
   for (std::size_t axis = 0; axis < in.rank(); ++axis)
     out[axis] = checked_product(in[axis], resize.factor[axis]) - resize.crop[axis];
   return out;
+}
+
+Shape value_extents(const Graph& graph, NodeId id, std::span<const Shape> inputs) {
+  const auto in = [&](std::size_t input) -> const Shape& { return inputs[input]; };
+  const auto alike = [&](const char* what) {
+    for (std::size_t input = 1; input < inputs.size(); ++input) {
+      if (in(0) != in(input)) {
+        throw InvalidArgument(std::string("cannot ") + what + " extents " + in(0).to_string() +
+                              " and " + in(input).to_string());
+      }
+    }
+    return in(0);
+  };
+  return std::visit(
+      Overloaded{[&](const Input&) { return in(0); },
+                 [&](const Conv&) { return output_extents(graph.conv_options(id), in(0)); },
+                 [&](const ConvTranspose& conv) { return transposed_extents(conv, in(0)); },
+                 [&](const BatchNorm&) { return in(0); }, [&](const Activation&) { return in(0); },
+                 [&](const Add&) { return alike("add"); },
+                 [&](const Multiply&) { return alike("multiply"); },
+                 [&](const Concat&) { return alike("join"); }, [&](const Select&) { return in(0); },
+                 [&](const Scale&) { return in(0); },
+                 [&](const Attention&) {
+                   if (in(1) != in(2)) {
+                     throw InvalidArgument("keys of extents " + in(1).to_string() +
+                                           " do not belong to values of " + in(2).to_string());
+                   }
+                   return in(0);
+                 },
+                 [&](const Softmax&) { return in(0); },
+                 [&](const Pool& pool) { return pooled_extents(pool, in(0)); },
+                 [&](const Resize& resize) { return resized_extents(resize, in(0)); },
+                 [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
+      graph.node(id).op);
 }
 
 Shape ValueShape::tensor_shape(Frequency frequency) const {
@@ -85,50 +120,13 @@ std::vector<ValueShape> infer_shapes(const Graph& graph, std::int64_t batch,
   shapes.reserve(graph.nodes().size());
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
-    const auto in = [&](std::size_t input) -> const Shape& {
-      return shapes[static_cast<std::size_t>(node.inputs[input])].high;
-    };
-    const auto twins = [&](const char* what) {
-      if (in(0) != in(1)) {
-        throw InvalidArgument(std::string("cannot ") + what + " extents " + in(0).to_string() +
-                              " and " + in(1).to_string());
-      }
-      return in(0);
-    };
+    std::vector<Shape> inputs;
+    for (const NodeId input : node.inputs)
+      inputs.push_back(shapes[static_cast<std::size_t>(input)].high);
+    if (std::holds_alternative<Input>(node.op)) inputs.push_back(extents[next_input++]);
     Shape high;
     try {
-      high = std::visit(
-          Overloaded{
-              [&](const Input&) { return extents[next_input++]; },
-              [&](const Conv&) {
-                return output_extents(graph.conv_options(static_cast<NodeId>(i)), in(0));
-              },
-              [&](const ConvTranspose& conv) { return transposed_extents(conv, in(0)); },
-              [&](const BatchNorm&) { return in(0); }, [&](const Activation&) { return in(0); },
-              [&](const Add&) { return twins("add"); },
-              [&](const Multiply&) { return twins("multiply"); },
-              [&](const Concat&) {
-                for (std::size_t input = 1; input < node.inputs.size(); ++input) {
-                  if (in(0) != in(input)) {
-                    throw InvalidArgument("cannot join extents " + in(0).to_string() + " and " +
-                                          in(input).to_string());
-                  }
-                }
-                return in(0);
-              },
-              [&](const Select&) { return in(0); }, [&](const Scale&) { return in(0); },
-              [&](const Attention&) {
-                if (in(1) != in(2)) {
-                  throw InvalidArgument("keys of extents " + in(1).to_string() +
-                                        " do not belong to values of " + in(2).to_string());
-                }
-                return in(0);
-              },
-              [&](const Softmax&) { return in(0); },
-              [&](const Pool& pool) { return pooled_extents(pool, in(0)); },
-              [&](const Resize& resize) { return resized_extents(resize, in(0)); },
-              [](const GlobalPool&) { return Shape(); }, [](const Linear&) { return Shape(); }},
-          node.op);
+      high = value_extents(graph, static_cast<NodeId>(i), inputs);
     } catch (const InvalidArgument& error) {
       throw InvalidArgument("network '" + graph.name() + "' with an input of " + shown +
                             ", node '" + node.name + "': " + error.what());

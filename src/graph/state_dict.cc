@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "graph/block.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/base/text.h"
@@ -183,24 +184,11 @@ class Loader {
     }
     state_ = std::move(renamed);
     if (!torchvision) return;
-    set_epsilon(kPyTorchEpsilon);
-    leave_out_first_expansion();
-  }
-
-  void set_epsilon(double epsilon) {
-    Graph graph(graph_.name(), graph_.octave());
-    graph.set_default_extents(graph_.default_extents());
-    graph.set_policy(graph_.policy());
-    for (const Node& node : graph_.nodes()) {
-      Op op = node.op;
-      if (auto* norm = std::get_if<BatchNorm>(&op)) norm->epsilon = epsilon;
-      graph.add(node.name, std::move(op), node.inputs, node.stage);
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+      if (std::holds_alternative<BatchNorm>(graph_.nodes()[i].op))
+        graph_.set_epsilon(static_cast<NodeId>(i), kPyTorchEpsilon);
     }
-    // Graph::add sees ordinary values.
-    for (std::size_t i = 0; i < graph.nodes().size(); ++i)
-      graph.set_channels(static_cast<NodeId>(i), graph_.nodes()[i].channels);
-    for (const NodeId output : graph_.outputs()) graph.add_output(output);
-    graph_ = std::move(graph);
+    leave_out_first_expansion();
   }
 
   // torchvision's MobileNet v2 does not expand in its first block.
@@ -267,8 +255,6 @@ class Loader {
     if (parameter.kind != Parameter::Kind::kWeight) return false;
     const Node& node = graph_.node(id);
     const ConvOptions options = graph_.conv_options(id);
-    const std::int64_t taps = options.kernel.elements();
-    const std::int64_t columns = parameter.shape[1];
     Tensor weight(parameter.shape);
     std::vector<std::string> missing;
     const std::vector<ConvPath> paths = conv_paths(options);
@@ -285,11 +271,7 @@ class Loader {
         missing.push_back("'" + names[0] + "' " + shape.to_string());
         continue;
       }
-      for (std::int64_t row = 0; row < path.rows; ++row) {
-        const float* from = kernel->data() + row * path.columns * taps;
-        float* to = weight.data() + ((path.row + row) * columns + path.column) * taps;
-        std::copy_n(from, path.columns * taps, to);
-      }
+      copy_block(kernel->data(), path, weight);
     }
     if (missing.size() == paths.size()) return false;
     for (const std::string& name : missing) problems_.push_back(name + " is missing");

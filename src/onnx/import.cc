@@ -12,6 +12,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include "graph/block.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/onnx/onnx.h"
@@ -304,17 +305,6 @@ void compare_initializers(const InitializerProtos& protos,
   }
 }
 
-void copy_block(const std::string& raw, const Block& block, Tensor& tensor) {
-  const Shape& shape = tensor.shape();
-  const std::int64_t columns = shape.rank() > 1 ? shape[1] : 1;
-  const std::int64_t taps = shape.elements() / (shape[0] * columns);
-  const std::size_t row_bytes = static_cast<std::size_t>(block.columns * taps) * sizeof(float);
-  for (std::int64_t row = 0; row < block.rows; ++row) {
-    std::memcpy(tensor.data() + ((block.row + row) * columns + block.column) * taps,
-                raw.data() + static_cast<std::size_t>(row) * row_bytes, row_bytes);
-  }
-}
-
 Weights read_weights(const Graph& graph, const Program& program, const InitializerProtos& protos) {
   std::int64_t held = 0;  // at most the bytes of the file
   for (const Initializer& initializer : program.initializers) held += initializer.shape.elements();
@@ -326,7 +316,8 @@ Weights read_weights(const Graph& graph, const Program& program, const Initializ
   }
   for (const Initializer& initializer : program.initializers) {
     if (const auto* block = std::get_if<Block>(&initializer.content)) {
-      copy_block(protos.at(initializer.name)->raw_data(), *block, weights.at(block->parameter));
+      copy_block(protos.at(initializer.name)->raw_data().data(), *block,
+                 weights.at(block->parameter));
     }
   }
   return weights;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/metadata.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -10,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_depth.h"
 #include "octconv/base/error.h"
 
 namespace octconv::onnx {
@@ -112,29 +112,10 @@ void write_op(const Op& op, Writer& json) {
   throw FormatError(why);
 }
 
-// Brackets open at once, at most; what is not JSON is left to the parser.
-int depth(std::string_view text) {
-  int open = 0;
-  int most = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"') quoted = !quoted;
-    if (quoted) {
-      if (c == '\\') ++i;
-    } else if (c == '[' || c == '{') {
-      most = std::max(most, ++open);
-    } else if (c == ']' || c == '}') {
-      --open;
-    }
-  }
-  return most;
-}
-
 Json parse(std::string_view text) {
   if (text.size() > kMaxBytes) fail("it is larger than " + std::to_string(kMaxBytes) + " bytes");
   // Looked for before parsing: the parser's own callback takes quadratic time on long lists.
-  if (depth(text) > kMaxDepth) fail("it is nested too deeply");
+  if (json_depth(text) > kMaxDepth) fail("it is nested too deeply");
   try {
     Json json = Json::parse(text);
     if (!json.is_object()) fail("it is not a JSON object");

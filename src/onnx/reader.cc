@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "graph/extents.h"
 #include "octconv/base/error.h"
 #include "octconv/base/text.h"
 #include "octconv/graph/prune.h"
@@ -311,19 +312,12 @@ void Reader::keep(const std::string& node, const char* what, Tensor tensor) {
 
 // Adds a node, and the extents of its result.
 NodeId Reader::add(const std::string& name, Op op, std::vector<NodeId> inputs) {
-  const Shape before = grid(inputs.at(0));
+  std::vector<Shape> grids;
+  for (const NodeId input : inputs) grids.push_back(grid(input));
   try {
     const NodeId id = graph_.add(name, std::move(op), std::move(inputs));
-    extents_.push_back(graph_.node(id).spatial ? before : Shape());
-    const Node& node = graph_.node(id);
-    Shape& extents = extents_.back();
-    if (std::holds_alternative<Conv>(node.op))
-      extents = output_extents(graph_.conv_options(id), before);
-    if (const auto* conv = std::get_if<ConvTranspose>(&node.op))
-      extents = transposed_extents(*conv, before);
-    if (const auto* pool = std::get_if<Pool>(&node.op)) extents = pooled_extents(*pool, before);
-    if (const auto* resize = std::get_if<Resize>(&node.op))
-      extents = resized_extents(*resize, before);
+    extents_.emplace_back();  // one for each node, also if the next line refuses it
+    extents_.back() = value_extents(graph_, id, grids);
     return id;
   } catch (const Error& error) {
     refuse(error.what());

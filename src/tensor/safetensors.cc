@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_depth.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "tensor/element_type.h"
@@ -39,26 +40,10 @@ struct Entry {
   std::uint64_t end = 0;
 };
 
-// Deepest nesting of lists and objects, found before parsing.
-int depth(std::string_view text) {
-  int open = 0;
-  int most = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"') quoted = !quoted;
-    if (quoted && c == '\\') ++i;
-    if (quoted) continue;
-    if (c == '[' || c == '{') most = std::max(most, ++open);
-    if (c == ']' || c == '}') --open;
-  }
-  return most;
-}
-
 class Header {
  public:
   Header(std::string_view text, std::string_view file) : file_(file) {
-    if (depth(text) > kMaxDepth) fail(file, "its header is nested too deeply");
+    if (json_depth(text) > kMaxDepth) fail(file, "its header is nested too deeply");
     try {
       json_ = Json::parse(text);
     } catch (const Json::exception&) {

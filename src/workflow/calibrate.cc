@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "graph/affine.h"
 #include "octconv/engine/network.h"
 #include "octconv/engine/stepper.h"
 
@@ -94,18 +95,13 @@ ByChannel moments(const Value& value) {
   return all;
 }
 
-// y = scale * x + shift.
-struct Affine {
-  double scale = 1;
-  double shift = 0;
-};
-
-void rescale(const std::vector<Affine>& affine, const Value& value) {
+void rescale(const Affine& affine, const Value& value) {
   for_grids(value, [&](const GridView& grid, std::size_t first) {
     const auto channels = static_cast<std::size_t>(grid.channels);
     for (std::size_t i = 0; i < grid.values.size(); ++i) {
-      const Affine& a = affine[first + i % channels];
-      grid.values[i] = static_cast<float>(a.scale * static_cast<double>(grid.values[i]) + a.shift);
+      const std::size_t c = first + i % channels;
+      grid.values[i] = static_cast<float>(affine.scale[c] * static_cast<double>(grid.values[i]) +
+                                          affine.shift[c]);
     }
   });
 }
@@ -130,13 +126,17 @@ struct NormParameters {
   }
 };
 
-// By which a channel gets the statistics of another; one that never changes is only moved.
-Affine match(const Moments& from, const Moments& to) {
+// By which channels get the statistics of others; one that never changes is only moved.
+Affine match(const ByChannel& from, const ByChannel& to) {
   constexpr double kStill = 1e-12;  // of the variance that is wanted
   Affine affine;
-  if (from.variance() > kStill * to.variance() && to.variance() > 0)
-    affine.scale = std::sqrt(to.variance() / from.variance());
-  affine.shift = to.mean - affine.scale * from.mean;
+  for (std::size_t c = 0; c < from.size(); ++c) {
+    double scale = 1;
+    if (from[c].variance() > kStill * to[c].variance() && to[c].variance() > 0)
+      scale = std::sqrt(to[c].variance() / from[c].variance());
+    affine.scale.push_back(scale);
+    affine.shift.push_back(to[c].mean - scale * from[c].mean);
+  }
   return affine;
 }
 
@@ -169,7 +169,7 @@ class Calibration {
         add(found_[id], found);
         if (std::holds_alternative<Conv>(graph_.node(id).op)) {
           add(wanted_[id], wanted.at(id));
-          rescale(matches(found, wanted.at(id)), value);
+          rescale(match(found, wanted.at(id)), value);
         } else {
           rescale(normalised(id, found), value);
         }
@@ -266,12 +266,6 @@ class Calibration {
     return moved;
   }
 
-  static std::vector<Affine> matches(const ByChannel& found, const ByChannel& wanted) {
-    std::vector<Affine> all;
-    for (std::size_t c = 0; c < found.size(); ++c) all.push_back(match(found[c], wanted[c]));
-    return all;
-  }
-
   std::span<float> parameter(Weights& weights, NodeId id, const char* what) const {
     return weights.at(graph_.node(id).name + "." + what).values();
   }
@@ -296,18 +290,16 @@ class Calibration {
   }
 
   // From what a norm gave to what it would give with the statistics of these images.
-  std::vector<Affine> normalised(NodeId id, const ByChannel& found) const {
+  Affine normalised(NodeId id, const ByChannel& found) const {
     const std::vector<NormParameters> old = norm_parameters(id);
-    std::vector<Affine> all;
+    Affine affine{.scale = std::vector<double>(found.size(), 1.0),
+                  .shift = std::vector<double>(found.size())};
     for (std::size_t c = 0; c < found.size(); ++c) {
-      Affine affine;
-      if (old[c].scale != 0) {
-        affine.scale = old[c].deviation() / old[c].with_input_of(found[c]).deviation();
-        affine.shift = old[c].shift - affine.scale * found[c].mean;
-      }
-      all.push_back(affine);
+      if (old[c].scale == 0) continue;
+      affine.scale[c] = old[c].deviation() / old[c].with_input_of(found[c]).deviation();
+      affine.shift[c] = old[c].shift - affine.scale[c] * found[c].mean;
     }
-    return all;
+    return affine;
   }
 
   Model corrected_model() {
@@ -327,21 +319,14 @@ class Calibration {
   }
 
   void correct(Model& model, NodeId id) {
-    const std::vector<Affine> affine = matches(found_.at(id), wanted_.at(id));
-    if (!std::get<Conv>(graph_.node(id).op).bias) {
-      model.graph.set_bias(id);
-      model.weights.emplace(graph_.node(id).name + ".bias",
-                            Tensor(Shape{static_cast<std::int64_t>(affine.size())}));
-    }
-    const std::span<float> weight = parameter(model.weights, id, "weight");
-    const std::span<float> bias = parameter(model.weights, id, "bias");
-    const std::size_t row = weight.size() / affine.size();
-    for (std::size_t c = 0; c < affine.size(); ++c) {
-      for (float& value : weight.subspan(c * row, row))
-        value = static_cast<float>(static_cast<double>(value) * affine[c].scale);
-      bias[c] =
-          static_cast<float>(affine[c].scale * static_cast<double>(bias[c]) + affine[c].shift);
-    }
+    const std::string& name = graph_.node(id).name;
+    std::span<const float> bias;
+    if (std::get<Conv>(graph_.node(id).op).bias) bias = parameter(model.weights, id, "bias");
+    FoldedLayer layer =
+        fold(model.weights.at(name + ".weight"), bias, match(found_.at(id), wanted_.at(id)));
+    model.graph.set_bias(id);
+    model.weights.insert_or_assign(name + ".weight", std::move(layer.weight));
+    model.weights.insert_or_assign(name + ".bias", std::move(layer.bias));
   }
 
   const Model& network_;

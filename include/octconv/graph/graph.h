@@ -58,6 +58,9 @@ class OCTCONV_API Graph {
   /// @throws InvalidArgument for another rank or a factor other than 1 and 2
   Graph(std::string name, Shape octave);
 
+  /// A graph of the same name, octave factors, default extents and policy, without nodes.
+  [[nodiscard]] Graph without_nodes() const;
+
   /// Appends a node and returns its id. Channels are checked and inferred here.
   /// @throws InvalidArgument naming the node: a name twice, an unknown input, channels that do not
   /// fit
@@ -107,6 +110,8 @@ class OCTCONV_API Graph {
   void set_stage(NodeId id, int stage) { nodes_[static_cast<std::size_t>(id)].stage = stage; }
   /// Gives a Conv, ConvTranspose or Linear a bias; for importers and passes.
   void set_bias(NodeId id);
+  /// Requires a BatchNorm and `epsilon` > 0; for importers.
+  void set_epsilon(NodeId id, double epsilon);
   /// Requires a Conv; for passes, like `set_channels`.
   /// @{
   void set_stride_mode(NodeId id, StrideMode mode);
