@@ -56,6 +56,7 @@ class Compiler {
       fix(id);
     }
     for (const NodeId input : graph_.inputs()) fix(input);
+    if (!options.exact) expect(options.extents);
     for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
       if (!live_[i]) continue;
       for (const NodeId input : graph_.nodes()[i].inputs) {
@@ -101,6 +102,27 @@ class Compiler {
     for (const NodeId id : ids)
       all.push_back({.name = graph_.node(id).name, .channels = graph_.node(id).channels.total()});
     return all;
+  }
+
+  // Sizes for which methods are chosen.
+  void expect(const Shape& extents) {
+    if (!extents.empty()) {
+      expected_ = infer_shapes(graph_, 1, extents);
+      return;
+    }
+    const Shape usual = image_extents(model_);
+    if (usual.rank() != graph_.rank()) return;
+    try {
+      expected_ = infer_shapes(graph_, 1, usual);
+    } catch (const InvalidArgument&) {
+      // What a file says of its pictures need not fit its network: then nothing is known.
+    }
+  }
+
+  [[nodiscard]] ConvMethods methods(NodeId conv) const {
+    if (expected_.empty()) return {};
+    const NodeId src = graph_.node(conv).inputs[0];
+    return choose_methods(graph_.conv_options(conv), expected_[index(src)].high);
   }
 
   // The value must exist after the run.
@@ -248,7 +270,8 @@ class Compiler {
               return LoadInput{.index = static_cast<std::size_t>(at - all.begin())};
             },
             [&](const Conv& conv) -> StepKind {
-              return finish_conv(draft, graph_.conv_options(draft.node), conv.bias);
+              return finish_conv(draft, graph_.conv_options(draft.node), conv.bias,
+                                 methods(draft.node));
             },
             [&](const ConvTranspose& conv) -> StepKind {
               return finish_conv_transpose(draft, conv);
@@ -295,12 +318,13 @@ class Compiler {
                                         .padding_begin = {0},
                                         .padding_end = {0},
                                         .octave = {1}};
-              return finish_conv(draft, options, linear.bias);
+              return finish_conv(draft, options, linear.bias, {});
             }},
         node.op);
   }
 
-  RunConv finish_conv(const Draft& draft, const ConvOptions& options, bool has_bias) const {
+  RunConv finish_conv(const Draft& draft, const ConvOptions& options, bool has_bias,
+                      const ConvMethods& methods) const {
     const Node& node = graph_.node(draft.node);
     const Tensor& weight = model_.weights.at(node.name + ".weight");
     std::span<const float> bias;
@@ -316,7 +340,7 @@ class Compiler {
           .activation = draft.second->activation.value_or(Activation{ActivationKind::kNone})});
     }
     const auto make = [&](std::span<const float> w, std::span<const float> b) {
-      return RunConv{.weights = OctConvWeights(options, w, b),
+      return RunConv{.weights = OctConvWeights(options, w, b, methods),
                      .epilogue = epilogue,
                      .src = node.inputs[0],
                      .residual = draft.residual,
@@ -359,6 +383,7 @@ class Compiler {
   std::vector<std::size_t> draft_of_;  // by node, once placed
   std::vector<Draft> drafts_;
   std::vector<NodeId> keep_;
+  std::vector<ValueShape> expected_;  // by node; empty: nothing is known
 };
 
 }  // namespace

@@ -113,11 +113,6 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
   }
 }
 
-// Is it computed while the sums are in registers?
-HWY_INLINE bool IsShort(const Activation& activation) {
-  return activation.kind == ActivationKind::kNone || activation.kind == ActivationKind::kRelu;
-}
-
 // Applies the epilogue and stores. `kWhole`: every pixel is stored, and every vector is full.
 template <bool kWhole, std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
@@ -218,6 +213,7 @@ struct BlockPlace {
   const float* weights;
   std::int64_t floats;   // of weights
   std::int64_t channel;  // the first
+  const float* next;     // weights of the next; null: unknown
 
   // Channels in the last of its vectors.
   [[nodiscard]] std::size_t Last(const ConvTiles& tiles, std::size_t vectors) const {
@@ -268,8 +264,8 @@ void RunBlock(const ConvTiles& tiles, const BlockPlace& block) {
   const std::int64_t end = WholePixels<kVectors>(tiles.pixels);
   const std::int64_t parts = (end + std::int64_t{kCount} - 1) / std::int64_t{kCount};
   Ahead ahead{
-      .at = block.weights + block.floats,
-      .end = block.weights + 2 * block.floats,
+      .at = block.next,
+      .end = block.next + block.floats,
       .step =
           parts == 0 ? 0 : (Ahead::kStretch * std::int64_t{kVectors * kLanes} + parts - 1) / parts};
   const std::size_t last = block.Last(tiles, kVectors);
@@ -311,16 +307,16 @@ void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_en
   }
   // A prefetch at each tap of a few channels would cost more than it brings.
   const bool short_taps = depth < taps * Ahead::kStretch;
-  const std::int64_t blocks = Kernel().blocks(tiles.outputs);
   const std::int64_t rest = WholePixels<2>(tiles.pixels);  // where it begins
   const std::int64_t left = tiles.pixels - rest;
   std::int64_t waiting = 0;  // blocks of two vectors whose rest is not computed yet
   for (std::int64_t i = block_begin; i < block_end; ++i) {
     const std::int64_t channel = i * 2 * std::int64_t{kLanes};
     const std::int64_t vectors = Kernel().block_vectors(tiles.outputs, i);
-    const BlockPlace block{.weights = tiles.weights + channel * depth,
-                           .floats = depth * vectors * std::int64_t{kLanes},
-                           .channel = channel};
+    BlockPlace block{.weights = tiles.weights + channel * depth,
+                     .floats = depth * vectors * std::int64_t{kLanes},
+                     .channel = channel,
+                     .next = nullptr};
     if (vectors == 1) {
       RunBlock<1, false>(tiles, block);
       const std::int64_t begin = WholePixels<1>(tiles.pixels);
@@ -333,7 +329,8 @@ void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_en
       if (begin < tiles.pixels) RunRest<kFewPixels<3>, 3>(tiles, block, begin);
       continue;
     }
-    if (i + 1 == blocks || block.floats <= kNear || short_taps) {
+    block.next = i + 1 < block_end ? block.weights + block.floats : tiles.next;
+    if (block.next == nullptr || block.floats <= kNear || short_taps) {
       RunBlock<2, false>(tiles, block);
     } else {
       RunBlock<2, true>(tiles, block);
@@ -346,7 +343,8 @@ void Run(const ConvTiles& tiles, std::int64_t block_begin, std::int64_t block_en
     if (waiting == 2) {
       const BlockPlace first{.weights = block.weights - block.floats,
                              .floats = block.floats,
-                             .channel = channel - 2 * std::int64_t{kLanes}};
+                             .channel = channel - 2 * std::int64_t{kLanes},
+                             .next = nullptr};
       RunRest<kVeryFewPixels, 4>(tiles, first, rest);
       waiting = 0;
     } else if (!pair_follows) {

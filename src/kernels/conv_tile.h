@@ -42,6 +42,7 @@ struct ConvTiles {
   std::array<ConvSource, 2> sources;  ///< the second may have no taps
   /// [block][source][tap][channel][output of the block], padded with zeros to whole vectors.
   const float* weights = nullptr;
+  const float* next = nullptr;  ///< weights that are wanted after the last block's; may be null
   const float* bias = nullptr;  ///< padded to whole vectors
   std::int64_t pixels = 0;
   /// Row pointers of one tap: `pixels` filled up to whole tiles with some that point to readable

@@ -91,6 +91,11 @@ HWY_INLINE Vector HardSigmoid(Tag d, Vector x, float slope, float offset) {
   return hn::IfThenElse(hn::Gt(line, one), one, line);
 }
 
+// Is it computed while sums are in registers?
+HWY_INLINE bool IsShort(const Activation& activation) {
+  return activation.kind == ActivationKind::kNone || activation.kind == ActivationKind::kRelu;
+}
+
 HWY_INLINE Vector Activate(Tag d, Vector x, const Activation& activation) {
   switch (activation.kind) {
     case ActivationKind::kNone:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "kernels/pointwise.h"
 #include "kernels/pool.h"
 #include "octave/packed_conv.h"
+#include "octave/pass_memory.h"
 #include "octave/tap_grid.h"
+#include "octave/winograd_pass.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 
@@ -28,10 +31,12 @@ using octave::ConvMap;
 using octave::ConvPass;
 using octave::kRowPointers;
 using octave::PassInput;
+using octave::PassMemory;
 using octave::Position;
 using octave::Slice;
 using octave::TapGrid;
 using octave::TapRange;
+using octave::WinogradPass;
 
 // Pixels of one task: few enough for the table of their addends to live on the stack.
 constexpr std::int64_t kTaskTiles = 42;
@@ -57,20 +62,10 @@ struct PlannedPass {
   std::int64_t columns = 0;  // parts of the output channels, for more threads than tasks
   std::int64_t grain = 0;    // columns of tasks for which waking a thread is worth its time
   std::vector<TapGrid> grids;
-  std::int64_t scratch = 0;  // where an upsampled path's result begins
-  Extents3 upsample{};       // how much coarser the addend's grid is
-  Extents3 addend_extents{};
-  std::int64_t addend = 0;  // where in the scratch it begins
-};
-
-// What one pass reads and writes in one run.
-struct PassMemory {
-  std::array<const float*, 2> inputs{};
-  const float* addend = nullptr;
-  const float* residual = nullptr;
-  float* out = nullptr;
-  Activation activation{ActivationKind::kNone};
-  kernels::SecondResult second;
+  std::int64_t scratch = 0;      // where an upsampled path's result begins
+  octave::Addend addend;         // but its pointer
+  std::int64_t addend_from = 0;  // where in the scratch it begins
+  std::optional<WinogradPass> winograd;
 };
 
 // A task's tables, on its stack. Left uninitialised on purpose.
@@ -102,7 +97,7 @@ class PassRunner {
     const std::int64_t begin = task * planned_.task_tiles * kTilePixels;
     const std::int64_t end = std::min(begin + planned_.task_tiles * kTilePixels, planned_.pixels);
     TaskRows rows;
-    if (memory_.addend != nullptr) fill_addends(begin, end, rows);
+    if (memory_.addend.map != nullptr) fill_addends(begin, end, rows);
     for (std::size_t slice = 0; slice < pass_.slices.size(); ++slice) {
       const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
       if (pass_.depthwise) {
@@ -128,7 +123,7 @@ class PassRunner {
         .bias = first ? pass_.bias.data() : packed_.zeros.data(),
         .pixels = end - begin,
         .outputs = pass_.outputs,
-        .addend = first && memory_.addend != nullptr ? rows.addends.data() : nullptr,
+        .addend = first && memory_.addend.map != nullptr ? rows.addends.data() : nullptr,
         .residual = first ? residual : out,
         .out = out,
         .stride = stride,
@@ -190,17 +185,12 @@ class PassRunner {
   }
 
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
-    const Extents3& low = planned_.addend_extents;
-    const Extents3& factor = planned_.upsample;
-    const std::int64_t channels = pass_.groups * pass_.outputs;
     const float** row = rows.addends.data();
     for (std::int64_t pixel = begin; pixel < end;) {
       const Position at(planned_.extents, pixel);
       const std::int64_t count = std::min(planned_.extents[2] - at.x, end - pixel);
-      const float* from =
-          memory_.addend +
-          ((at.image * low[0] + at.z / factor[0]) * low[1] + at.y / factor[1]) * low[2] * channels;
-      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + x / factor[2] * channels;
+      const float* from = memory_.addend.row(at);
+      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + memory_.addend.offset(x);
       pixel += count;
     }
   }
@@ -248,6 +238,7 @@ struct OctConvPlan::Impl {
   std::vector<PlannedMap> maps;
   std::vector<PlannedPass> passes;
   std::int64_t scratch = 0;
+  std::int64_t winograd_scratch = 0;  // where that of Winograd's methods begins
 
   Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what)
       : weights(std::move(packed)), epilogue(std::move(what)) {
@@ -270,6 +261,11 @@ struct OctConvPlan::Impl {
     extents = output_extents(options, in);
     for (const ConvMap& map : weights.packed().maps) plan_map(map, batch, in);
     for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, batch, in);
+    std::int64_t most = 0;  // of one pass: they run one after the other
+    for (const PlannedPass& pass : passes) {
+      if (pass.winograd) most = std::max(most, pass.winograd->scratch_elements());
+    }
+    winograd_scratch = take_scratch(most);
   }
 
   void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
@@ -297,7 +293,10 @@ struct OctConvPlan::Impl {
         pointers.out = memory + passes[i].scratch;
       } else {
         const bool high = pass.dst == Frequency::kHigh;
-        if (pass.adds_upsampled) pointers.addend = memory + passes[i].addend;
+        if (pass.adds_upsampled) {
+          pointers.addend = passes[i].addend;
+          pointers.addend.map = memory + passes[i].addend_from;
+        }
         if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
         pointers.out = high ? dst.high : dst.low;
         pointers.activation = epilogue.activation;
@@ -309,7 +308,12 @@ struct OctConvPlan::Impl {
                              .activation = epilogue.second->activation};
         }
       }
-      PassRunner(packed, pass, passes[i], pointers).run();
+      if (passes[i].winograd) {
+        pointers.scratch = memory + winograd_scratch;
+        passes[i].winograd->run(packed, pass, pointers);
+      } else {
+        PassRunner(packed, pass, passes[i], pointers).run();
+      }
     }
   }
 
@@ -348,26 +352,34 @@ struct OctConvPlan::Impl {
                                                       : low_extents(extents, packed.options.octave);
     planned.extents = to_three(grid, 1);
     planned.pixels = batch * product(planned.extents);
+    std::vector<Shape> sources;
     for (const PassInput& input : pass.inputs) {
-      planned.grids.emplace_back(packed.options, input.path, maps[input.map].extents,
+      sources.push_back(maps[input.map].extents);
+      planned.grids.emplace_back(packed.options, input.path, sources.back(),
                                  packed.maps[input.map].channels);
     }
     if (pass.upsampled) {
       planned.scratch = take_scratch(planned.pixels * pass.groups * pass.outputs);
     }
     if (pass.adds_upsampled) {
-      planned.addend = passes.back().scratch;
-      planned.addend_extents = passes.back().extents;
-      planned.upsample = to_three(packed.passes[passes.size() - 1].inputs[0].path.upsample, 1);
+      const ConvPass& before = packed.passes[passes.size() - 1];
+      planned.addend_from = passes.back().scratch;
+      planned.addend = {.extents = passes.back().extents,
+                        .factor = to_three(before.inputs[0].path.upsample, 1),
+                        .channels = before.groups * before.outputs};
     }
-    divide(packed, pass, planned);
+    if (pass.method == ConvMethod::kDirect) {
+      divide(packed, pass, planned);
+    } else {
+      planned.winograd.emplace(packed, pass, sources, planned.extents, batch);
+    }
     passes.push_back(std::move(planned));
   }
 };
 
 OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float> weight,
-                               std::span<const float> bias)
-    : packed_(std::make_shared<const Packed>(octave::pack_conv(options, weight, bias))) {}
+                               std::span<const float> bias, const ConvMethods& methods)
+    : packed_(std::make_shared<const Packed>(octave::pack_conv(options, weight, bias, methods))) {}
 
 const ConvOptions& OctConvWeights::options() const noexcept {
   return packed_->options;

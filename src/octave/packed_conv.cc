@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "octave/winograd_weights.h"
 #include "octconv/base/error.h"
 
 namespace octconv::octave {
@@ -52,11 +53,7 @@ std::vector<Slice> make_slices(std::size_t inputs, std::int64_t taps) {
 
 class Packer {
  public:
-  Packer(const ConvOptions& options, std::span<const float> weight, const ConvKernel& kernel)
-      : weight_(weight),
-        kernel_(kernel),
-        taps_(options.kernel.elements()),
-        columns_(options.in.total() / options.groups) {}
+  Packer(const WeightView& weight, const ConvKernel& kernel) : weight_(weight), kernel_(kernel) {}
 
   void pack(const ConvPass& pass, Slice& slice) const {
     std::int64_t depth = 0;
@@ -72,7 +69,7 @@ class Packer {
       const PassInput& input = pass.inputs[0];
       for (std::int64_t tap = slice.taps[0].begin; tap < slice.taps[0].end; ++tap) {
         for (std::int64_t channel = 0; channel < pass.groups; ++channel) {
-          *to++ = at(input.path, channel, 0, tap);
+          *to++ = weight_.at(input.path, channel, 0, tap);
         }
       }
       return;
@@ -82,12 +79,6 @@ class Packer {
   }
 
  private:
-  [[nodiscard]] float at(const ConvPath& path, std::int64_t row, std::int64_t column,
-                         std::int64_t tap) const {
-    const std::int64_t index = ((path.row + row) * columns_ + path.column + column) * taps_ + tap;
-    return weight_[static_cast<std::size_t>(index)];
-  }
-
   float* pack_group(const ConvPass& pass, const Slice& slice, std::int64_t group, float* to) const {
     std::int64_t first = 0;  // output of the group
     for (std::int64_t block = 0; block < kernel_.blocks(pass.outputs); ++block) {
@@ -102,7 +93,7 @@ class Packer {
           for (std::int64_t column = 0; column < path.columns; ++column) {
             for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
               to[((tap - taps.begin) * path.columns + column) * width + o] =
-                  at(path, row, column, tap);
+                  weight_.at(path, row, column, tap);
             }
           }
         }
@@ -113,10 +104,8 @@ class Packer {
     return to;
   }
 
-  std::span<const float> weight_;
+  WeightView weight_;
   const ConvKernel& kernel_;
-  std::int64_t taps_;
-  std::int64_t columns_;  // of the whole weight
 };
 
 void pack_bias(ConvPass& pass, const ConvOptions& options, std::span<const float> bias,
@@ -128,6 +117,20 @@ void pack_bias(ConvPass& pass, const ConvOptions& options, std::span<const float
   for (std::int64_t group = 0; group < pass.groups; ++group) {
     std::copy_n(bias.data() + row + group * pass.outputs, pass.outputs,
                 pass.bias.data() + group * pass.bias_stride);
+  }
+}
+
+void check_methods(const ConvOptions& options, const std::vector<ConvPass>& passes) {
+  for (const ConvPass& pass : passes) {
+    if (pass.method == ConvMethod::kDirect) continue;
+    for (const PassInput& input : pass.inputs) {
+      if (has_winograd(options, input.path)) continue;
+      throw Unsupported("convolution: " + std::string(to_string(pass.method)) +
+                        " cannot compute path " + std::string(input.path.name()) + " of kernel " +
+                        options.kernel.to_string() + ", stride " + input.path.stride.to_string() +
+                        ", dilation " + options.dilation.to_string() + ", " +
+                        std::to_string(input.path.groups) + " groups");
+    }
   }
 }
 
@@ -148,7 +151,7 @@ void check_sizes(const ConvOptions& options, std::span<const float> weight,
 }  // namespace
 
 OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,
-                                 std::span<const float> bias) {
+                                 std::span<const float> bias, const ConvMethods& methods) {
   check(options);
   const std::string rare = rare_option(options);
   if (!rare.empty()) {
@@ -163,7 +166,7 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   for (const Frequency dst : {Frequency::kHigh, Frequency::kLow}) {
     const std::int64_t channels = dst == Frequency::kHigh ? options.out.high : options.out.low;
     if (channels == 0) continue;
-    ConvPass direct{.dst = dst};
+    ConvPass direct{.dst = dst, .method = dst == Frequency::kHigh ? methods.high : methods.low};
     for (const ConvPath& path : paths) {
       if (path.dst != dst) continue;
       const PassInput input{.path = path, .map = pooled_map(packed.maps, path)};
@@ -173,7 +176,8 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
                                  .inputs = {input},
                                  .groups = path.groups,
                                  .outputs = path.rows / path.groups,
-                                 .upsampled = true});
+                                 .upsampled = true,
+                                 .method = methods.low_to_high});
         direct.adds_upsampled = true;
       } else {
         direct.inputs.push_back(input);
@@ -184,11 +188,19 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
     packed.passes.push_back(std::move(direct));
   }
 
-  const Packer packer(options, weight, *packed.kernel);
+  check_methods(options, packed.passes);
+  const WeightView view{.data = weight.data(),
+                        .columns = options.in.total() / options.groups,
+                        .taps = options.kernel.elements()};
+  const Packer packer(view, *packed.kernel);
   std::int64_t widest = std::max(options.in.high, options.in.low);
   for (ConvPass& pass : packed.passes) {
-    pass.slices = make_slices(pass.inputs.size(), options.kernel.elements());
-    for (Slice& slice : pass.slices) packer.pack(pass, slice);
+    if (pass.method == ConvMethod::kDirect) {
+      pass.slices = make_slices(pass.inputs.size(), options.kernel.elements());
+      for (Slice& slice : pass.slices) packer.pack(pass, slice);
+    } else {
+      pack_winograd(options, view, *packed.kernel, pass);
+    }
     pack_bias(pass, options, bias, *packed.kernel);
     widest = std::max(widest, pass.bias.elements());
   }

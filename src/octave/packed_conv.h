@@ -10,6 +10,7 @@
 
 #include "kernels/conv_tile.h"
 #include "octconv/octave/conv.h"
+#include "octconv/octave/conv_method.h"
 #include "octconv/octave/conv_plan.h"
 #include "octconv/tensor/tensor.h"
 
@@ -54,11 +55,27 @@ struct ConvPass {
   std::int64_t groups = 1;
   std::int64_t outputs = 0;  ///< channels of one group
   bool depthwise = false;
-  bool upsampled = false;        ///< result goes to the scratch, for the pass after this one
-  bool adds_upsampled = false;   ///< the pass before this one made an addend
-  std::vector<Slice> slices;     ///< at least one
-  Tensor bias;                   ///< [group][outputs, padded to whole vectors]
-  std::int64_t bias_stride = 0;  ///< floats of one group's bias
+  bool upsampled = false;       ///< result goes to the scratch, for the pass after this one
+  bool adds_upsampled = false;  ///< the pass before this one made an addend
+  ConvMethod method = ConvMethod::kDirect;
+  std::vector<Slice> slices;      ///< of the direct method: at least one
+  Tensor transformed;             ///< of Winograd's: [point] times what the kernel wants
+  std::int64_t point_stride = 0;  ///< floats of one point's weights
+  Tensor bias;                    ///< [group][outputs, padded to whole vectors]
+  std::int64_t bias_stride = 0;   ///< floats of one group's bias
+};
+
+/// A weight [out, columns, taps] as its paths read it.
+struct WeightView {
+  const float* data = nullptr;
+  std::int64_t columns = 0;
+  std::int64_t taps = 0;
+
+  /// Requires indices within the path's block.
+  [[nodiscard]] float at(const ConvPath& path, std::int64_t row, std::int64_t column,
+                         std::int64_t tap) const noexcept {
+    return data[((path.row + row) * columns + path.column + column) * taps + tap];
+  }
 };
 
 }  // namespace octave
@@ -77,7 +94,8 @@ namespace octave {
 /// @throws as OctConvWeights
 [[nodiscard]] OctConvWeights::Packed pack_conv(const ConvOptions& options,
                                                std::span<const float> weight,
-                                               std::span<const float> bias);
+                                               std::span<const float> bias,
+                                               const ConvMethods& methods);
 
 }  // namespace octave
 }  // namespace octconv

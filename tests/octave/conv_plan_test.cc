@@ -2,10 +2,12 @@
 // Planned octave convolutions against the article's equations in double.
 #include "octconv/octave/conv_plan.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -74,7 +76,16 @@ struct Run {
   ConvEpilogue epilogue = {};
   bool in_place = false;  // the residual is overwritten
   std::uint64_t seed = 1;
+  ConvMethods methods = {};
+  // Numbers for which every method computes without rounding: results are equal, not near.
+  bool exact = false;
 };
+
+// Winograd's weights are multiples of 1/576 of whole numbers, pools average up to 64 pixels, and no
+// sum of the small networks here leaves the 24 bits of a float.
+void make_whole(std::vector<float>& values, float unit) {
+  for (float& value : values) value = std::round(1.5F * value) * unit;  // -1, 0 or 1 units
+}
 
 class Experiment {
  public:
@@ -87,12 +98,18 @@ class Experiment {
     src_ = value(o.in, run_.extents, random);
     out_extents_ = output_extents(o, run_.extents);
     residual_ = value(o.out, out_extents_, random);
+    if (!run_.exact) return;
+    make_whole(weight_, 576);
+    make_whole(bias_, 1);
+    for (std::vector<float>* values : {&src_.high, &src_.low, &residual_.high, &residual_.low}) {
+      make_whole(*values, 64);
+    }
   }
 
   // Memory that must not be read is full of NaN.
   Value compute(Value* second = nullptr) const {
-    const OctConvPlan plan(OctConvWeights(run_.options, weight_, bias_), run_.batch, run_.extents,
-                           run_.epilogue);
+    const OctConvPlan plan(OctConvWeights(run_.options, weight_, bias_, run_.methods), run_.batch,
+                           run_.extents, run_.epilogue);
     EXPECT_EQ(plan.extents(), out_extents_);
     std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()) + 1, kNaN);
     scratch.back() = 3.0F;
@@ -182,8 +199,9 @@ class Experiment {
       const double sum = expected.values[i];
       const double rounding = reference::own_roundings(activation) *
                               std::numeric_limits<float>::epsilon() * std::max(1.0, std::abs(sum));
+      const double summing = run_.exact ? 0 : expected.tolerance(i);
       ASSERT_NEAR(actual.values[i], reference::activated(sum, activation),
-                  expected.tolerance(i) * reference::steepest(activation) + rounding)
+                  summing * reference::steepest(activation) + rounding)
           << name << " element " << i << " of image " << n;
     }
   }
@@ -340,19 +358,105 @@ TEST_P(ConvPlanTest, MakesTheBatchNormOfItsResultBesideIt) {
   }
 }
 
+constexpr ConvMethods all_of(ConvMethod method) {
+  return {.high = method, .low_to_high = method, .low = method};
+}
+
+constexpr std::array kWinograd{ConvMethod::kWinograd2, ConvMethod::kWinograd4};
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradInAllRanksAndAtOddEdges) {
+  const ConvEpilogue epilogue{.residual = true, .activation = Activation{ActivationKind::kRelu}};
+  for (const ConvMethod method : kWinograd) {
+    for (const Shape& extents : {Shape{9}, Shape{1}, Shape{34}, Shape{7, 5}, Shape{1, 2},
+                                 Shape{12, 33}, Shape{3, 5, 4}, Shape{2, 9, 8}}) {
+      check_run({.options = octave_conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), 3)),
+                 .extents = extents,
+                 .batch = 2,
+                 .epilogue = epilogue,
+                 .in_place = true,
+                 .methods = all_of(method),
+                 .exact = true});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradForEveryNumberOfChannels) {
+  for (std::int64_t channels = 1; channels <= 40; channels += 3) {
+    for (const ConvMethod method : kWinograd) {
+      check_run(
+          {.options = octave_conv({41 - channels, channels}, {channels, 41 - channels}, {3, 3}),
+           .extents = {6, 7},
+           .methods = all_of(method),
+           .exact = true});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradBehindPools) {
+  for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow}) {
+    ConvOptions options = octave_conv({5, 3}, {6, 2}, {3, 3}, 2);
+    options.stride_mode = mode;
+    for (const ConvMethod method : kWinograd) {
+      check_run({.options = options, .extents = {16, 8}, .methods = all_of(method), .exact = true});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradWithoutPadding) {
+  ConvOptions options{.in = {.high = 6},
+                      .out = {.high = 10},
+                      .kernel = {3, 3},
+                      .stride = {1, 1},
+                      .dilation = {1, 1},
+                      .padding_begin = {0, 2},
+                      .padding_end = {1, 0},
+                      .octave = {2, 2}};
+  for (const ConvMethod method : kWinograd) {
+    check_run({.options = options, .extents = {11, 9}, .methods = all_of(method), .exact = true});
+  }
+}
+
+// Sums come without rounding: only the activations' own is allowed for.
+TEST_P(ConvPlanTest, AppliesTheEpilogueBehindWinograd) {
+  for (const Activation& activation : reference::all_activations()) {
+    for (const ConvMethod method : kWinograd) {
+      const struct Run run {
+        .options = octave_conv({7, 5}, {11, 13}, {3, 3}), .extents = {5, 7}, .batch = 2,
+        .epilogue = {.residual = true, .activation = activation}, .methods = all_of(method),
+        .exact = true
+      };
+      check_run(run);
+      Experiment(run).check_second();
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, ConvPlanTest, testing::all_targets(), testing::target_name);
 
 TEST(ConvPlan, GivesTheSameBitsForAnyNumberOfThreads) {
-  const Experiment experiment(
-      {.options = octave_conv({40, 24}, {40, 24}, {3, 3}), .extents = {33, 31}, .batch = 3});
   const int before = thread_count();
-  set_thread_count(1);
-  const Value one = experiment.compute();
-  for (const int threads : {2, 3, 7}) {
-    set_thread_count(threads);
-    const Value many = experiment.compute();
-    EXPECT_EQ(one.high, many.high) << threads << " threads";
-    EXPECT_EQ(one.low, many.low) << threads << " threads";
+  for (const ConvMethod method :
+       {ConvMethod::kDirect, ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
+    // Many tiles and few weights, and the other way round.
+    for (const auto& [channels, extent] : {std::pair{32, 33}, std::pair{160, 9}}) {
+      const ChannelSplit split{.high = channels, .low = 24};
+      const Experiment experiment({.options = octave_conv(split, split, {3, 3}),
+                                   .extents = {extent, extent - 2},
+                                   .batch = 3,
+                                   .methods = all_of(method)});
+      set_thread_count(1);
+      const Value one = experiment.compute();
+      for (const int threads : {2, 3, 7}) {
+        set_thread_count(threads);
+        const Value many = experiment.compute();
+        EXPECT_EQ(one.high, many.high) << threads << " threads";
+        EXPECT_EQ(one.low, many.low) << threads << " threads";
+      }
+    }
   }
   set_thread_count(before);
 }
@@ -408,6 +512,29 @@ TEST(ConvPlan, RefusesWhatDoesNotFit) {
   ConvOptions lopsided = options;
   lopsided.padding_end = {0, 0};
   EXPECT_THROW(OctConvWeights(lopsided, weight, {}), Unsupported);
+}
+
+TEST(ConvPlan, RefusesWinogradWhereItCannotCompute) {
+  const std::vector<float> weight(4 * 4 * 25);
+  ConvOptions wide = octave_conv({2, 2}, {2, 2}, {5, 5});
+  ConvOptions dilated = octave_conv({2, 2}, {2, 2}, {3, 3}, 1, 2);
+  ConvOptions strided = octave_conv({2, 2}, {2, 2}, {3, 3}, 2);
+  ConvOptions grouped = octave_conv({2, 2}, {2, 2}, {3, 3});
+  grouped.groups = 2;
+  for (const ConvOptions& options : {wide, dilated, strided, grouped}) {
+    const auto size = static_cast<std::size_t>(16 / options.groups * options.kernel.elements());
+    EXPECT_EQ(choose_methods(options, {64, 64}), ConvMethods{});
+    EXPECT_THROW(
+        OctConvWeights(options, std::span(weight).first(size), {}, all_of(ConvMethod::kWinograd2)),
+        Unsupported);
+  }
+}
+
+TEST(ConvPlan, ChoosesWinogradForWideLayersOfThreeTaps) {
+  const ConvMethods chosen = choose_methods(octave_conv({64, 64}, {64, 64}, {3, 3}), {56, 56});
+  EXPECT_NE(chosen.high, ConvMethod::kDirect);
+  EXPECT_NE(chosen.low, ConvMethod::kDirect);
+  EXPECT_NE(chosen.low_to_high, ConvMethod::kDirect);
 }
 
 TEST(ConvPlan, RefusesOptionsThatItDoesNotHave) {

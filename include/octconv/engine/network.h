@@ -21,6 +21,12 @@ struct CompileOptions {
   /// Nodes whose values `Session::value` can give after a run. Each costs the fusions that would
   /// skip it, and memory of its own.
   std::vector<std::string> keep;
+  /// Extents for which ways to compute are chosen; empty: those of `image_extents`. Any others work
+  /// too.
+  Shape extents = {};
+  /// No Winograd: convolutions are computed tap by tap, which rounds a little less and takes
+  /// longer.
+  bool exact = false;
 };
 
 /// An input or output of a network.
@@ -63,9 +69,10 @@ class OCTCONV_API Network {
 /// Batch norm is folded into the convolution before it, activations and residual additions become
 /// part of it, wherever nothing else reads the value in between.
 ///
-/// @throws InvalidArgument if the weights do not fit the graph, the graph contradicts itself, or a
+/// @throws InvalidArgument if the weights do not fit the graph, the graph contradicts itself, a
 /// kept name
-///         is unknown; Unsupported if the graph has no input or no output
+///         is unknown, or `options.extents` do not fit; Unsupported if the graph has no input or no
+///         output
 [[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});
 
 /// Runs a network. One thread at a time may use a session; several sessions of one network are

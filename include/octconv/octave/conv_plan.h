@@ -10,6 +10,7 @@
 #include "octconv/base/api.h"
 #include "octconv/kernels/activation.h"
 #include "octconv/octave/conv.h"
+#include "octconv/octave/conv_method.h"
 #include "octconv/tensor/shape.h"
 #include "octconv/tensor/tensor.h"
 
@@ -43,10 +44,11 @@ class OCTCONV_API OctConvWeights {
  public:
   /// @param weight  [out, in / groups, kernel...]; rows and columns of low channels first
   /// @param bias    [out], or empty
+  /// @param methods how the sums are computed
   /// @throws InvalidArgument or Unsupported as `check(options)` does; InvalidArgument if a size
-  /// does not fit
+  /// does not fit; Unsupported if a method cannot compute its paths
   OctConvWeights(const ConvOptions& options, std::span<const float> weight,
-                 std::span<const float> bias);
+                 std::span<const float> bias, const ConvMethods& methods = {});
 
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/winograd.h"
+
+#include <algorithm>
+
+#include "kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/winograd.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which chooses the target.
+#include "hwy/highway.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octconv::kernels {
+namespace HWY_NAMESPACE {
+
+template <std::size_t kOutputs>
+inline constexpr std::size_t kPointsOf = kOutputs == 1 ? 1 : kOutputs + 2;
+
+// Inputs to points along one axis: every `kStep`-th of `x`.
+template <std::size_t kOutputs, std::size_t kStep>
+HWY_INLINE void TransformInputs(Tag d, const Vector* x, Vector* to) {
+  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kStep]; };
+  if constexpr (kOutputs == 1) {
+    to[0] = at(0);
+  } else if constexpr (kOutputs == 2) {
+    // Points 0, 1, -1 and infinity.
+    to[0 * kStep] = hn::Sub(at(0), at(2));
+    to[1 * kStep] = hn::Add(at(1), at(2));
+    to[2 * kStep] = hn::Sub(at(2), at(1));
+    to[3 * kStep] = hn::Sub(at(1), at(3));
+  } else {
+    // Points 0, 1, -1, 2, -2 and infinity.
+    const Vector two = hn::Set(d, 2.0F);
+    const Vector four = hn::Set(d, 4.0F);
+    const Vector five = hn::Set(d, 5.0F);
+    const Vector even = hn::NegMulAdd(four, at(2), at(4));
+    const Vector odd = hn::NegMulAdd(four, at(1), at(3));
+    const Vector far_even = hn::Sub(at(4), at(2));
+    const Vector far_odd = hn::Mul(two, hn::Sub(at(3), at(1)));
+    to[0 * kStep] = hn::MulAdd(four, at(0), hn::NegMulAdd(five, at(2), at(4)));
+    to[1 * kStep] = hn::Add(even, odd);
+    to[2 * kStep] = hn::Sub(even, odd);
+    to[3 * kStep] = hn::Add(far_even, far_odd);
+    to[4 * kStep] = hn::Sub(far_even, far_odd);
+    to[5 * kStep] = hn::MulAdd(four, at(1), hn::NegMulAdd(five, at(3), at(5)));
+  }
+}
+
+// Points to outputs along one axis: every `kFrom`-th of `x` to every `kTo`-th of `to`.
+template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
+HWY_INLINE void TransformPoints(Tag d, const Vector* x, Vector* to) {
+  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kFrom]; };
+  if constexpr (kOutputs == 1) {
+    to[0] = at(0);
+  } else if constexpr (kOutputs == 2) {
+    to[0 * kTo] = hn::Add(hn::Add(at(0), at(1)), at(2));
+    to[1 * kTo] = hn::Sub(hn::Sub(at(1), at(2)), at(3));
+  } else {
+    const Vector sum = hn::Add(at(1), at(2));
+    const Vector difference = hn::Sub(at(1), at(2));
+    const Vector far_sum = hn::Add(at(3), at(4));
+    const Vector far_difference = hn::Sub(at(3), at(4));
+    to[0 * kTo] = hn::Add(hn::Add(at(0), sum), far_sum);
+    to[1 * kTo] = hn::MulAdd(hn::Set(d, 2.0F), far_difference, difference);
+    to[2 * kTo] = hn::MulAdd(hn::Set(d, 4.0F), far_sum, sum);
+    to[3 * kTo] = hn::Add(hn::MulAdd(hn::Set(d, 8.0F), far_difference, difference), at(5));
+  }
+}
+
+inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
+
+// One vector of channels of one tile, `count` of its lanes.
+template <std::size_t kY, std::size_t kX, bool kWhole>
+HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* const* rows,
+                              std::int64_t c, std::size_t count, float* to) {
+  constexpr std::size_t kPointsY = kPointsOf<kY>;
+  constexpr std::size_t kPointsX = kPointsOf<kX>;
+  Vector along_y[kPointsY * kPointsX];
+#pragma GCC unroll 6
+  for (std::size_t x = 0; x < kPointsX; ++x) {
+    Vector column[kPointsY * kPointsX];  // every kPointsX-th is used
+#pragma GCC unroll 6
+    for (std::size_t y = 0; y < kPointsY; ++y) {
+      const float* row = rows[static_cast<std::int64_t>(y * kPointsX + x) * input.pitch] + c;
+      column[y * kPointsX] = kWhole ? hn::LoadU(d, row) : LoadPart(d, row, count);
+    }
+    TransformInputs<kY, kPointsX>(d, column, along_y + x);
+  }
+#pragma GCC unroll 6
+  for (std::size_t y = 0; y < kPointsY; ++y) {
+    Vector line[kPointsX];
+    TransformInputs<kX, 1>(d, along_y + y * kPointsX, line);
+#pragma GCC unroll 6
+    for (std::size_t x = 0; x < kPointsX; ++x, to += input.plane) {
+      if constexpr (kWhole) {
+        hn::StoreU(line[x], d, to);
+      } else {
+        StorePart(d, line[x], to, count);
+      }
+    }
+  }
+}
+
+template <std::size_t kY, std::size_t kX>
+void TransformAllInputs(const WinogradInput& input) {
+  const Tag d;
+  for (std::int64_t tile = 0; tile < input.tiles; ++tile) {
+    const float* const* rows = input.rows + tile;
+    float* to = input.out + tile * input.columns;
+    std::int64_t c = 0;
+    for (; c + std::int64_t{kLanes} <= input.channels; c += std::int64_t{kLanes}) {
+      TransformTile<kY, kX, true>(d, input, rows, c, kLanes, to + c);
+    }
+    if (c < input.channels) {
+      TransformTile<kY, kX, false>(d, input, rows, c, static_cast<std::size_t>(input.channels - c),
+                                   to + c);
+    }
+  }
+}
+
+// One vector of channels of one tile.
+template <std::size_t kY, std::size_t kX, bool kWhole>
+HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t tile, std::int64_t o,
+                           std::size_t count) {
+  constexpr std::size_t kPointsY = kPointsOf<kY>;
+  constexpr std::size_t kPointsX = kPointsOf<kX>;
+  const auto load = [&](const float* from)
+                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadPart(d, from, count); };
+  const auto store = [&](Vector value, float* to) HWY_ATTR {
+    if constexpr (kWhole) {
+      hn::StoreU(value, d, to);
+    } else {
+      StorePart(d, value, to, count);
+    }
+  };
+  const float* from = output.products + tile * output.columns + o;
+  Vector along_y[kY * kPointsX];
+#pragma GCC unroll 6
+  for (std::size_t x = 0; x < kPointsX; ++x) {
+    Vector column[kPointsY];
+#pragma GCC unroll 6
+    for (std::size_t y = 0; y < kPointsY; ++y) {
+      column[y] = load(from + static_cast<std::int64_t>(y * kPointsX + x) * output.plane);
+    }
+    TransformPoints<kY, 1, kPointsX>(d, column, along_y + x);
+  }
+  const Vector bias = hn::LoadU(d, output.bias + o);
+  const bool relu = output.activation.kind == ActivationKind::kRelu;
+  const bool second = output.second.out != nullptr && IsShort(output.activation);
+  const bool second_relu = output.second.activation.kind == ActivationKind::kRelu;
+  const Vector scale = second ? load(output.second.scale + o) : bias;
+  const Vector shift = second ? load(output.second.shift + o) : bias;
+  const std::int64_t* pixels = output.pixels + tile * std::int64_t{kY * kX};
+#pragma GCC unroll 4
+  for (std::size_t y = 0; y < kY; ++y) {
+    Vector line[kX];
+    TransformPoints<kX, 1, 1>(d, along_y + y * kPointsX, line);
+#pragma GCC unroll 4
+    for (std::size_t x = 0; x < kX; ++x) {
+      const std::int64_t pixel = pixels[y * kX + x];
+      if (pixel < 0) continue;
+      const std::int64_t at = pixel * output.stride + o;
+      Vector value = hn::Add(line[x], bias);
+      if (output.addend != nullptr) {
+        const float* const* rows = output.addend + tile * std::int64_t{kY * kX};
+        value = hn::Add(value, load(rows[y * kX + x] + o));
+      }
+      if (output.residual != nullptr) value = hn::Add(value, load(output.residual + at));
+      if (relu) value = Relu(d, value);
+      store(value, output.out + at);
+      if (second) {
+        const Vector beside = hn::MulAdd(value, scale, shift);
+        store(second_relu ? Relu(d, beside) : beside, output.second.out + at);
+      }
+    }
+  }
+}
+
+// Long activations, of what FinishTile has stored: rare, and not unrolled.
+HWY_NOINLINE void ActivateTile(Tag d, const WinogradOutput& output, const std::int64_t* pixels,
+                               std::int64_t count) {
+  const SecondResult& second = output.second;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (pixels[i] < 0) continue;
+    float* row = output.out + pixels[i] * output.stride;
+    float* beside = second.out == nullptr ? nullptr : second.out + pixels[i] * output.stride;
+    for (std::int64_t o = output.first; o < output.last; o += std::int64_t{kLanes}) {
+      const std::size_t lanes = std::min(kLanes, static_cast<std::size_t>(output.last - o));
+      Vector value = LoadPart(d, row + o, lanes);
+      if (!IsShort(output.activation)) {
+        value = Activate(d, value, output.activation);
+        StorePart(d, value, row + o, lanes);
+      }
+      if (beside == nullptr) continue;
+      const Vector scale = LoadPart(d, second.scale + o, lanes);
+      const Vector shift = LoadPart(d, second.shift + o, lanes);
+      StorePart(d, Activate(d, hn::MulAdd(value, scale, shift), second.activation), beside + o,
+                lanes);
+    }
+  }
+}
+
+template <std::size_t kY, std::size_t kX>
+void FinishAll(const WinogradOutput& output) {
+  const Tag d;
+  const bool is_long = !IsShort(output.activation) ||
+                       (output.second.out != nullptr && !IsShort(output.second.activation));
+  for (std::int64_t tile = 0; tile < output.tiles; ++tile) {
+    std::int64_t o = output.first;
+    for (; o + std::int64_t{kLanes} <= output.last; o += std::int64_t{kLanes}) {
+      FinishTile<kY, kX, true>(d, output, tile, o, kLanes);
+    }
+    if (o < output.last) {
+      FinishTile<kY, kX, false>(d, output, tile, o, static_cast<std::size_t>(output.last - o));
+    }
+    if (is_long) {
+      ActivateTile(d, output, output.pixels + tile * std::int64_t{kY * kX}, std::int64_t{kY * kX});
+    }
+  }
+}
+
+template <std::size_t kY, std::size_t kX>
+inline constexpr WinogradKernel kKernel{.input = TransformAllInputs<kY, kX>,
+                                        .output = FinishAll<kY, kX>};
+
+const WinogradKernel& Winograd(WinogradTile tile) {
+  if (tile == WinogradTile{1, 2}) return kKernel<1, 2>;
+  if (tile == WinogradTile{1, 4}) return kKernel<1, 4>;
+  if (tile == WinogradTile{2, 2}) return kKernel<2, 2>;
+  HWY_DASSERT((tile == WinogradTile{4, 4}));
+  return kKernel<4, 4>;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octconv::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octconv::kernels {
+
+HWY_EXPORT(Winograd);
+
+const WinogradKernel& winograd_kernel(WinogradTile tile) noexcept {
+  return HWY_DYNAMIC_DISPATCH(Winograd)(tile);
+}
+
+const std::array<std::array<double, 3>, 6>& winograd_weights(std::int64_t outputs) noexcept {
+  using Transform = std::array<std::array<double, 3>, 6>;
+  static constexpr Transform kTwo{
+      {{1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}}};
+  static constexpr Transform kFour{{{1.0 / 4, 0, 0},
+                                    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                    {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                    {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                    {0, 0, 1}}};
+  return outputs == 2 ? kTwo : kFour;
+}
+
+}  // namespace octconv::kernels
+#endif

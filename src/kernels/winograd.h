@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Winograd's convolution of three taps along an axis: what comes before and after the products.
+//
+// A tile of m outputs along an axis reads m + 2 inputs and needs only m + 2 multiplies instead of
+// 3 m. Inputs and weights are transformed to m + 2 points, multiplied point by point (a sum over
+// channels for each: kernels/conv_tile.h), and the sums are transformed back. Along two axes the
+// transforms follow one another.
+//
+// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section
+// 4.1 (https://arxiv.org/abs/1509.09308).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/conv_tile.h"
+
+namespace octconv::kernels {
+
+/// Outputs of a tile along y and x: 2 or 4, y also 1, where there is only one axis.
+struct WinogradTile {
+  std::int64_t y = 1;
+  std::int64_t x = 1;
+
+  /// Inputs, and points, along an axis.
+  [[nodiscard]] static constexpr std::int64_t points(std::int64_t outputs) noexcept {
+    return outputs == 1 ? 1 : outputs + 2;
+  }
+  [[nodiscard]] constexpr std::int64_t points() const noexcept { return points(y) * points(x); }
+  [[nodiscard]] constexpr std::int64_t outputs() const noexcept { return y * x; }
+  friend constexpr bool operator==(const WinogradTile&, const WinogradTile&) = default;
+};
+
+/// No tile has more.
+inline constexpr std::int64_t kWinogradPoints = 36;
+inline constexpr std::int64_t kWinogradOutputs = 16;
+
+/// out[point][tile][c] = transform of the tile's inputs, c in [0, channels)
+struct WinogradInput {
+  const float* const* rows = nullptr;  ///< [input of the tile][pitch]: its first channel
+  std::int64_t pitch = 0;
+  std::int64_t tiles = 0;
+  std::int64_t channels = 0;
+  float* out = nullptr;
+  std::int64_t columns = 0;  ///< floats from one tile to the next
+  std::int64_t plane = 0;    ///< floats from one point to the next
+};
+
+/// out[pixel of the tile][o] = activation( transform of products[point][tile][o] + bias[o]
+///                                         + addend[pixel][o] + residual[pixel][o] )
+/// for the channels [first, last).
+struct WinogradOutput {
+  const float* products = nullptr;
+  std::int64_t columns = 0;  ///< floats from one tile to the next
+  std::int64_t plane = 0;    ///< floats from one point to the next
+  std::int64_t tiles = 0;
+  std::int64_t first = 0;  ///< of whole vectors
+  std::int64_t last = 0;
+  const float* bias = nullptr;  ///< padded to whole vectors
+  /// [tile][its outputs]: the row of `out` and `residual`, or -1 for none
+  const std::int64_t* pixels = nullptr;
+  const float* const* addend = nullptr;  ///< a row of output channels for each of `pixels`, or null
+  const float* residual = nullptr;       ///< may be `out` itself; may be null
+  float* out = nullptr;
+  std::int64_t stride = 0;  ///< from one row of `out` and `residual` to the next
+  Activation activation{ActivationKind::kNone};
+  SecondResult second;
+};
+
+/// The transforms of one kind of tile.
+struct WinogradKernel {
+  void (*input)(const WinogradInput& input) = nullptr;
+  void (*output)(const WinogradOutput& output) = nullptr;
+};
+
+/// Those for this processor's best instruction set. Requires one of the tiles above.
+[[nodiscard]] const WinogradKernel& winograd_kernel(WinogradTile tile) noexcept;
+
+/// The transform of three weights along an axis: [point][tap].
+[[nodiscard]] const std::array<std::array<double, 3>, 6>& winograd_weights(
+    std::int64_t outputs) noexcept;
+
+}  // namespace octconv::kernels

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one pass of a planned convolution reads and writes in one run.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/conv_tile.h"
+#include "kernels/extents3.h"
+#include "octave/tap_grid.h"
+
+namespace octconv::octave {
+
+/// A map that is added as if it were enlarged: each of its pixels to all pixels of a cell.
+struct Addend {
+  const float* map = nullptr;  ///< null: there is none
+  kernels::Extents3 extents{};
+  kernels::Extents3 factor{};  ///< extents of a cell
+  std::int64_t channels = 0;
+
+  /// Where the row of the output pixel at x = 0 begins, and how far it is from there to x.
+  /// @{
+  [[nodiscard]] const float* row(const Position& at) const noexcept {
+    return map + ((at.image * extents[0] + at.z / factor[0]) * extents[1] + at.y / factor[1]) *
+                     extents[2] * channels;
+  }
+  [[nodiscard]] std::int64_t offset(std::int64_t x) const noexcept {
+    return x / factor[2] * channels;
+  }
+  /// @}
+};
+
+struct PassMemory {
+  std::array<const float*, 2> inputs{};
+  Addend addend;
+  const float* residual = nullptr;
+  float* out = nullptr;
+  float* scratch = nullptr;  ///< of the pass alone
+  Activation activation{ActivationKind::kNone};
+  kernels::SecondResult second;
+};
+
+}  // namespace octconv::octave

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octave/winograd_pass.h"
+
+#include <algorithm>
+#include <array>
+
+#include "octconv/base/parallel.h"
+
+namespace octconv::octave {
+
+using kernels::Extents3;
+using kernels::kTilePixels;
+using kernels::product;
+using kernels::to_three;
+using kernels::WinogradTile;
+
+namespace {
+
+// Floats of transformed inputs and products that stay in a second-level cache beside the weights.
+constexpr std::int64_t kGroupFloats = 128 * 1024;
+// Weights beyond this do not stay there: every group of tiles fetches them again.
+constexpr std::int64_t kFarWeights = 192 * 1024;
+// Fewer tiles in a group leave too much of the products' own tiles empty.
+constexpr std::int64_t kLeastTiles = 24;
+
+// Outputs whose places one group keeps on the stack.
+constexpr std::int64_t kOutputPlaces = kRowPointers / 2;
+
+// Floats of a plane of points: whole cache lines, and an odd number of them, so that the points of
+// one tile do not all want the same places of the first-level cache.
+std::int64_t plane(std::int64_t floats) {
+  constexpr std::int64_t kLine = 16;
+  return ((floats + kLine - 1) / kLine | 1) * kLine;
+}
+
+// Extents of the tile along each axis.
+Extents3 tile_extents(const WinogradTile& tile) {
+  return {1, tile.y, tile.x};
+}
+
+Shape last_axes(const Extents3& three, std::size_t rank) {
+  return Shape(std::span(three).last(rank));
+}
+
+}  // namespace
+
+WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept {
+  const std::int64_t outputs = method == ConvMethod::kWinograd2 ? 2 : 4;
+  return {.y = rank == 1 ? 1 : outputs, .x = outputs};
+}
+
+WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
+                           const std::vector<Shape>& maps, const Extents3& extents,
+                           std::int64_t batch)
+    : tile_(winograd_tile(pass.method, packed.options.rank())), extents_(extents) {
+  const std::size_t rank = packed.options.rank();
+  const Extents3 outputs = tile_extents(tile_);
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    tiles_[axis] = (extents[axis] + outputs[axis] - 1) / outputs[axis];
+  }
+  all_tiles_ = batch * product(tiles_);
+  depth_taps_ = to_three(packed.options.kernel, 1)[0];
+
+  // A tile's inputs are the taps of a kernel as large as it, whose stride is the tile's outputs.
+  ConvOptions inputs = packed.options;
+  inputs.kernel =
+      last_axes({depth_taps_, WinogradTile::points(tile_.y), WinogradTile::points(tile_.x)}, rank);
+  for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+    ConvPath path = pass.inputs[i].path;
+    path.stride = last_axes(outputs, rank);
+    grids_.emplace_back(inputs, path, maps[i], packed.maps[pass.inputs[i].map].channels);
+    columns_ += depth_taps_ * path.columns;
+  }
+
+  const std::int64_t points = tile_.points();
+  const std::int64_t each = points * (columns_ + pass.outputs);
+  const bool far = points * columns_ * pass.outputs > kFarWeights;
+  const std::int64_t room = (far ? 2 : 1) * kGroupFloats / std::max<std::int64_t>(1, each);
+  const std::int64_t most = std::min(
+      {std::max(kLeastTiles, room), kRowPointers / points, kOutputPlaces / tile_.outputs()});
+  const std::int64_t workers = thread_count();
+  groups_ = (all_tiles_ + most - 1) / most;
+  // Threads that have groups of their own need not wait for one another.
+  if (workers > 1 && !far && groups_ < workers && all_tiles_ >= workers * kLeastTiles) {
+    groups_ = workers;
+  }
+  group_tiles_ = groups_ == 0 ? 0 : (all_tiles_ + groups_ - 1) / groups_;
+  groups_ = groups_ == 0 ? 0 : (all_tiles_ + group_tiles_ - 1) / group_tiles_;
+  slots_ = groups_ >= workers && !far ? std::min(groups_, workers) : 1;
+  points_plane_ = plane(group_tiles_ * columns_);
+  products_plane_ = plane(group_tiles_ * pass.outputs);
+}
+
+WinogradPass::Group WinogradPass::group(std::int64_t index, float* scratch) const noexcept {
+  const std::int64_t first = index * group_tiles_;
+  return {.first = first,
+          .count = std::min(group_tiles_, all_tiles_ - first),
+          .points = scratch,
+          .products = scratch + points_elements()};
+}
+
+// The steps of one run.
+struct WinogradPass::Run {
+  const WinogradPass& plan;
+  const OctConvWeights::Packed& packed;
+  const ConvPass& pass;
+  const PassMemory& memory;
+  const kernels::WinogradKernel& kernel = kernels::winograd_kernel(plan.tile_);
+
+  // The inputs of tiles [begin, end) of a group.
+  void transform(const Group& group, std::int64_t begin, std::int64_t end) const {
+    const std::int64_t points = plan.tile_.points();
+    std::array<const float*, kRowPointers> rows;  // left uninitialised on purpose
+    std::int64_t column = 0;
+    for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap) {
+      for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+        const std::int64_t channels = pass.inputs[i].path.columns;
+        plan.grids_[i].fill(memory.inputs[i], packed.zeros.data(), plan.tiles_, group.first + begin,
+                            group.first + end, {tap * points, (tap + 1) * points}, end - begin,
+                            rows.data());
+        kernel.input({.rows = rows.data(),
+                      .pitch = end - begin,
+                      .tiles = end - begin,
+                      .channels = channels,
+                      .out = group.points + begin * plan.columns_ + column,
+                      .columns = plan.columns_,
+                      .plane = plan.points_plane_});
+        column += channels;
+      }
+    }
+  }
+
+  // The products of blocks [begin, end) of output channels.
+  void multiply(const Group& group, std::int64_t begin, std::int64_t end) const {
+    const std::int64_t pitch = (group.count + kTilePixels - 1) / kTilePixels * kTilePixels;
+    std::array<const float*, kRowPointers> rows;
+    kernels::ConvTiles tiles{.bias = packed.zeros.data(),
+                             .pixels = group.count,
+                             .pitch = pitch,
+                             .outputs = pass.outputs,
+                             .stride = pass.outputs};
+    tiles.sources[0] = {.rows = rows.data(), .taps = 1, .channels = plan.columns_};
+    for (std::int64_t point = 0; point < plan.tile_.points(); ++point) {
+      const float* from = group.points + point * plan.points_plane_;
+      for (std::int64_t tile = 0; tile < pitch; ++tile) {
+        rows[static_cast<std::size_t>(tile)] =
+            from + std::min(tile, group.count - 1) * plan.columns_;
+      }
+      tiles.weights = pass.transformed.data() + point * pass.point_stride;
+      // The same blocks at the next point.
+      tiles.next = point + 1 == plan.tile_.points()
+                       ? nullptr
+                       : tiles.weights + pass.point_stride +
+                             begin * 2 * packed.kernel->lanes * plan.columns_;
+      tiles.out = group.products + point * plan.products_plane_;
+      packed.kernel->run(tiles, begin, end);
+    }
+  }
+
+  // The outputs of channels [first, last).
+  void finish(const Group& group, std::int64_t first, std::int64_t last) const {
+    std::array<std::int64_t, kOutputPlaces> pixels;
+    std::array<const float*, kOutputPlaces> addends;
+    const std::int64_t each = plan.tile_.outputs();
+    for (std::int64_t tile = 0; tile < group.count; ++tile) {
+      place(group.first + tile, pixels.data() + tile * each, addends.data() + tile * each);
+    }
+    kernel.output({.products = group.products,
+                   .columns = pass.outputs,
+                   .plane = plan.products_plane_,
+                   .tiles = group.count,
+                   .first = first,
+                   .last = last,
+                   .bias = pass.bias.data(),
+                   .pixels = pixels.data(),
+                   .addend = memory.addend.map == nullptr ? nullptr : addends.data(),
+                   .residual = memory.residual,
+                   .out = memory.out,
+                   .stride = pass.outputs,
+                   .activation = memory.activation,
+                   .second = memory.second});
+  }
+
+  // Where the outputs of a tile lie, and what is added to them.
+  void place(std::int64_t index, std::int64_t* pixels, const float** addends) const {
+    const Position tile(plan.tiles_, index);
+    const Extents3& extents = plan.extents_;
+    Position at = tile;
+    for (std::int64_t i = 0; i < plan.tile_.y; ++i) {
+      at.y = tile.y * plan.tile_.y + i;
+      const bool inside = at.y < extents[1];
+      const std::int64_t row = ((at.image * extents[0] + at.z) * extents[1] + at.y) * extents[2];
+      const float* from = inside && memory.addend.map != nullptr ? memory.addend.row(at) : nullptr;
+      for (std::int64_t j = 0; j < plan.tile_.x; ++j) {
+        const std::int64_t x = tile.x * plan.tile_.x + j;
+        const bool real = inside && x < extents[2];
+        *pixels++ = real ? row + x : -1;
+        *addends++ = real && from != nullptr ? from + memory.addend.offset(x) : nullptr;
+      }
+    }
+  }
+};
+
+void WinogradPass::run(const OctConvWeights::Packed& packed, const ConvPass& pass,
+                       const PassMemory& memory) const noexcept {
+  const Run steps{*this, packed, pass, memory};
+  const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
+  if (slots_ > 1 || thread_count() == 1) {
+    parallel_for(slots_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slot = begin; slot < end; ++slot) {
+        for (std::int64_t i = slot; i < groups_; i += slots_) {
+          const Group at = group(i, memory.scratch + slot * slot_elements());
+          steps.transform(at, 0, at.count);
+          steps.multiply(at, 0, blocks);
+          steps.finish(at, 0, pass.outputs);
+        }
+      }
+    });
+    return;
+  }
+  // All threads work on one group: first by tiles, then by output channels.
+  const std::int64_t width = 2 * packed.kernel->lanes;  // channels of a block
+  for (std::int64_t i = 0; i < groups_; ++i) {
+    const Group at = group(i, memory.scratch);
+    parallel_for(at.count, 1,
+                 [&](std::int64_t begin, std::int64_t end) { steps.transform(at, begin, end); });
+    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      steps.multiply(at, begin, end);
+      steps.finish(at, begin * width, end == blocks ? pass.outputs : end * width);
+    });
+  }
+}
+
+}  // namespace octconv::octave

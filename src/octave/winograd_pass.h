@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pass by Winograd's method: transform the inputs of some tiles, multiply point by point,
+// transform back.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/extents3.h"
+#include "kernels/winograd.h"
+#include "octave/packed_conv.h"
+#include "octave/pass_memory.h"
+#include "octave/tap_grid.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv::octave {
+
+/// Tiles of a method. Requires one of Winograd's.
+[[nodiscard]] kernels::WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept;
+
+class WinogradPass {
+ public:
+  /// @param maps     extents of the map that each of the pass's inputs reads
+  /// @param extents  of the pass's output
+  WinogradPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
+               const std::vector<Shape>& maps, const kernels::Extents3& extents,
+               std::int64_t batch);
+
+  /// Floats of working memory that a run needs.
+  [[nodiscard]] std::int64_t scratch_elements() const noexcept { return slots_ * slot_elements(); }
+
+  /// The packed weights and the pass must be those of the constructor.
+  void run(const OctConvWeights::Packed& packed, const ConvPass& pass,
+           const PassMemory& memory) const noexcept;
+
+ private:
+  struct Run;
+
+  // Tiles that are computed together, and where.
+  struct Group {
+    std::int64_t first;
+    std::int64_t count;
+    float* points;    // [point][tile][column]
+    float* products;  // [point][tile][output]
+  };
+
+  [[nodiscard]] Group group(std::int64_t index, float* scratch) const noexcept;
+  [[nodiscard]] std::int64_t slot_elements() const noexcept {
+    return points_elements() + tile_.points() * products_plane_;
+  }
+  [[nodiscard]] std::int64_t points_elements() const noexcept {
+    return tile_.points() * points_plane_;
+  }
+
+  kernels::WinogradTile tile_;
+  kernels::Extents3 extents_;     // of the output
+  kernels::Extents3 tiles_;       // of one image, along each axis
+  std::int64_t all_tiles_ = 0;    // of all images
+  std::int64_t depth_taps_ = 1;   // along the axis that is not transformed
+  std::vector<TapGrid> grids_;    // of each input, over the tiles
+  std::int64_t columns_ = 0;      // products in a sum
+  std::int64_t group_tiles_ = 0;  // at most
+  std::int64_t groups_ = 0;
+  std::int64_t slots_ = 1;         // groups that are computed at the same time
+  std::int64_t points_plane_ = 0;  // floats from one point to the next
+  std::int64_t products_plane_ = 0;
+};
+
+}  // namespace octconv::octave

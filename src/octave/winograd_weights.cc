@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octave/winograd_weights.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/winograd.h"
+#include "octave/winograd_pass.h"
+
+namespace octconv::octave {
+namespace {
+
+using kernels::WinogradTile;
+
+using Axis = std::array<std::array<double, 3>, 6>;
+
+// One kernel's points: [y][x] of them, a stride apart.
+class Transform {
+ public:
+  explicit Transform(const WinogradTile& tile)
+      : two_axes_(tile.y > 1),
+        points_y_(WinogradTile::points(tile.y)),
+        points_x_(WinogradTile::points(tile.x)),
+        matrix_(kernels::winograd_weights(tile.x)) {}
+
+  // Of 3 x 3 weights, or of 3.
+  void operator()(const std::array<double, 9>& weights, std::int64_t stride, float* to) const {
+    for (std::int64_t y = 0; y < points_y_; ++y) {
+      std::array<double, 3> line{};
+      for (std::size_t x = 0; x < 3; ++x) {
+        line[x] = two_axes_ ? along(y, weights[x], weights[3 + x], weights[6 + x]) : weights[x];
+      }
+      for (std::int64_t x = 0; x < points_x_; ++x, to += stride) {
+        *to = static_cast<float>(along(x, line[0], line[1], line[2]));
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] double along(std::int64_t point, double a, double b, double c) const {
+    const std::array<double, 3>& row = matrix_[static_cast<std::size_t>(point)];
+    return row[0] * a + row[1] * b + row[2] * c;
+  }
+
+  bool two_axes_;
+  std::int64_t points_y_;
+  std::int64_t points_x_;
+  const Axis& matrix_;
+};
+
+}  // namespace
+
+void pack_winograd(const ConvOptions& options, const WeightView& weight,
+                   const kernels::ConvKernel& kernel, ConvPass& pass) {
+  const WinogradTile tile = winograd_tile(pass.method, options.rank());
+  const Transform transform(tile);
+  const std::int64_t taps = tile.y == 1 ? 3 : 9;  // that are transformed together
+  const std::int64_t depth_taps = options.kernel.elements() / taps;
+  std::int64_t columns = 0;
+  for (const PassInput& input : pass.inputs) columns += depth_taps * input.path.columns;
+  pass.point_stride = kernel.vectors(pass.outputs) * kernel.lanes * columns;
+  pass.transformed = Tensor(Shape{tile.points() * pass.point_stride});
+  float* to = pass.transformed.data();
+  std::int64_t first = 0;  // output of the block
+  for (std::int64_t block = 0; block < kernel.blocks(pass.outputs); ++block) {
+    const std::int64_t width = kernel.block_vectors(pass.outputs, block) * kernel.lanes;
+    const std::int64_t last = std::min(first + width, pass.outputs);
+    for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
+      for (const PassInput& input : pass.inputs) {
+        for (std::int64_t column = 0; column < input.path.columns; ++column, to += width) {
+          for (std::int64_t o = first; o < last; ++o) {
+            std::array<double, 9> weights{};
+            for (std::int64_t i = 0; i < taps; ++i) {
+              weights[static_cast<std::size_t>(i)] =
+                  static_cast<double>(weight.at(input.path, o, column, tap * taps + i));
+            }
+            transform(weights, pass.point_stride, to + (o - first));
+          }
+        }
+      }
+    }
+    first += width;
+  }
+}
+
+}  // namespace octconv::octave
