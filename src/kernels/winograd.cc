@@ -16,6 +16,11 @@ HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
 namespace HWY_NAMESPACE {
 
+// Points of tiles of four, beside 0 and infinity: a, -a, b, -b. Exact in binary, and of the pairs
+// that are, among those that round least: half as much as the usual 1 and 2.
+inline constexpr double kA = 0.75;
+inline constexpr double kB = 1.5;
+
 template <std::size_t kOutputs>
 inline constexpr std::size_t kPointsOf = kOutputs == 1 ? 1 : kOutputs + 2;
 
@@ -32,20 +37,23 @@ HWY_INLINE void TransformInputs(Tag d, const Vector* x, Vector* to) {
     to[2 * kStep] = hn::Sub(at(2), at(1));
     to[3 * kStep] = hn::Sub(at(1), at(3));
   } else {
-    // Points 0, 1, -1, 2, -2 and infinity.
-    const Vector two = hn::Set(d, 2.0F);
-    const Vector four = hn::Set(d, 4.0F);
-    const Vector five = hn::Set(d, 5.0F);
-    const Vector even = hn::NegMulAdd(four, at(2), at(4));
-    const Vector odd = hn::NegMulAdd(four, at(1), at(3));
-    const Vector far_even = hn::Sub(at(4), at(2));
-    const Vector far_odd = hn::Mul(two, hn::Sub(at(3), at(1)));
-    to[0 * kStep] = hn::MulAdd(four, at(0), hn::NegMulAdd(five, at(2), at(4)));
-    to[1 * kStep] = hn::Add(even, odd);
-    to[2 * kStep] = hn::Sub(even, odd);
-    to[3 * kStep] = hn::Add(far_even, far_odd);
-    to[4 * kStep] = hn::Sub(far_even, far_odd);
-    to[5 * kStep] = hn::MulAdd(four, at(1), hn::NegMulAdd(five, at(3), at(5)));
+    // Points 0, a, -a, b, -b and infinity.
+    const Vector product = hn::Set(d, static_cast<float>(kA * kA * kB * kB));
+    const Vector sum = hn::Set(d, static_cast<float>(kA * kA + kB * kB));
+    const Vector a = hn::Set(d, static_cast<float>(kA));
+    const Vector b = hn::Set(d, static_cast<float>(kB));
+    const Vector a_squared = hn::Set(d, static_cast<float>(kA * kA));
+    const Vector b_squared = hn::Set(d, static_cast<float>(kB * kB));
+    const Vector even_a = hn::NegMulAdd(b_squared, at(2), at(4));
+    const Vector odd_a = hn::Mul(a, hn::NegMulAdd(b_squared, at(1), at(3)));
+    const Vector even_b = hn::NegMulAdd(a_squared, at(2), at(4));
+    const Vector odd_b = hn::Mul(b, hn::NegMulAdd(a_squared, at(1), at(3)));
+    to[0 * kStep] = hn::MulAdd(product, at(0), hn::NegMulAdd(sum, at(2), at(4)));
+    to[1 * kStep] = hn::Add(even_a, odd_a);
+    to[2 * kStep] = hn::Sub(even_a, odd_a);
+    to[3 * kStep] = hn::Add(even_b, odd_b);
+    to[4 * kStep] = hn::Sub(even_b, odd_b);
+    to[5 * kStep] = hn::MulAdd(product, at(1), hn::NegMulAdd(sum, at(3), at(5)));
   }
 }
 
@@ -59,14 +67,20 @@ HWY_INLINE void TransformPoints(Tag d, const Vector* x, Vector* to) {
     to[0 * kTo] = hn::Add(hn::Add(at(0), at(1)), at(2));
     to[1 * kTo] = hn::Sub(hn::Sub(at(1), at(2)), at(3));
   } else {
-    const Vector sum = hn::Add(at(1), at(2));
-    const Vector difference = hn::Sub(at(1), at(2));
-    const Vector far_sum = hn::Add(at(3), at(4));
-    const Vector far_difference = hn::Sub(at(3), at(4));
-    to[0 * kTo] = hn::Add(hn::Add(at(0), sum), far_sum);
-    to[1 * kTo] = hn::MulAdd(hn::Set(d, 2.0F), far_difference, difference);
-    to[2 * kTo] = hn::MulAdd(hn::Set(d, 4.0F), far_sum, sum);
-    to[3 * kTo] = hn::Add(hn::MulAdd(hn::Set(d, 8.0F), far_difference, difference), at(5));
+    const auto times = [d](double factor, Vector of, Vector and_more) HWY_ATTR {
+      return hn::MulAdd(hn::Set(d, static_cast<float>(factor)), of, and_more);
+    };
+    const auto product = [d](double factor, Vector of) HWY_ATTR {
+      return hn::Mul(hn::Set(d, static_cast<float>(factor)), of);
+    };
+    const Vector sum_a = hn::Add(at(1), at(2));
+    const Vector difference_a = hn::Sub(at(1), at(2));
+    const Vector sum_b = hn::Add(at(3), at(4));
+    const Vector difference_b = hn::Sub(at(3), at(4));
+    to[0 * kTo] = hn::Add(hn::Add(at(0), sum_a), sum_b);
+    to[1 * kTo] = times(kA, difference_a, product(kB, difference_b));
+    to[2 * kTo] = times(kA * kA, sum_a, product(kB * kB, sum_b));
+    to[3 * kTo] = times(kA * kA * kA, difference_a, times(kB * kB * kB, difference_b, at(5)));
   }
 }
 
@@ -240,6 +254,12 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace octconv::kernels {
+namespace {
+
+using HWY_NAMESPACE::kA;
+using HWY_NAMESPACE::kB;
+
+}  // namespace
 
 HWY_EXPORT(Winograd);
 
@@ -251,11 +271,13 @@ const std::array<std::array<double, 3>, 6>& winograd_weights(std::int64_t output
   using Transform = std::array<std::array<double, 3>, 6>;
   static constexpr Transform kTwo{
       {{1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}}};
-  static constexpr Transform kFour{{{1.0 / 4, 0, 0},
-                                    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                    {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                    {1.0 / 24, -1.0 / 12, 1.0 / 6},
+  static constexpr double kNearA = 1 / (2 * kA * kA * (kA * kA - kB * kB));
+  static constexpr double kNearB = 1 / (2 * kB * kB * (kB * kB - kA * kA));
+  static constexpr Transform kFour{{{1 / (kA * kA * kB * kB), 0, 0},
+                                    {kNearA, kNearA * kA, kNearA * kA * kA},
+                                    {kNearA, -kNearA * kA, kNearA * kA * kA},
+                                    {kNearB, kNearB * kB, kNearB * kB * kB},
+                                    {kNearB, -kNearB * kB, kNearB * kB * kB},
                                     {0, 0, 1}}};
   return outputs == 2 ? kTwo : kFour;
 }
