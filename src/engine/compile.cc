@@ -259,7 +259,7 @@ class Compiler {
     start(id);
   }
 
-  StepKind finish(const Draft& draft) const {
+  StepKind finish(const Draft& draft) {
     const Node& node = graph_.node(draft.node);
     const NodeId src = node.inputs.empty() ? -1 : node.inputs[0];
     return std::visit(
@@ -324,7 +324,7 @@ class Compiler {
   }
 
   RunConv finish_conv(const Draft& draft, const ConvOptions& options, bool has_bias,
-                      const ConvMethods& methods) const {
+                      const ConvMethods& methods) {
     const Node& node = graph_.node(draft.node);
     const Tensor& weight = model_.weights.at(node.name + ".weight");
     std::span<const float> bias;
@@ -340,7 +340,7 @@ class Compiler {
           .activation = draft.second->activation.value_or(Activation{ActivationKind::kNone})});
     }
     const auto make = [&](std::span<const float> w, std::span<const float> b) {
-      return RunConv{.weights = OctConvWeights(options, w, b, methods),
+      return RunConv{.weights = OctConvWeights(options, w, b, methods, &pool_),
                      .epilogue = epilogue,
                      .src = node.inputs[0],
                      .residual = draft.residual,
@@ -383,6 +383,7 @@ class Compiler {
   std::vector<std::size_t> draft_of_;  // by node, once placed
   std::vector<Draft> drafts_;
   std::vector<NodeId> keep_;
+  TensorPool pool_;                   // of the weights
   std::vector<ValueShape> expected_;  // by node; empty: nothing is known
 };
 

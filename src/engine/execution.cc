@@ -136,6 +136,7 @@ Execution::Execution(const Network::Program& program, std::int64_t batch,
     places_.push_back(places);
   }
   prepare(program);
+  link_weights();
   place(program, keep);
 }
 
@@ -272,6 +273,16 @@ void Execution::place(const Network::Program& program, bool keep) {
     } else {
       std::get<Transposed>(steps_[step].kind).scratch = offset;
     }
+  }
+}
+
+void Execution::link_weights() {
+  const OctConvWeights* next = nullptr;
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    auto* conv = std::get_if<Conv>(&steps_[i].kind);
+    if (conv == nullptr) continue;
+    if (next != nullptr) conv->plan.set_next(*next);
+    next = &conv->step->weights;
   }
 }
 

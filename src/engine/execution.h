@@ -103,6 +103,8 @@ class Execution {
                                       const ValueShape& out) const;
   void place(const Network::Program& program, bool keep);
   void prepare(const Network::Program& program);
+  // Every convolution fetches the first weights of the next.
+  void link_weights();
 
   void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena) const noexcept;
   void store(NodeId id, std::size_t frequency, const float* arena, float* out) const noexcept;

@@ -33,9 +33,9 @@ using octave::kRowPointers;
 using octave::PassInput;
 using octave::PassMemory;
 using octave::Position;
+using octave::Range;
 using octave::Slice;
 using octave::TapGrid;
-using octave::TapRange;
 using octave::WinogradPass;
 
 // Pixels of one task: few enough for the table of their addends to live on the stack.
@@ -103,9 +103,26 @@ class PassRunner {
       if (pass_.depthwise) {
         run_depthwise(tiles);
       } else {
-        run_columns(pass_.slices[slice], tiles, column_begin, column_end);
+        run_columns(pass_.slices[slice], tiles, column_begin, column_end,
+                    next_weights(task, slice, column_begin));
       }
     }
+  }
+
+  // What is read after a slice: the same columns of the next one, or, after the last task, the
+  // weights of what follows.
+  const float* next_weights(std::int64_t task, std::size_t slice, std::int64_t column) const {
+    if (slice + 1 == pass_.slices.size()) {
+      return task + 1 == planned_.tasks ? memory_.next : nullptr;
+    }
+    const Slice& after = pass_.slices[slice + 1];
+    const std::int64_t blocks = packed_.kernel->blocks(pass_.outputs);
+    std::int64_t depth = 0;
+    for (std::size_t i = 0; i < after.taps.size(); ++i) {
+      depth += after.taps[i].size() * after.columns[i].size();
+    }
+    return after.weights.data() + column / blocks * after.group_stride +
+           column % blocks * 2 * packed_.kernel->lanes * depth;
   }
 
   // Of the first group; its pointers are those of the whole pass.
@@ -137,9 +154,11 @@ class PassRunner {
     tiles.pitch = pitch;
     const float** to = rows.inputs.data();
     for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
-      const TapRange taps = slice.taps[i];
-      tiles.sources[i] = {
-          .rows = to, .taps = taps.size(), .channels = pass_.inputs[i].path.columns};
+      const Range taps = slice.taps[i];
+      tiles.sources[i] = {.rows = to,
+                          .taps = taps.size(),
+                          .first_channel = slice.columns[i].begin,
+                          .channels = slice.columns[i].size()};
       planned_.grids[i].fill(memory_.inputs[i], packed_.zeros.data(), planned_.extents, begin, end,
                              taps, pitch, to);
       to += taps.size() * pitch;
@@ -147,8 +166,9 @@ class PassRunner {
     return tiles;
   }
 
+  // `next`: the weights that are wanted after these.
   void run_columns(const Slice& slice, const kernels::ConvTiles& all, std::int64_t column,
-                   std::int64_t column_end) const {
+                   std::int64_t column_end, const float* next) const {
     const std::int64_t blocks = packed_.kernel->blocks(pass_.outputs);
     const bool first = all.bias == pass_.bias.data();
     while (column < column_end) {
@@ -156,8 +176,9 @@ class PassRunner {
       const std::int64_t block = column % blocks;
       const std::int64_t block_end = std::min(blocks, block + column_end - column);
       kernels::ConvTiles tiles = all;
-      for (kernels::ConvSource& source : tiles.sources) {
-        source.first_channel = group * source.channels;
+      tiles.next = column + block_end - block == column_end ? next : nullptr;
+      for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
+        tiles.sources[i].first_channel += group * pass_.inputs[i].path.columns;
       }
       tiles.weights += group * slice.group_stride;
       if (first) tiles.bias += group * pass_.bias_stride;
@@ -238,6 +259,7 @@ struct OctConvPlan::Impl {
   std::vector<PlannedMap> maps;
   std::vector<PlannedPass> passes;
   std::int64_t scratch = 0;
+  const float* next = nullptr;        // weights that are read after a run
   std::int64_t winograd_scratch = 0;  // where that of Winograd's methods begins
 
   Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what)
@@ -286,6 +308,7 @@ struct OctConvPlan::Impl {
     for (std::size_t i = 0; i < passes.size(); ++i) {
       const ConvPass& pass = packed.passes[i];
       PassMemory pointers;
+      pointers.next = i + 1 < passes.size() ? packed.passes[i + 1].first() : next;
       for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
         pointers.inputs[input] = data(pass.inputs[input].map);
       }
@@ -378,8 +401,11 @@ struct OctConvPlan::Impl {
 };
 
 OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float> weight,
-                               std::span<const float> bias, const ConvMethods& methods)
-    : packed_(std::make_shared<const Packed>(octave::pack_conv(options, weight, bias, methods))) {}
+                               std::span<const float> bias, const ConvMethods& methods,
+                               TensorPool* pool)
+    : packed_(
+          std::make_shared<const Packed>(octave::pack_conv(options, weight, bias, methods, pool))) {
+}
 
 const ConvOptions& OctConvWeights::options() const noexcept {
   return packed_->options;
@@ -387,8 +413,7 @@ const ConvOptions& OctConvWeights::options() const noexcept {
 
 OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
                          ConvEpilogue epilogue)
-    : impl_(std::make_unique<const Impl>(std::move(weights), batch, extents, std::move(epilogue))) {
-}
+    : impl_(std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue))) {}
 
 OctConvPlan::~OctConvPlan() = default;
 OctConvPlan::OctConvPlan(OctConvPlan&&) noexcept = default;
@@ -402,6 +427,10 @@ const Shape& OctConvPlan::extents() const noexcept {
 }
 std::int64_t OctConvPlan::scratch_elements() const noexcept {
   return impl_->scratch;
+}
+
+void OctConvPlan::set_next(const OctConvWeights& weights) noexcept {
+  impl_->next = weights.packed().first();
 }
 
 void OctConvPlan::run(OctaveView<const float> src, OctaveView<const float> residual,

@@ -31,21 +31,39 @@ std::size_t pooled_map(std::vector<ConvMap>& maps, const ConvPath& path) {
   return at;
 }
 
-// Divides the taps of all inputs so that the row pointers of one tile fit into a task's table.
-std::vector<Slice> make_slices(std::size_t inputs, std::int64_t taps) {
-  constexpr std::int64_t kMost = kRowPointers / kTilePixels;
+// Products in one sum of a slice: a block's weights are then 128 kB of 512-bit vectors.
+constexpr std::int64_t kSliceDepth = 1024;
+
+// Divides the sums of a pass: so that the row pointers of one tile fit into a task's table, and the
+// weights of two blocks into a second-level cache.
+std::vector<Slice> make_slices(const ConvPass& pass, std::int64_t taps) {
+  constexpr std::int64_t kMostTaps = kRowPointers / kTilePixels;
   std::vector<Slice> slices(1);
-  std::int64_t room = kMost;
-  for (std::size_t input = 0; input < inputs; ++input) {
-    for (std::int64_t begin = 0; begin < taps;) {
-      if (room == 0) {
-        slices.emplace_back();
-        room = kMost;
+  std::int64_t tap_room = kMostTaps;
+  std::int64_t depth_room = kSliceDepth;
+  const auto begin_slice = [&] {
+    slices.emplace_back();
+    tap_room = kMostTaps;
+    depth_room = kSliceDepth;
+  };
+  for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
+    const std::int64_t columns = pass.inputs[input].path.columns;
+    // Parts of equal size, each short enough for a slice of one tap.
+    const std::int64_t parts = pass.depthwise ? 1 : (columns + kSliceDepth - 1) / kSliceDepth;
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const Range range{columns * part / parts, columns * (part + 1) / parts};
+      for (std::int64_t begin = 0; begin < taps;) {
+        if (tap_room == 0 || depth_room < range.size() || slices.back().taps[input].size() > 0) {
+          begin_slice();
+        }
+        const std::int64_t fitting = pass.depthwise ? taps : depth_room / range.size();
+        const std::int64_t end = std::min({taps, begin + tap_room, begin + fitting});
+        slices.back().taps[input] = {begin, end};
+        slices.back().columns[input] = range;
+        tap_room -= end - begin;
+        depth_room -= (end - begin) * range.size();
+        begin = end;
       }
-      const std::int64_t end = std::min(taps, begin + room);
-      slices.back().taps[input] = {begin, end};
-      room -= end - begin;
-      begin = end;
     }
   }
   return slices;
@@ -53,17 +71,18 @@ std::vector<Slice> make_slices(std::size_t inputs, std::int64_t taps) {
 
 class Packer {
  public:
-  Packer(const WeightView& weight, const ConvKernel& kernel) : weight_(weight), kernel_(kernel) {}
+  Packer(const WeightView& weight, const ConvKernel& kernel, TensorPool* pool)
+      : weight_(weight), kernel_(kernel), pool_(pool) {}
 
   void pack(const ConvPass& pass, Slice& slice) const {
     std::int64_t depth = 0;
     for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-      depth += slice.taps[i].size() * pass.inputs[i].path.columns;
+      depth += slice.taps[i].size() * slice.columns[i].size();
     }
     slice.group_stride = pass.depthwise ? 0 : kernel_.vectors(pass.outputs) * kernel_.lanes * depth;
     const std::int64_t elements =
         pass.depthwise ? depth * pass.groups * pass.outputs : slice.group_stride * pass.groups;
-    slice.weights = Tensor(Shape{elements});
+    slice.weights = Tensor(Shape{elements}, pool_);
     float* to = slice.weights.data();
     if (pass.depthwise) {
       const PassInput& input = pass.inputs[0];
@@ -86,18 +105,19 @@ class Packer {
       const std::int64_t real = std::min(width, pass.outputs - first);
       for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
         const ConvPath& path = pass.inputs[i].path;
-        const TapRange taps = slice.taps[i];
+        const Range taps = slice.taps[i];
+        const Range columns = slice.columns[i];
         // Row by row: that is how the weight lies in memory.
         for (std::int64_t o = 0; o < real; ++o) {
           const std::int64_t row = group * pass.outputs + first + o;
-          for (std::int64_t column = 0; column < path.columns; ++column) {
+          for (std::int64_t column = columns.begin; column < columns.end; ++column) {
             for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
-              to[((tap - taps.begin) * path.columns + column) * width + o] =
+              to[((tap - taps.begin) * columns.size() + column - columns.begin) * width + o] =
                   weight_.at(path, row, column, tap);
             }
           }
         }
-        to += taps.size() * path.columns * width;
+        to += taps.size() * columns.size() * width;
       }
       first += width;
     }
@@ -106,12 +126,13 @@ class Packer {
 
   WeightView weight_;
   const ConvKernel& kernel_;
+  TensorPool* pool_;
 };
 
 void pack_bias(ConvPass& pass, const ConvOptions& options, std::span<const float> bias,
-               const ConvKernel& kernel) {
+               const ConvKernel& kernel, TensorPool* pool) {
   pass.bias_stride = pass.depthwise ? 1 : kernel.vectors(pass.outputs) * kernel.lanes;
-  pass.bias = Tensor(Shape{pass.groups * pass.bias_stride});
+  pass.bias = Tensor(Shape{pass.groups * pass.bias_stride}, pool);
   if (bias.empty() || pass.upsampled) return;  // added once, where the output is stored
   const std::int64_t row = pass.dst == Frequency::kLow ? 0 : options.out.low;
   for (std::int64_t group = 0; group < pass.groups; ++group) {
@@ -151,7 +172,8 @@ void check_sizes(const ConvOptions& options, std::span<const float> weight,
 }  // namespace
 
 OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,
-                                 std::span<const float> bias, const ConvMethods& methods) {
+                                 std::span<const float> bias, const ConvMethods& methods,
+                                 TensorPool* pool) {
   check(options);
   const std::string rare = rare_option(options);
   if (!rare.empty()) {
@@ -192,19 +214,19 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   const WeightView view{.data = weight.data(),
                         .columns = options.in.total() / options.groups,
                         .taps = options.kernel.elements()};
-  const Packer packer(view, *packed.kernel);
+  const Packer packer(view, *packed.kernel, pool);
   std::int64_t widest = std::max(options.in.high, options.in.low);
   for (ConvPass& pass : packed.passes) {
     if (pass.method == ConvMethod::kDirect) {
-      pass.slices = make_slices(pass.inputs.size(), options.kernel.elements());
+      pass.slices = make_slices(pass, options.kernel.elements());
       for (Slice& slice : pass.slices) packer.pack(pass, slice);
     } else {
-      pack_winograd(options, view, *packed.kernel, pass);
+      pack_winograd(options, view, *packed.kernel, pool, pass);
     }
-    pack_bias(pass, options, bias, *packed.kernel);
+    pack_bias(pass, options, bias, *packed.kernel, pool);
     widest = std::max(widest, pass.bias.elements());
   }
-  packed.zeros = Tensor(Shape{widest});
+  packed.zeros = Tensor(Shape{widest}, pool);
   return packed;
 }
 

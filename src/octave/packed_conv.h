@@ -33,16 +33,18 @@ struct PassInput {
   std::size_t map = 0;
 };
 
-struct TapRange {
+struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;
 
   [[nodiscard]] std::int64_t size() const noexcept { return end - begin; }
 };
 
-/// Taps that are accumulated at once. All of them, but for kernels of more than a hundred taps.
+/// What is accumulated at once: all of a short sum. The weights of a block of a longer one would
+/// not stay in a second-level cache beside those of the next block.
 struct Slice {
-  std::array<TapRange, 2> taps;   ///< of each input
+  std::array<Range, 2> taps;      ///< of each input
+  std::array<Range, 2> columns;   ///< of each input: channels within a group
   Tensor weights;                 ///< [group] times what the kernel wants
   std::int64_t group_stride = 0;  ///< floats of one group's weights
 };
@@ -63,6 +65,11 @@ struct ConvPass {
   std::int64_t point_stride = 0;  ///< floats of one point's weights
   Tensor bias;                    ///< [group][outputs, padded to whole vectors]
   std::int64_t bias_stride = 0;   ///< floats of one group's bias
+
+  /// The weights that are read first.
+  [[nodiscard]] const float* first() const noexcept {
+    return method == ConvMethod::kDirect ? slices.front().weights.data() : transformed.data();
+  }
 };
 
 /// A weight [out, columns, taps] as its paths read it.
@@ -81,6 +88,11 @@ struct WeightView {
 }  // namespace octave
 
 struct OctConvWeights::Packed {
+  /// The weights that a run reads first.
+  [[nodiscard]] const float* first() const noexcept {
+    return passes.empty() ? nullptr : passes.front().first();
+  }
+
   ConvOptions options;
   const kernels::ConvKernel* kernel = nullptr;
   std::vector<octave::ConvMap>
@@ -91,11 +103,12 @@ struct OctConvWeights::Packed {
 
 namespace octave {
 
+/// @param pool  holds what is packed; null: memory of its own
 /// @throws as OctConvWeights
 [[nodiscard]] OctConvWeights::Packed pack_conv(const ConvOptions& options,
                                                std::span<const float> weight,
                                                std::span<const float> bias,
-                                               const ConvMethods& methods);
+                                               const ConvMethods& methods, TensorPool* pool);
 
 }  // namespace octave
 }  // namespace octconv

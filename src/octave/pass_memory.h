@@ -35,7 +35,8 @@ struct PassMemory {
   Addend addend;
   const float* residual = nullptr;
   float* out = nullptr;
-  float* scratch = nullptr;  ///< of the pass alone
+  const float* next = nullptr;  ///< weights that are wanted after the pass's; may be null
+  float* scratch = nullptr;     ///< of the pass alone
   Activation activation{ActivationKind::kNone};
   kernels::SecondResult second;
 };

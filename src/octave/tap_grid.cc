@@ -30,7 +30,7 @@ TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& 
 }
 
 void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents,
-                   std::int64_t begin, std::int64_t end, TapRange taps, std::int64_t pitch,
+                   std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
                    const float** rows) const noexcept {
   for (std::int64_t pixel = begin; pixel < end;) {
     const Position at(extents, pixel);
@@ -46,7 +46,7 @@ void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents
 
 // `count` pixels of one row of the output.
 void TapGrid::fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
-                       TapRange taps, std::int64_t pitch, const float** rows) const noexcept {
+                       Range taps, std::int64_t pitch, const float** rows) const noexcept {
   const std::int64_t step = stride_[2] * channels_;
   for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
     const Tap& tap = taps_[static_cast<std::size_t>(i)];

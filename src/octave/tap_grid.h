@@ -41,7 +41,7 @@ class TapGrid {
   /// outside of the map. From `end - begin` to `pitch` they repeat the last pixel's. Requires begin
   /// < end.
   void fill(const float* src, const float* zeros, const kernels::Extents3& extents,
-            std::int64_t begin, std::int64_t end, TapRange taps, std::int64_t pitch,
+            std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
             const float** rows) const noexcept;
 
  private:
@@ -55,7 +55,7 @@ class TapGrid {
   };
 
   void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
-                TapRange taps, std::int64_t pitch, const float** rows) const noexcept;
+                Range taps, std::int64_t pitch, const float** rows) const noexcept;
 
   kernels::Extents3 in_;
   kernels::Extents3 stride_;

@@ -149,7 +149,7 @@ struct WinogradPass::Run {
       tiles.weights = pass.transformed.data() + point * pass.point_stride;
       // The same blocks at the next point.
       tiles.next = point + 1 == plan.tile_.points()
-                       ? nullptr
+                       ? memory.next
                        : tiles.weights + pass.point_stride +
                              begin * 2 * packed.kernel->lanes * plan.columns_;
       tiles.out = group.products + point * plan.products_plane_;

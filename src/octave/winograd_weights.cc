@@ -51,7 +51,7 @@ class Transform {
 }  // namespace
 
 void pack_winograd(const ConvOptions& options, const WeightView& weight,
-                   const kernels::ConvKernel& kernel, ConvPass& pass) {
+                   const kernels::ConvKernel& kernel, TensorPool* pool, ConvPass& pass) {
   const WinogradTile tile = winograd_tile(pass.method, options.rank());
   const Transform transform(tile);
   const std::int64_t taps = tile.y == 1 ? 3 : 9;  // that are transformed together
@@ -59,7 +59,7 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
   std::int64_t columns = 0;
   for (const PassInput& input : pass.inputs) columns += depth_taps * input.path.columns;
   pass.point_stride = kernel.vectors(pass.outputs) * kernel.lanes * columns;
-  pass.transformed = Tensor(Shape{tile.points() * pass.point_stride});
+  pass.transformed = Tensor(Shape{tile.points() * pass.point_stride}, pool);
   float* to = pass.transformed.data();
   std::int64_t first = 0;  // output of the block
   for (std::int64_t block = 0; block < kernel.blocks(pass.outputs); ++block) {

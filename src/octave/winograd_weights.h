@@ -9,6 +9,6 @@ namespace octconv::octave {
 /// Sets the pass's transformed weights and their stride. They are computed in double and rounded
 /// once.
 void pack_winograd(const ConvOptions& options, const WeightView& weight,
-                   const kernels::ConvKernel& kernel, ConvPass& pass);
+                   const kernels::ConvKernel& kernel, TensorPool* pool, ConvPass& pass);
 
 }  // namespace octconv::octave

@@ -27,22 +27,34 @@ void ask_for_huge_pages([[maybe_unused]] float* data, [[maybe_unused]] std::size
 #endif
 }
 
+// On a boundary of kAlignment or kHugePage; in huge pages if the latter.
+float* allocate(std::size_t count, std::size_t alignment) {
+  const std::size_t bytes = count * sizeof(float);
+  auto* data = static_cast<float*>(::operator new[](bytes, std::align_val_t{alignment}));
+  if (alignment == kHugePage) ask_for_huge_pages(data, bytes);
+  return data;
+}
+
 }  // namespace
 
 void Tensor::Free::operator()(float* data) const noexcept {
-  ::operator delete[](data, std::align_val_t{alignment});
+  if (owner == nullptr) ::operator delete[](data, std::align_val_t{alignment});
 }
 
-Tensor::Tensor(Shape shape) : shape_(shape), elements_(shape.elements()) {
+Tensor::Tensor(Shape shape) : Tensor(shape, nullptr) {}
+
+Tensor::Tensor(Shape shape, TensorPool* pool) : shape_(shape), elements_(shape.elements()) {
   if (elements_ > std::numeric_limits<std::int64_t>::max() / 8) {
     throw InvalidArgument("tensor: shape " + shape.to_string() + " has too many elements");
   }
   const auto count = static_cast<std::size_t>(elements_);
-  const std::size_t bytes = count * sizeof(float);
-  const std::size_t alignment = bytes < kHugePage ? kAlignment : kHugePage;
-  data_ = {static_cast<float*>(::operator new[](bytes, std::align_val_t{alignment})),
-           Free{alignment}};
-  if (alignment == kHugePage) ask_for_huge_pages(data_.get(), bytes);
+  if (pool == nullptr) {
+    const std::size_t alignment = count * sizeof(float) < kHugePage ? kAlignment : kHugePage;
+    data_ = {allocate(count, alignment), Free{alignment, nullptr}};
+  } else {
+    auto [data, owner] = pool->take(count);
+    data_ = {data, Free{kAlignment, std::move(owner)}};
+  }
   std::fill_n(data_.get(), count, 0.0F);
 }
 
@@ -50,6 +62,21 @@ Tensor Tensor::clone() const {
   Tensor copy(shape_);
   std::copy_n(data(), elements_, copy.data());
   return copy;
+}
+
+std::pair<float*, std::shared_ptr<const void>> TensorPool::take(std::size_t count) {
+  constexpr std::size_t kPiece = (std::size_t{16} << 20) / sizeof(float);
+  constexpr std::size_t kLine = kAlignment / sizeof(float);
+  const std::size_t rounded = (count + kLine - 1) / kLine * kLine;
+  if (rounded > size_ - used_) {
+    size_ = std::max(rounded, kPiece);
+    used_ = 0;
+    piece_ = {allocate(size_, kHugePage),
+              [](float* data) { ::operator delete[](data, std::align_val_t{kHugePage}); }};
+  }
+  float* data = piece_.get() + used_;
+  used_ += rounded;
+  return {data, piece_};
 }
 
 Tensor Tensor::reshaped(Shape shape) && {

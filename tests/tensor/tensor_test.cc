@@ -2,10 +2,12 @@
 // Tensors own aligned, zeroed memory, and are copied only on request.
 #include "octconv/tensor/tensor.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -80,6 +82,26 @@ TEST(Tensor, RefusesShapesThatNoMemoryHolds) {
   EXPECT_THROW(Tensor({std::int64_t{1} << 32, std::int64_t{1} << 32}), InvalidArgument);
   // 2^62 elements can be counted, but not their bytes.
   EXPECT_THROW(Tensor({std::int64_t{1} << 62}), InvalidArgument);
+}
+
+TEST(TensorPool, GivesMemoryThatOutlivesIt) {
+  std::vector<Tensor> tensors;
+  {
+    TensorPool pool;
+    // The last needs a piece of its own.
+    for (const std::int64_t elements : {0, 1, 100, 17, 5'000'000}) {
+      tensors.emplace_back(Shape{elements}, &pool);
+    }
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    for (const float value : tensors[i].values()) ASSERT_EQ(value, 0);
+    std::fill(tensors[i].values().begin(), tensors[i].values().end(), static_cast<float>(i + 1));
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensors[i].data()) % 64, 0U);
+  }
+  tensors.erase(tensors.begin() + 1);
+  for (const float value : tensors[1].values()) ASSERT_EQ(value, 3);
+  for (const float value : tensors[2].values()) ASSERT_EQ(value, 4);
+  for (const float value : tensors[3].values()) ASSERT_EQ(value, 5);
 }
 
 }  // namespace

@@ -45,10 +45,12 @@ class OCTCONV_API OctConvWeights {
   /// @param weight  [out, in / groups, kernel...]; rows and columns of low channels first
   /// @param bias    [out], or empty
   /// @param methods how the sums are computed
+  /// @param pool    holds what is packed; null: memory of its own
   /// @throws InvalidArgument or Unsupported as `check(options)` does; InvalidArgument if a size
   /// does not fit; Unsupported if a method cannot compute its paths
   OctConvWeights(const ConvOptions& options, std::span<const float> weight,
-                 std::span<const float> bias, const ConvMethods& methods = {});
+                 std::span<const float> bias, const ConvMethods& methods = {},
+                 TensorPool* pool = nullptr);
 
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
@@ -89,6 +91,10 @@ class OCTCONV_API OctConvPlan {
   /// Floats of working memory that a run needs.
   [[nodiscard]] std::int64_t scratch_elements() const noexcept;
 
+  /// Says whose weights are wanted after a run, so that their first are near by then. They must
+  /// live as long as the plan.
+  void set_next(const OctConvWeights& weights) noexcept;
+
   /// Convolves. Allocates nothing; runs of one plan may overlap in time if their memory does not.
   /// The result has the same bits for any number of threads.
   ///
@@ -101,7 +107,7 @@ class OCTCONV_API OctConvPlan {
 
  private:
   struct Impl;
-  std::unique_ptr<const Impl> impl_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace octconv

@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "octconv/base/api.h"
 #include "octconv/tensor/shape.h"
 
 namespace octconv {
+
+class TensorPool;
 
 /// Contiguous float32 values on a 64-byte boundary. Move-only: a copy is a call of `clone()`.
 class OCTCONV_API Tensor {
@@ -20,6 +23,8 @@ class OCTCONV_API Tensor {
   /// All zero.
   /// @throws InvalidArgument for a negative extent, std::bad_alloc if there is no memory
   explicit Tensor(Shape shape);
+  /// The same in memory of a pool; null: in memory of its own.
+  Tensor(Shape shape, TensorPool* pool);
 
   /// A copy.
   [[nodiscard]] Tensor clone() const;
@@ -48,12 +53,28 @@ class OCTCONV_API Tensor {
 
  private:
   struct Free {
-    std::size_t alignment;  // that the memory was asked for with
+    std::size_t alignment;              // that the memory was asked for with
+    std::shared_ptr<const void> owner;  // of the memory, if it is a pool's
     void operator()(float* data) const noexcept;
   };
   Shape shape_{0};
   std::int64_t elements_ = 0;
-  std::unique_ptr<float[], Free> data_{nullptr, Free{0}};
+  std::unique_ptr<float[], Free> data_{nullptr, Free{0, nullptr}};
+};
+
+/// Memory for many tensors that live together, in large pieces: small ones side by side lie in huge
+/// pages, where the system has them. A piece is freed with the last of its tensors, so a pool may
+/// die before them. Not for several threads at once.
+class OCTCONV_API TensorPool {
+ public:
+  /// Memory for this many floats, on a 64-byte boundary, and what keeps it.
+  /// @throws std::bad_alloc if there is no memory
+  [[nodiscard]] std::pair<float*, std::shared_ptr<const void>> take(std::size_t count);
+
+ private:
+  std::shared_ptr<float[]> piece_;
+  std::size_t used_ = 0;  // floats of the piece
+  std::size_t size_ = 0;
 };
 
 }  // namespace octconv
