@@ -27,6 +27,8 @@ std::string describe(const Graph& graph, NodeId id) {
                      text << " exchange " << to_string(conv.exchange);
                    if (conv.downsample != Downsample::kAverage)
                      text << " downsample " << to_string(conv.downsample);
+                   if (conv.low_to_high != LowToHigh::kConvThenUpsample)
+                     text << " " << to_string(conv.low_to_high);
                  },
                  [&](const BatchNorm& norm) {
                    text << "batch norm" << (norm.affine ? "" : " without scale and shift");

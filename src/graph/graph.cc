@@ -255,6 +255,7 @@ ConvOptions Graph::conv_options(NodeId id) const {
           .octave = octave_,
           .stride_mode = conv.stride_mode,
           .exchange = conv.exchange,
+          .low_to_high = conv.low_to_high,
           .downsample = conv.downsample};
 }
 
@@ -287,6 +288,10 @@ void Graph::set_epsilon(NodeId id, double epsilon) {
 
 void Graph::set_downsample(NodeId id, Downsample downsample) {
   std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).downsample = downsample;
+}
+
+void Graph::set_low_to_high(NodeId id, LowToHigh order) {
+  std::get<Conv>(nodes_[static_cast<std::size_t>(id)].op).low_to_high = order;
 }
 
 void Graph::check() const {

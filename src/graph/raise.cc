@@ -42,8 +42,9 @@ struct Key {
 // One convolution of a sum: on its own grid, or enlarged to the full one.
 struct Term {
   NodeId conv = -1;
-  bool enlarged = false;
-  std::vector<NodeId> norms;  // batch norms of this term alone, in order
+  bool enlarged = false;       // behind the convolution
+  std::vector<NodeId> norms;   // batch norms of this term alone, in order
+  NodeId enlarged_first = -1;  // what was enlarged before the convolution
 };
 
 // How a value of the new graph is made.
@@ -166,7 +167,7 @@ class Recognition {
   // they have no low channels.
   std::optional<Plan> pooled_conv(NodeId id) {
     if (as<Conv>(id) == nullptr || as<Pool>(node(id).inputs[0]) == nullptr) return std::nullopt;
-    return paths_are({{id, false, {}}}, 1, {id, -1}, Exchange::kBoth, {octave_, StrideMode::kPool},
+    return paths_are({{.conv = id}}, 1, {id, -1}, Exchange::kBoth, {octave_, StrideMode::kPool},
                      /*octave_in=*/false);
   }
 
@@ -373,18 +374,25 @@ class Recognition {
       id = node(id).inputs[0];
     };
     take_norm();
-    if (const auto* resize = as<Resize>(id)) {
+    if (as<Resize>(id) != nullptr) {
       const NodeId small = node(id).inputs[0];
-      if (resize->mode != ResizeMode::kNearest || resize->factor != octave_ ||
-          extents(small) != low_extents(extents(id), octave_))
-        return std::nullopt;
+      if (!enlarges(id)) return std::nullopt;
       term.enlarged = true;
       id = small;
       take_norm();
     }
     if (as<Conv>(id) == nullptr) return std::nullopt;
     term.conv = id;
+    const NodeId source = node(id).inputs[0];
+    if (!term.enlarged && enlarges(source)) term.enlarged_first = node(source).inputs[0];
     return term;
+  }
+
+  // Does the node bring a low grid to the high one?
+  [[nodiscard]] bool enlarges(NodeId id) const {
+    const auto* resize = as<Resize>(id);
+    return resize != nullptr && resize->mode == ResizeMode::kNearest && resize->factor == octave_ &&
+           extents(node(id).inputs[0]) == low_extents(extents(id), octave_);
   }
 
   // One convolution, or the two that are added up; empty if it is anything else.
@@ -456,7 +464,11 @@ class Recognition {
                                 const Key& out, Exchange exchange, const Ways& ways,
                                 bool octave_in) {
     const Conv& first = *as<Conv>(terms[0].conv);
-    const auto reads = [&](const Term& term) { return node(term.conv).inputs[0]; };
+    const auto reads = [&](const Term& term) {
+      return term.enlarged_first >= 0 ? term.enlarged_first : node(term.conv).inputs[0];
+    };
+    const bool enlarges_first = std::any_of(
+        terms.begin(), terms.end(), [](const Term& term) { return term.enlarged_first >= 0; });
     // The second high term reads the low grid; without one the first low term does.
     std::int64_t low_in = 0;
     if (octave_in) {
@@ -475,7 +487,9 @@ class Recognition {
         .groups = first.groups,
         .octave = octave_,
         .stride_mode = ways.mode,
-        .exchange = exchange};
+        .exchange = exchange,
+        .low_to_high =
+            enlarges_first ? LowToHigh::kUpsampleThenConv : LowToHigh::kConvThenUpsample};
     // One filter per channel on either grid: as many groups as channels on both together.
     const bool filters = first.groups == options.in.high && options.in == options.out &&
                          terms.size() == 2 && high_terms == 1 &&
@@ -497,7 +511,8 @@ class Recognition {
           conv.dilation != first.dilation || conv.padding_begin != first.padding_begin ||
           conv.padding_end != first.padding_end || conv.stride != path.stride ||
           conv.groups != path.groups || conv.out_channels != path.rows || columns != path.columns ||
-          terms[i].enlarged != path.upsampled())
+          terms[i].enlarged != (path.upsampled() && !path.upsample_first) ||
+          (terms[i].enlarged_first >= 0) != path.upsample_first)
         return std::nullopt;
       const NodeId base = below_pools(reads(terms[i]), path.pools);
       NodeId& wanted = path.src == Frequency::kHigh ? in.high : in.low;
@@ -518,7 +533,8 @@ class Recognition {
                            .groups = options.groups,
                            .bias = bias,
                            .stride_mode = options.stride_mode,
-                           .exchange = options.exchange},
+                           .exchange = options.exchange,
+                           .low_to_high = options.low_to_high},
                 .inputs = {in},
                 .paths = paths,
                 .terms = terms};

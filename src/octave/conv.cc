@@ -213,8 +213,6 @@ std::string rare_option(const ConvOptions& o) {
   const auto named = [](const char* option, std::string_view value) {
     return std::string(option) + " " + std::string(value);
   };
-  if (o.low_to_high != LowToHigh::kConvThenUpsample)
-    return named("low_to_high", to_string(o.low_to_high));
   if (o.downsample != Downsample::kAverage) return named("downsample", to_string(o.downsample));
   if (o.upsample != Upsample::kNearest) return named("upsample", to_string(o.upsample));
   if (o.odd_low != OddLow::kCeil) return named("odd_low", to_string(o.odd_low));

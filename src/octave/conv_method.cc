@@ -19,7 +19,7 @@ bool has_winograd(const ConvOptions& options, const ConvPath& path) {
   const Extents3 stride = to_three(path.stride, 1);
   const bool x = kernel[2] == 3 && dilation[2] == 1;
   const bool y = options.rank() == 1 || (kernel[1] == 3 && dilation[1] == 1);
-  return x && y && stride == Extents3{1, 1, 1} && path.groups == 1 && !path.upsample_first;
+  return x && y && stride == Extents3{1, 1, 1} && path.groups == 1;
 }
 
 namespace {
@@ -85,7 +85,8 @@ ConvMethods choose_methods(const ConvOptions& options, const Shape& extents) {
   Sum low_to_high;
   Sum low;
   for (const ConvPath& path : conv_paths(options)) {
-    Sum& sum = path.dst == Frequency::kLow ? low : path.upsampled() ? low_to_high : high;
+    const bool upsampled = path.upsampled() && !path.upsample_first;
+    Sum& sum = path.dst == Frequency::kLow ? low : upsampled ? low_to_high : high;
     sum.extents = to_three(path_extents(options, path, extents), 1);
     sum.columns += path.columns;
     sum.rows = path.rows;

@@ -13,6 +13,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/pointwise.h"
 #include "kernels/pool.h"
+#include "kernels/resize.h"
 #include "octave/packed_conv.h"
 #include "octave/pass_memory.h"
 #include "octave/tap_grid.h"
@@ -50,9 +51,28 @@ constexpr std::int64_t kLeastFloats = 16'384;
 struct PlannedMap {
   Shape extents;
   std::int64_t scratch = 0;  // where a pooled map begins
-  kernels::PoolRows pool{};  // but its pointers
-  std::int64_t pool_rows = 0;
+  bool enlarged = false;     // rather than pooled
+  kernels::PoolRows pool{};  // these but their pointers
+  kernels::ResizeRows enlargement{};
+  std::int64_t rows = 0;  // of all images
 };
+
+// Pools or enlarges `src`.
+void make_map(const PlannedMap& map, const float* src, float* out) {
+  const auto for_rows = [&](auto rows, std::int64_t floats, auto kernel) {
+    rows.src = src;
+    rows.out = out;
+    parallel_for(map.rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats),
+                 [&](std::int64_t begin, std::int64_t end) { kernel(rows, begin, end); });
+  };
+  if (map.enlarged) {
+    for_rows(map.enlargement, map.enlargement.extents[2] * map.enlargement.channels,
+             kernels::resize);
+  } else {
+    const kernels::PoolRows& pool = map.pool;
+    for_rows(pool, pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels, kernels::pool);
+  }
+}
 
 struct PlannedPass {
   Extents3 extents{};           // of the output
@@ -298,12 +318,7 @@ struct OctConvPlan::Impl {
       return map == 1 ? src.low : memory + maps[map].scratch;
     };
     for (std::size_t i = 2; i < maps.size(); ++i) {
-      kernels::PoolRows rows = maps[i].pool;
-      rows.src = data(packed.maps[i].from);
-      rows.out = memory + maps[i].scratch;
-      const std::int64_t row_floats = rows.kernel[0] * rows.kernel[1] * rows.in[2] * rows.channels;
-      parallel_for(maps[i].pool_rows, (kLeastFloats + row_floats - 1) / row_floats,
-                   [&](std::int64_t begin, std::int64_t end) { kernels::pool(rows, begin, end); });
+      make_map(maps[i], data(packed.maps[i].from), memory + maps[i].scratch);
     }
     for (std::size_t i = 0; i < passes.size(); ++i) {
       const ConvPass& pass = packed.passes[i];
@@ -348,21 +363,35 @@ struct OctConvPlan::Impl {
   }
 
   void plan_map(const ConvMap& map, std::int64_t batch, const Shape& in) {
+    const ConvOptions& options = weights.options();
     if (map.window.empty()) {
       const bool low = !maps.empty();
-      maps.push_back({.extents = low ? low_extents(in, weights.options().octave) : in});
+      maps.push_back({.extents = low ? low_extents(in, options.octave) : in});
       return;
     }
     const Shape& from = maps[map.from].extents;
-    PlannedMap planned{.extents = low_extents(from, map.window)};
     const Extents3 window = to_three(map.window, 1);
-    planned.pool = {.channels = map.channels,
-                    .in = to_three(from, 1),
-                    .extents = to_three(planned.extents, 1),
-                    .kernel = window,
-                    .stride = window,
-                    .kind = kernels::PoolKind::kAverage};
-    planned.pool_rows = batch * planned.pool.extents[0] * planned.pool.extents[1];
+    PlannedMap planned;
+    if (map.enlarged) {
+      // To the grid of the high input, where the paths' own convolutions begin.
+      const bool pooled = options.stride_mode != StrideMode::kStrided;
+      planned.extents = pooled ? low_extents(in, options.stride) : in;
+      planned.enlargement = {.channels = map.channels,
+                             .in = to_three(from, 1),
+                             .extents = to_three(planned.extents, 1),
+                             .factor = window};
+    } else {
+      planned.extents = low_extents(from, map.window);
+      planned.pool = {.channels = map.channels,
+                      .in = to_three(from, 1),
+                      .extents = to_three(planned.extents, 1),
+                      .kernel = window,
+                      .stride = window,
+                      .kind = kernels::PoolKind::kAverage};
+    }
+    const Extents3 extents3 = to_three(planned.extents, 1);
+    planned.enlarged = map.enlarged;
+    planned.rows = batch * extents3[0] * extents3[1];
     planned.scratch = take_scratch(batch * planned.extents.elements() * map.channels);
     maps.push_back(std::move(planned));
   }

@@ -103,6 +103,9 @@ Exchange parse_exchange(std::string_view text) {
 Downsample parse_downsample(std::string_view text) {
   return value_of(kDownsamples, "downsample", text);
 }
+LowToHigh parse_low_to_high(std::string_view text) {
+  return value_of(kLowToHighs, "low_to_high", text);
+}
 Upsample parse_upsample(std::string_view text) {
   return value_of(kUpsamples, "upsampling", text);
 }

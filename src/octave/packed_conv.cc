@@ -13,14 +13,14 @@ namespace {
 using kernels::ConvKernel;
 using kernels::kTilePixels;
 
-// The map after the path's pools; adds those that are missing. Pools that paths share are done
-// once.
-std::size_t pooled_map(std::vector<ConvMap>& maps, const ConvPath& path) {
+// The map that the path's convolution reads: after its pools, and enlarged if that comes first;
+// adds those that are missing. Pools that paths share are done once.
+std::size_t source_map(std::vector<ConvMap>& maps, const ConvPath& path) {
   std::size_t at = path.src == Frequency::kHigh ? 0 : 1;
   for (const PathPool& pool : path.pools) {
     const Shape& window = pool.window;
     const auto known = std::find_if(maps.begin() + 2, maps.end(), [&](const ConvMap& map) {
-      return map.from == at && map.window == window;
+      return map.from == at && map.window == window && !map.enlarged;
     });
     const auto index = static_cast<std::size_t>(known - maps.begin());
     if (known == maps.end()) {
@@ -28,7 +28,10 @@ std::size_t pooled_map(std::vector<ConvMap>& maps, const ConvPath& path) {
     }
     at = index;
   }
-  return at;
+  if (!path.upsample_first) return at;
+  maps.push_back(
+      {.from = at, .window = path.upsample, .channels = maps[at].channels, .enlarged = true});
+  return maps.size() - 1;
 }
 
 // Products in one sum of a slice: a block's weights are then 128 kB of 512-bit vectors.
@@ -191,9 +194,9 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
     ConvPass direct{.dst = dst, .method = dst == Frequency::kHigh ? methods.high : methods.low};
     for (const ConvPath& path : paths) {
       if (path.dst != dst) continue;
-      const PassInput input{.path = path, .map = pooled_map(packed.maps, path)};
+      const PassInput input{.path = path, .map = source_map(packed.maps, path)};
       direct.groups = path.groups;
-      if (path.upsampled()) {
+      if (path.upsampled() && !path.upsample_first) {
         packed.passes.push_back({.dst = dst,
                                  .inputs = {input},
                                  .groups = path.groups,

@@ -20,11 +20,13 @@ namespace octave {
 /// Row pointers that one task keeps on its stack; bounds the taps of a slice.
 inline constexpr std::int64_t kRowPointers = 2048;
 
-/// A map that convolutions read: an input (no window), or another map after average pooling.
+/// A map that convolutions read: an input (no window), or another map after average pooling or
+/// nearest enlargement.
 struct ConvMap {
-  std::size_t from = 0;  ///< index of the map that is pooled
-  Shape window;          ///< and stride; empty for an input
+  std::size_t from = 0;  ///< index of the map that is pooled or enlarged
+  Shape window;          ///< of the pool, and its stride; or the factors; empty for an input
   std::int64_t channels = 0;
+  bool enlarged = false;
 };
 
 /// One path within a pass.

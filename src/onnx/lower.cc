@@ -222,16 +222,24 @@ class Lowering {
     Shape grid = extents(shape(source), path.src);
     for (const PathPool& pool : path.pools) x = pool_cells(x, grid, pool);
 
+    if (path.upsample_first) {
+      // To the grid of the high path.
+      const bool pooled = options.stride_mode != StrideMode::kStrided;
+      const Shape high = shape(source).high;
+      x = upsample(x, grid, pooled ? low_extents(high, options.stride) : high,
+                   path_tensor(id, path) + ".large");
+    }
+
     std::vector<std::string> inputs{x, path_weight(options, path, weight)};
     if (bias != nullptr) inputs.push_back(channel_part(*bias, options.out, path.dst));
-    std::string y =
-        emit("Conv", inputs, path.upsampled() ? path_tensor(id, path) + ".small" : result,
-             {{"dilations", ints(options.dilation)},
-              {"group", path.groups},
-              {"kernel_shape", ints(options.kernel)},
-              {"pads", pads(options.padding_begin, options.padding_end)},
-              {"strides", ints(path.stride)}});
-    if (path.upsampled()) {
+    const bool enlarged = path.upsampled() && !path.upsample_first;
+    std::string y = emit("Conv", inputs, enlarged ? path_tensor(id, path) + ".small" : result,
+                         {{"dilations", ints(options.dilation)},
+                          {"group", path.groups},
+                          {"kernel_shape", ints(options.kernel)},
+                          {"pads", pads(options.padding_begin, options.padding_end)},
+                          {"strides", ints(path.stride)}});
+    if (enlarged) {
       y = upsample(y, path_extents(options, path, shape(source).high), shape(id).high, result);
     }
     return y;

@@ -72,6 +72,8 @@ void write_op(const Op& op, Writer& json) {
                    json["exchange"] = to_string(o.exchange);
                    if (o.downsample != Downsample::kAverage)
                      json["downsample"] = to_string(o.downsample);
+                   if (o.low_to_high != LowToHigh::kConvThenUpsample)
+                     json["low_to_high"] = to_string(o.low_to_high);
                  },
                  [&](const BatchNorm& o) {
                    json["epsilon"] = o.epsilon;
@@ -217,23 +219,27 @@ Op read_op(const Json& json, std::int64_t channels) {
                  .extents = json.contains("extents") ? shape(json, "extents") : Shape()};
   }
   if (name == op_name(Conv{})) {
-    return Conv{.out_channels = channels,
-                .kernel = shape(json, "kernel"),
-                .stride = shape(json, "stride"),
-                .dilation = shape(json, "dilation"),
-                .padding_begin = shape(json, "padding_begin"),
-                .padding_end = shape(json, "padding_end"),
-                .groups = integer(json, "groups", 1, kMaxSize),
-                .bias = boolean(json, "bias"),
-                .stride_mode = read_stride_mode(json),
-                .exchange = one_of(
-                    json, "exchange",
-                    {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}),
-                .downsample =
-                    json.contains("downsample")
-                        ? one_of(json, "downsample",
-                                 {Downsample::kAverage, Downsample::kMax, Downsample::kStridedConv})
-                        : Downsample::kAverage};
+    return Conv{
+        .out_channels = channels,
+        .kernel = shape(json, "kernel"),
+        .stride = shape(json, "stride"),
+        .dilation = shape(json, "dilation"),
+        .padding_begin = shape(json, "padding_begin"),
+        .padding_end = shape(json, "padding_end"),
+        .groups = integer(json, "groups", 1, kMaxSize),
+        .bias = boolean(json, "bias"),
+        .stride_mode = read_stride_mode(json),
+        .exchange =
+            one_of(json, "exchange",
+                   {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}),
+        .downsample = json.contains("downsample") ? one_of(json, "downsample",
+                                                           {Downsample::kAverage, Downsample::kMax,
+                                                            Downsample::kStridedConv})
+                                                  : Downsample::kAverage,
+        .low_to_high = json.contains("low_to_high")
+                           ? one_of(json, "low_to_high",
+                                    {LowToHigh::kConvThenUpsample, LowToHigh::kUpsampleThenConv})
+                           : LowToHigh::kConvThenUpsample};
   }
   if (name == op_name(BatchNorm{})) {
     return BatchNorm{

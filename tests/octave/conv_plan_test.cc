@@ -295,6 +295,29 @@ TEST_P(ConvPlanTest, EqualsTheEquationsInAllRanksStrideModesAndExchanges) {
   }
 }
 
+TEST_P(ConvPlanTest, EqualsTheEquationsWhereLowIsUpsampledBeforeItsConvolution) {
+  for (const Shape& extents : {Shape{9}, Shape{7, 5}, Shape{6, 8}, Shape{3, 5, 4}}) {
+    for (const StrideMode mode :
+         {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {
+      for (const std::int64_t stride : {1, 2}) {
+        for (const ChannelSplit& in : {ChannelSplit{5, 3}, ChannelSplit{0, 4}}) {
+          ConvOptions options = octave_conv(in, {6, 2}, Shape::filled(extents.rank(), 3), stride);
+          options.stride_mode = mode;
+          options.low_to_high = LowToHigh::kUpsampleThenConv;
+          check_run({.options = options, .extents = extents, .batch = 2});
+          if (stride == 1) {
+            check_run({.options = options,
+                       .extents = extents,
+                       .methods = {.high = ConvMethod::kWinograd2},
+                       .exact = true});
+          }
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ConvPlanTest, EqualsTheEquationsWhereOnlySpaceIsHalvedAndTimeIsStrided) {
   for (const StrideMode mode :
        {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {

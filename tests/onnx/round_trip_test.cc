@@ -137,6 +137,17 @@ TEST(RoundTrip, EveryDownsamplingAtEvenAndOddSizes) {
   }
 }
 
+TEST(RoundTrip, LowUpsampledBeforeItsConvolutionAtEvenAndOddSizes) {
+  for (const StrideMode mode : kModes) {
+    for (const std::int64_t size : {32, 33, 35}) {
+      SCOPED_TRACE(std::string(to_string(mode)) + " " + std::to_string(size));
+      const OctavizeOptions options{
+          .alpha = 0.25, .stride_mode = mode, .low_to_high = LowToHigh::kUpsampleThenConv};
+      expect_round_trip(octave_model("resnet20", options), {.extents = Shape{size, size + 1}});
+    }
+  }
+}
+
 TEST(RoundTrip, EveryOperationInOneTwoAndThreeDimensions) {
   for (const std::size_t rank : {1U, 2U, 3U}) {
     for (const double alpha : {0.0, 0.25, 0.5, 1.0}) {

@@ -186,15 +186,17 @@ class Layer {
           if (o.stride[axis] == o.octave[axis]) window[axis] = factor[axis] = 1;
         }
       }
-      const Map small = convolve(average_pool(low, window), kLow, kHigh, stride);
-      Shape extents = small.extents;
-      if (!to_high.empty()) {
-        extents = to_high[0].extents;
+      const Map pooled = average_pool(low, window);
+      if (o.low_to_high == LowToHigh::kUpsampleThenConv && factor.elements() > 1) {
+        // To the grid that the high path reads.
+        Shape grid = high.extents;
+        for (std::size_t axis = 0; axis < o.rank(); ++axis)
+          grid[axis] = (grid[axis] + shrink[axis] - 1) / shrink[axis];
+        to_high.push_back(convolve(upsample(pooled, factor, grid), kLow, kHigh, stride));
       } else {
-        // Without high input there is no high path to take the extents from.
-        extents = output_extents(o, high.extents);
+        const Map small = convolve(pooled, kLow, kHigh, stride);
+        to_high.push_back(upsample(small, factor, result_extents(to_high, high.extents)));
       }
-      to_high.push_back(upsample(small, factor, extents));
     }
     if (out_high) result.first = sum(to_high, o.out.low);
     if (out_low) result.second = sum(to_low, 0);
@@ -204,6 +206,11 @@ class Layer {
  private:
   static constexpr bool kHigh = true;
   static constexpr bool kLow = false;
+
+  [[nodiscard]] Shape result_extents(const std::vector<Map>& to_high, const Shape& high) const {
+    // Without high input there is no high path to take the extents from.
+    return to_high.empty() ? output_extents(options_, high) : to_high[0].extents;
+  }
 
   // A plain grouped convolution of one block of the weight.
   [[nodiscard]] Map convolve(const Map& in, bool from_high, bool to_high,

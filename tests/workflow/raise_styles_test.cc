@@ -188,6 +188,18 @@ TEST(RaiseStyles, BatchNormsOfEveryGridStay) {
   EXPECT_EQ(count<BatchNorm>(expect_recognised(net.model(net.last(a, 3)), 3)), 2);
 }
 
+TEST(RaiseStyles, EnlargingBeforeTheConvolutionIsAnOptionOfIt) {
+  for (const std::int64_t kernel : {1, 3}) {
+    Plain net({8, 6});
+    const Grids a = net.first(net.x(), 5, 3);
+    const NodeId sum =
+        net.sum(net.conv(a.high, 3, kernel), net.norm(net.conv(net.twice(a.low), 3, kernel)));
+    const Model raised = expect_recognised(net.model(sum), 2);
+    const Node& last = raised.graph.node(raised.graph.outputs()[0]);
+    EXPECT_EQ(std::get<Conv>(last.op).low_to_high, LowToHigh::kUpsampleThenConv);
+  }
+}
+
 TEST(RaiseStyles, MeansOfBothGridsInEitherOrder) {
   for (const bool low_first : {true, false}) {
     Plain net({8, 6});
@@ -350,11 +362,11 @@ TEST(RaiseStyles, AQuarterIsNoLowGrid) {
   expect_unchanged(net.model(net.last(a, 3)));
 }
 
-TEST(RaiseStyles, EnlargingBeforeAWideKernelIsAnotherConvolution) {
-  Plain net({8, 6});
+TEST(RaiseStyles, EnlargingBeforeAndBehindIsNoConvolution) {
+  Plain net({16, 12});
   const Grids a = net.first(net.x(), 5, 3);
-  const NodeId sum = net.sum(net.conv(a.high, 3), net.conv(net.twice(a.low), 3));
-  expect_unchanged(net.model(sum));
+  const NodeId twice = net.twice(net.conv(net.twice(a.low), 3));
+  expect_unchanged(net.model(net.sum(net.twice(net.conv(a.high, 3)), twice)));
 }
 
 TEST(RaiseStyles, PathsOfDifferentKernelsAreNotOneConvolution) {

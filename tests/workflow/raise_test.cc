@@ -159,6 +159,16 @@ TEST(Raise, EveryStrideModeAndExchange) {
   }
 }
 
+TEST(Raise, ConvolutionsOfEnlargedMaps) {
+  for (const StrideMode mode :
+       {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {
+    SCOPED_TRACE(to_string(mode));
+    OctavizeOptions options{.alpha = 0.25, .low_to_high = LowToHigh::kUpsampleThenConv};
+    options.stride_mode = mode;
+    expect_raised(octave_model("resnet20", options), Shape{16, 18});
+  }
+}
+
 // ---- Networks of others, and what only looks like them
 
 // Two octave convolutions and a last one, with a kernel and a bias for each path.

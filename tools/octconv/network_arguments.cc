@@ -23,6 +23,8 @@ void add_network_options(CLI::App& command, NetworkArguments& arguments) {
   command.add_option("--exchange", arguments.exchange, "both, high_to_low, low_to_high or none");
   command.add_option("--downsample", arguments.downsample,
                      "how high comes to the low grid: average, max or strided_conv");
+  command.add_option("--low-to-high", arguments.low_to_high,
+                     "conv_then_upsample or upsample_then_conv");
   command
       .add_option("--size", arguments.size, "input height and width; default: the network's own")
       ->check(CLI::Range(std::int64_t{1}, kMaxSize));
@@ -41,7 +43,8 @@ ChosenNetwork choose_network(const NetworkArguments& arguments) {
   Graph ordinary = make_network(arguments.network, network);
   OctavizeOptions options{.alpha = arguments.alpha,
                           .exchange = parse_exchange(arguments.exchange),
-                          .downsample = parse_downsample(arguments.downsample)};
+                          .downsample = parse_downsample(arguments.downsample),
+                          .low_to_high = parse_low_to_high(arguments.low_to_high)};
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   Octavized octave = octavize(ordinary, options);

@@ -18,6 +18,7 @@ struct NetworkArguments {
   std::string stride_mode;
   std::string exchange = "both";
   std::string downsample = "average";
+  std::string low_to_high = "conv_then_upsample";
   std::int64_t size = 0;
   std::int64_t in_channels = 0;
   std::int64_t classes = 0;

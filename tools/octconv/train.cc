@@ -29,6 +29,7 @@ struct Arguments {
   std::string stride_mode;
   std::string exchange = "both";
   std::string downsample = "average";
+  std::string low_to_high = "conv_then_upsample";
   std::string schedule{train::to_string(train::TrainOptions{}.schedule)};
   bool zero_gamma = false;
   bool decay_norm = false;
@@ -43,7 +44,8 @@ bool is_file(const std::string& model) {
 Graph chosen_network(const Arguments& arguments, const Dataset& data) {
   OctavizeOptions options{.alpha = arguments.alpha,
                           .exchange = parse_exchange(arguments.exchange),
-                          .downsample = parse_downsample(arguments.downsample)};
+                          .downsample = parse_downsample(arguments.downsample),
+                          .low_to_high = parse_low_to_high(arguments.low_to_high)};
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const NetworkOptions network{.in_channels = data.train.channels,
@@ -106,6 +108,8 @@ void add_train(CLI::App& app) {
                           "both, high_to_low, low_to_high or none"),
       command->add_option("--downsample", arguments->downsample,
                           "how high comes to the low grid: average, max or strided_conv"),
+      command->add_option("--low-to-high", arguments->low_to_high,
+                          "conv_then_upsample or upsample_then_conv"),
       command->add_flag("--zero-gamma", arguments->zero_gamma,
                         "start with residual branches closed: scale 0 in their last batch norm")};
   command->add_option("--epochs", training.epochs, "passes over the training images");

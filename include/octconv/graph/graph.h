@@ -117,6 +117,7 @@ class OCTCONV_API Graph {
   void set_stride_mode(NodeId id, StrideMode mode);
   void set_exchange(NodeId id, Exchange exchange);
   void set_downsample(NodeId id, Downsample downsample);
+  void set_low_to_high(NodeId id, LowToHigh order);
   /// @}
 
   /// Checks every node against its inputs: splits that an operation must keep, octave geometry,

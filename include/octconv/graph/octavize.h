@@ -30,6 +30,8 @@ struct OctavizeOptions {
   Exchange exchange = Exchange::kBoth;  ///< of every octave convolution
   /// How high comes to the low grid in every octave convolution. The engine has the average only.
   Downsample downsample = Downsample::kAverage;
+  /// In which order low_to_high convolves and upsamples in every octave convolution.
+  LowToHigh low_to_high = LowToHigh::kConvThenUpsample;
   /// Values that stay ordinary whatever the policy says, with all that is tied to them.
   std::vector<KeptOrdinary> ordinary;
 };

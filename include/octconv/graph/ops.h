@@ -36,6 +36,7 @@ struct Conv {
   StrideMode stride_mode = StrideMode::kStrided;  ///< what the stride does to an octave value
   Exchange exchange = Exchange::kBoth;            ///< paths between the frequencies
   Downsample downsample = Downsample::kAverage;   ///< how high comes to the low grid
+  LowToHigh low_to_high = LowToHigh::kConvThenUpsample;  ///< how low comes to the high grid
   friend bool operator==(const Conv&, const Conv&) = default;
 };
 

@@ -106,7 +106,8 @@ struct ConvPath {
 OCTCONV_API void check(const ConvOptions& options);
 
 /// The first option with a value that the engine does not have, e.g. "upsample bilinear", or "": it
-/// has every stride mode and exchange. Graphs and ONNX files hold the downsampling beside these;
+/// has every stride mode, exchange and order of low_to_high. Graphs and ONNX files hold the
+/// downsampling beside these;
 /// the LibTorch operator has all options.
 [[nodiscard]] OCTCONV_API std::string rare_option(const ConvOptions& options);
 

@@ -99,6 +99,8 @@ enum class PaddingMode {
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Downsample parse_downsample(std::string_view text);
 /// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API LowToHigh parse_low_to_high(std::string_view text);
+/// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Upsample parse_upsample(std::string_view text);
 
 }  // namespace octconv
