@@ -104,6 +104,33 @@ std::optional<std::string> mobilenet_name(const std::vector<std::string>& parts)
   return *place == 1 ? find(kFirst) : find(kLater);
 }
 
+// A module of the authors' post-activation ResNets in Gluon (facebookresearch/OctConv,
+// utils/gluon/utils/resnetv1.py).
+std::optional<std::string> gluon_resnet_name(const std::vector<std::string>& parts) {
+  const std::string whole = join(parts, ".");
+  if (whole == "conv1.0") return "conv1";
+  if (whole == "conv1.1") return "bn1";
+  if (whole == "classifer") return "fc";  // theirs
+  const std::size_t underscore = parts[0].find("_B");
+  if (parts.size() < 2 || underscore == std::string::npos) return std::nullopt;
+  const std::optional<int> stage = numbered(parts[0].substr(0, underscore), "L");
+  const std::optional<int> block = numbered(parts[0].substr(underscore), "_B");
+  if (!stage || !block) return std::nullopt;
+  std::string name = "layer" + std::to_string(*stage) + "." + std::to_string(*block) + ".";
+  name += parts[1] == "conv4"  ? "downsample.0"
+          : parts[1] == "bn4"  ? "downsample.1"
+          : parts[1] == "bn4a" ? "downsample.extra_bn"
+                               : parts[1];
+  for (std::size_t i = 2; i < parts.size(); ++i) name += "." + parts[i];
+  return name;
+}
+
+// Gluon's words for a batch norm's scale and shift.
+std::string parameter_name(const std::string& parameter) {
+  if (parameter == "gamma") return "weight";
+  return parameter == "beta" ? "bias" : parameter;
+}
+
 // "conv1" and "weight" of "conv1.weight".
 std::pair<std::string, std::string> module_and_parameter(const std::string& name) {
   const std::size_t dot = name.rfind('.');
@@ -148,6 +175,7 @@ class Loader {
   }
 
   Model run() {
+    rename_gluon();
     rename_torchvision();
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
       const auto id = static_cast<NodeId>(i);
@@ -162,6 +190,26 @@ class Loader {
   }
 
  private:
+  // Names of Gluon's ResNets; their last layer is a convolution of one pixel.
+  void rename_gluon() {
+    const bool gluon = std::any_of(state_.begin(), state_.end(), [](const auto& entry) {
+      return entry.first.ends_with(".gamma") || entry.first.starts_with("classifer.");
+    });
+    if (!gluon) return;
+    StateDict renamed;
+    for (auto& [name, tensor] : state_) {
+      const auto [module, parameter] = module_and_parameter(name);
+      const std::string ours = gluon_resnet_name(split(module)).value_or(module);
+      const Shape& shape = tensor.shape();
+      if (ours == "fc" && shape.rank() == 4 && shape[2] == 1 && shape[3] == 1)
+        tensor = std::move(tensor).reshaped({shape[0], shape[1]});
+      const std::string new_name = ours + "." + parameter_name(parameter);
+      if (!renamed.emplace(new_name, std::move(tensor)).second)
+        problems_.push_back("'" + name + "' is '" + new_name + "' a second time");
+    }
+    state_ = std::move(renamed);
+  }
+
   // Names of torchvision that this network does not have itself.
   void rename_torchvision() {
     StateDict renamed;

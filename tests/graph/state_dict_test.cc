@@ -158,6 +158,48 @@ TEST(StateDict, JoinsOneKernelPerPathIntoOneWeight) {
   }
 }
 
+// "layer1.0.conv2.conv.conv_h2h.weight" and "layer1.0.conv2.bn_h.weight" as the authors' Gluon code
+// calls them: "L1_B0.conv2.conv_h2h.weight" and "L1_B0.bn2.bn_h.gamma".
+std::string gluon_name(std::string name) {
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = name.find(from);
+    if (at != std::string::npos) name.replace(at, from.size(), to);
+  };
+  if (name.starts_with("fc.")) return "classifer" + name.substr(2);
+  const bool norm = name.find(".bn_") != std::string::npos;
+  if (norm && name.ends_with(".weight")) replace(".weight", ".gamma");
+  if (norm && name.ends_with(".bias")) replace(".bias", ".beta");
+  if (name.starts_with("conv1.")) {  // ordinary modules of a sequence
+    replace(norm ? "conv1.bn_h" : "conv1.conv.conv_h2h", norm ? "conv1.1" : "conv1.0");
+    return name;
+  }
+  replace("downsample.0", "conv4");
+  replace(".conv.conv_", ".conv_");
+  if (norm) replace(".conv", ".bn");
+  replace("layer", "L");
+  name.replace(name.find('.'), 1, "_B");
+  return name;
+}
+
+TEST(StateDict, KnowsTheNamesOfTheAuthorsGluonCode) {
+  for (const double alpha : {0.0, 0.5}) {
+    const Graph graph =
+        octavize(make_network("resnet50_v1b", {.classes = 4}), {.alpha = alpha}).graph;
+    const StateDict whole = random_state(graph);
+    StateDict state;
+    for (auto& [name, tensor] : split_by_path(graph, whole)) {
+      const Shape& shape = tensor.shape();
+      Tensor theirs = name == "fc.weight" ? tensor.clone().reshaped({shape[0], shape[1], 1, 1})
+                                          : tensor.clone();
+      state.emplace(gluon_name(name), std::move(theirs));
+    }
+    EXPECT_TRUE(state.contains("L2_B0.bn4.bn_h.gamma"));
+    EXPECT_TRUE(state.contains("L1_B0.conv1.conv_h2h.weight"));
+    EXPECT_TRUE(state.contains("conv1.1.running_mean"));
+    expect_same(with_state_dict(graph, std::move(state)).weights, whole);
+  }
+}
+
 TEST(StateDict, OtherSplitsThanTheNetworksAreProblems) {
   const Graph half = octavize(make_network("resnet20"), {.alpha = 0.5}).graph;
   const Graph quarter = octavize(make_network("resnet20"), {.alpha = 0.25}).graph;

@@ -107,6 +107,18 @@ TEST(ModuleAndEngine, AgreeOnDecoders) {
   }
 }
 
+TEST(ModuleAndEngine, AgreeWhereLowIsUpsampledBeforeItsConvolution) {
+  for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolLow, StrideMode::kStrided}) {
+    SCOPED_TRACE(to_string(mode));
+    const Graph graph =
+        octavize(make_network("resnet20", {.classes = 10}),
+                 {.alpha = 0.5, .stride_mode = mode, .low_to_high = LowToHigh::kUpsampleThenConv})
+            .graph;
+    const Model model{graph, trained_weights(graph, {13, 14}), {}};
+    expect_agreement(model, {13, 14}, false);
+  }
+}
+
 // Even grids without low channels, odd ones at every level with them. The octave twins take the
 // weights of the ordinary network. The largest networks are compared at one alpha only, unless
 // everything is tested.

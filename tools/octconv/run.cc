@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // octconv run: a model on a batch of inputs, from and to NumPy files.
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@ struct Arguments {
   std::vector<std::string> outputs;
   int threads = 0;
   bool as_is = false;
+  bool exact = false;
 };
 
 void run(const Arguments& arguments) {
@@ -32,7 +34,11 @@ void run(const Arguments& arguments) {
       port_files(ports(graph, graph.outputs()), arguments.outputs, "output");
   const std::vector<Tensor> inputs = read_inputs(ports(graph, graph.inputs()), arguments.inputs);
   if (!arguments.as_is) model = workflow::recognise_for(std::move(model), inputs).model;
-  const std::vector<Tensor> outputs = Session(compile(model)).run(inputs);
+  CompileOptions options{.exact = arguments.exact};
+  const Shape& first = inputs[0].shape();
+  if (first.rank() == model.graph.rank() + 2)  // the session says what is wrong otherwise
+    options.extents = Shape(std::span(first.begin() + 2, first.end()));
+  const std::vector<Tensor> outputs = Session(compile(model, options)).run(inputs);
   for (const PortFile& file : files) write_npy(file.path, outputs[file.port]);
 }
 
@@ -57,6 +63,7 @@ void add_run(CLI::App& app) {
       ->required()
       ->allow_extra_args(false);
   command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
+  command->add_flag("--exact", arguments->exact, kExactHelp);
   command->add_option("--threads", arguments->threads, "default: one per processor")
       ->check(CLI::Range(1, 1024));
   command->callback([arguments] { run(*arguments); });
