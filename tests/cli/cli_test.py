@@ -431,6 +431,16 @@ class Octavize(CommandTest):
         self.assertIn("of 21 convolutions are octave", text)
         self.assertIn("accuracy is recovered by training it on", text)
 
+    def test_the_policy_may_be_every_stage(self):
+        counts = []
+        for policy in ("own", "all"):
+            options = ("--alpha", 0.25, "--policy", policy, "--json", "-o", "twin.onnx")
+            counts.append(json.loads(self.succeed("octavize", "net.onnx", *options))["octave_convs"])
+        self.assertEqual(counts, [16, 20])  # all but the first
+        self.fail_with(["--policy", "'none'"], "octavize", "net.onnx", "--alpha", 0.25, "--policy", "none",
+                       "-o", "other.onnx")  # fmt: skip
+        self.assertFalse((self.folder / "other.onnx").exists())
+
     def test_a_network_may_replace_its_own_file(self):
         self.succeed("octavize", "net.onnx", "--alpha", 0.5, "-o", "net.onnx")
         self.fail_with(["is octave already"], "octavize", "net.onnx", "--alpha", 0.5, "-o", "twin.onnx")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // octconv octavize: the octave twin of a network in an ONNX file, weights kept.
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <map>
@@ -35,6 +36,7 @@ struct Arguments {
   PixelArguments pixels;
   ExportArguments file;
   std::string stride_mode;
+  std::string policy = "own";
   std::string exchange = "both";
   std::vector<std::int64_t> size;
   std::string choose_channels;
@@ -57,6 +59,14 @@ std::map<std::string, double> read_layer_alphas(const std::string& path) {
     alphas.emplace(name, alpha.get<double>());
   }
   return alphas;
+}
+
+void make_all_stages_octave(Graph& graph) {
+  OctavePolicy policy = graph.policy();
+  int last = Node::kNoStage;
+  for (const Node& node : graph.nodes()) last = std::max(last, node.stage);
+  policy.octave_stages.assign(static_cast<std::size_t>(last + 1), true);
+  graph.set_policy(std::move(policy));
 }
 
 // What the file says, or --size.
@@ -175,6 +185,9 @@ void run(const Arguments& arguments) {
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
   const Shape extents = chosen_extents(arguments.size, model);
+  const bool all_stages = arguments.policy == "all";
+  if (!all_stages && arguments.policy != "own")
+    throw InvalidArgument("--policy must be own or all, got '" + arguments.policy + "'");
   if (!arguments.as_is) {
     Raised raised = workflow::recognise(std::move(model), extents);
     if (raised.octave_convs > 0)
@@ -186,6 +199,7 @@ void run(const Arguments& arguments) {
     model = std::move(raised.model);
   }
   set_pixels(arguments.pixels, extents, model);
+  if (all_stages) make_all_stages_octave(model.graph);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
   Result result{.twin = {.model = {.graph = model.graph, .weights = {}, .preprocessing = {}}}};
@@ -243,6 +257,9 @@ void add_octavize(CLI::App& app) {
   command->add_option("--stride-mode", arguments->stride_mode,
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "
                       "files of others strided");
+  command->add_option("--policy", arguments->policy,
+                      "own: the stages of the network's family take alpha, of files of others all "
+                      "up to a total stride of 16; all: every stage");
   command->add_option("--exchange", arguments->exchange, "both, high_to_low, low_to_high or none");
   add_export_options(*command, arguments->file);
   command
