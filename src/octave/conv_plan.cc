@@ -440,6 +440,21 @@ const ConvOptions& OctConvWeights::options() const noexcept {
   return packed_->options;
 }
 
+std::vector<ConvMethod> OctConvWeights::methods() const {
+  std::vector<ConvMethod> methods;
+  for (const ConvPass& pass : packed_->passes) methods.push_back(pass.method);
+  return methods;
+}
+
+std::int64_t OctConvWeights::elements() const noexcept {
+  std::int64_t elements = 0;
+  for (const ConvPass& pass : packed_->passes) {
+    elements += pass.transformed.elements() + pass.bias.elements();
+    for (const Slice& slice : pass.slices) elements += slice.weights.elements();
+  }
+  return elements;
+}
+
 OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
                          ConvEpilogue epilogue)
     : impl_(std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue))) {}

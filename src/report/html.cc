@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/html.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "octconv/base/error.h"
+#include "report/number.h"
 #include "report/text.h"
 
 namespace octconv::report {
@@ -39,6 +44,13 @@ figcaption { color: var(--soft); font-size: 0.9rem; margin-top: 0.6rem; max-widt
 .pictures .name { color: var(--soft); font-size: 0.9rem; }
 .pictures .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: flex-end; }
 .pictures img { image-rendering: pixelated; display: block; }
+.bars { display: grid; grid-template-columns: minmax(0, max-content) minmax(8rem, 1fr) max-content;
+  gap: 2px 0.75rem; align-items: center; font-size: 0.8rem; }
+.bars .what { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.bars .what span { color: var(--soft); }
+.bars .bar { background: #9ecae1; height: 0.8rem; }
+.bars .bar div { background: #08519c; height: 100%; }
+.bars .much { text-align: right; font-variant-numeric: tabular-nums; }
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } .wide { overflow: visible; } }
 </style>
 )";
@@ -71,6 +83,30 @@ void HtmlPage::table(const Table& table) {
 
 void HtmlPage::chart(const Chart& chart, std::string_view caption) {
   body_ += "<figure>\n" + to_svg(chart) + element("figcaption", caption) + "</figure>\n";
+}
+
+void HtmlPage::bars(const std::vector<Bar>& bars, std::string_view unit, std::string_view caption) {
+  double most = 0;
+  for (const Bar& bar : bars) {
+    if (!(bar.value >= 0 && bar.part >= 0 && bar.part <= bar.value) || std::isinf(bar.value)) {
+      throw InvalidArgument("bar '" + bar.label + "' has value " + shortest(bar.value) +
+                            " and part " + shortest(bar.part));
+    }
+    most = std::max(most, bar.value);
+  }
+  const auto width = [](double part, double whole) {
+    return "<div style=\"width: " + fixed(whole > 0 ? 100 * part / whole : 0, 2) + "%\"";
+  };
+  body_ += "<figure>\n<div class=\"bars\">\n";
+  for (const Bar& bar : bars) {
+    const std::string label = escape(bar.label);
+    const std::string detail = escape(bar.detail);
+    body_ += "<div class=\"what\" title=\"" + label + ": " + detail + "\">" + label + " <span>" +
+             detail + "</span></div>\n<div>" + width(bar.value, most) + " class=\"bar\">" +
+             width(bar.part, bar.value) + "></div></div></div>\n<div class=\"much\">" +
+             fixed(bar.value, 3) + " " + escape(unit) + "</div>\n";
+  }
+  body_ += "</div>\n" + element("figcaption", caption) + "</figure>\n";
 }
 
 void HtmlPage::pictures(const std::vector<PictureRow>& rows, std::string_view caption) {

@@ -26,6 +26,14 @@ struct PictureRow {
   std::vector<Picture> pictures;
 };
 
+// A bar of a bar chart, of which the first part stands out.
+struct Bar {
+  std::string label;
+  std::string detail;  // what it is, in smaller letters
+  double value = 0;
+  double part = 0;  // at most the value
+};
+
 // Elements appear in the order of the calls. All text is escaped here.
 class HtmlPage {
  public:
@@ -37,6 +45,9 @@ class HtmlPage {
   void facts(const std::vector<std::pair<std::string, std::string>>& facts);
   void table(const Table& table);
   void chart(const Chart& chart, std::string_view caption);
+  // Bars below one another, as long as their values; each says its value in `unit`. Throws
+  // InvalidArgument for a value that is negative or not finite, or a part that is larger.
+  void bars(const std::vector<Bar>& bars, std::string_view unit, std::string_view caption);
   void pictures(const std::vector<PictureRow>& rows, std::string_view caption);
 
   // The whole page, also well-formed as XML.

@@ -34,7 +34,9 @@ std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& b
   }
   std::vector<Timing> timings;
   for (std::size_t i = 0; i < bodies.size(); ++i) {
-    timings.push_back({.median_ns = median(times[i]), .ratio = median(ratios[i])});
+    timings.push_back({.median_ns = median(times[i]),
+                       .least_ns = *std::min_element(times[i].begin(), times[i].end()),
+                       .ratio = median(ratios[i])});
   }
   return timings;
 }

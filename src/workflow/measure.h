@@ -11,6 +11,7 @@ namespace octconv::workflow {
 
 struct Timing {
   double median_ns = 0;
+  double least_ns = 0;
   double ratio = 1;  // median over the rounds of own time / the first body's time in the same round
 };
 

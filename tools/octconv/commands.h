@@ -21,6 +21,7 @@ inline constexpr const char* kExactHelp =
 /// Thrown by a command whose answer is no: exit code 1 without an error message.
 struct Disagreement {};
 
+void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
 void add_decompose(CLI::App& app);
@@ -31,6 +32,7 @@ void add_inspect(CLI::App& app);
 void add_octavize(CLI::App& app);
 void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_profile(CLI::App& app);
 void add_raise(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);

@@ -42,6 +42,8 @@ int main(int argc, char** argv) {
   octconv::tool::add_decompose(app);
   octconv::tool::add_run(app);
   octconv::tool::add_diff(app);
+  octconv::tool::add_profile(app);
+  octconv::tool::add_bench(app);
   int result = 0;
   try {
     app.parse(argc, argv);

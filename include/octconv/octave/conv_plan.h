@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "octconv/base/api.h"
 #include "octconv/kernels/activation.h"
@@ -54,6 +55,11 @@ class OCTCONV_API OctConvWeights {
 
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
+
+  /// How its sums are computed, one for each: 1 to 3.
+  [[nodiscard]] std::vector<ConvMethod> methods() const;
+  /// Floats that the packed form holds.
+  [[nodiscard]] std::int64_t elements() const noexcept;
 
   /// The packed form; private to the operator.
   struct Packed;

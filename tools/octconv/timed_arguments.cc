@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "timed_arguments.h"
+
+#include <utility>
+
+#include "octconv/base/error.h"
+#include "octconv/base/random.h"
+#include "octconv/onnx/onnx.h"
+#include "workflow/recognise.h"
+
+namespace octconv::tool {
+
+Model load_timed(const std::string& path, bool as_is) {
+  Model model = load_onnx(path);
+  if (model.graph.inputs().size() != 1) {
+    throw Unsupported("'" + path + "' has " + std::to_string(model.graph.inputs().size()) +
+                      " inputs; networks of one are timed");
+  }
+  const Shape extents = image_extents(model);
+  if (!as_is) model = workflow::recognise(std::move(model), extents).model;
+  return model;
+}
+
+Shape timed_extents(const Model& model, std::int64_t size) {
+  return size == 0 ? image_extents(model) : model.graph.default_extents(size);
+}
+
+Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents) {
+  Shape shape{batch, model.graph.node(model.graph.inputs()[0]).channels.total()};
+  for (const std::int64_t extent : extents) shape.push_back(extent);
+  Tensor input(shape);
+  Random random(1);
+  for (float& value : input.values()) value = static_cast<float>(2 * random.uniform() - 1);
+  return input;
+}
+
+}  // namespace octconv::tool

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models and inputs of the commands that measure time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "octconv/graph/model.h"
+#include "octconv/tensor/tensor.h"
+
+namespace octconv::tool {
+
+/// The file's network, octave convolutions recognised unless `as_is`.
+/// @throws Unsupported if it has several inputs
+[[nodiscard]] Model load_timed(const std::string& path, bool as_is);
+
+/// `size` along every axis that images are enlarged along; 0: the model's own.
+[[nodiscard]] Shape timed_extents(const Model& model, std::int64_t size);
+
+/// Random pixels.
+[[nodiscard]] Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents);
+
+}  // namespace octconv::tool
