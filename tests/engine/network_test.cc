@@ -408,7 +408,7 @@ TEST(Session, SharesANetworkWithSessionsOfOtherThreads) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {
-      Session session(network);
+      Session session(network, {.threads = static_cast<int>(i) + 1});
       for (int round = 0; round < 5; ++round) {
         const Tensor output = session.run(inputs[i]);
         if (!std::ranges::equal(output.values(), expected[i])) ++wrong[i];
