@@ -34,6 +34,8 @@ step asan cmake --workflow --preset asan
 step fuzz scripts/fuzz.sh 300
 step release-no-torch cmake --workflow --preset release-no-torch
 step shared shared_build
+step neon scripts/test-neon.sh
+step tsan scripts/tsan.sh
 
 minutes=$((SECONDS / 60))
 if ((${#failed[@]} > 0)); then

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that octconv is built, tested and demonstrated with.
 #
-# usage: scripts/setup.sh [--developer]
+# usage: scripts/setup.sh [--developer | --bench]
 #   --developer   also what scripts/format.sh and scripts/check-all.sh use
+#   --bench       also what the benchmarks measure beside octconv
 set -euo pipefail
 
 packages=(
@@ -20,9 +21,11 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --developer) packages+=(clang clang-format-14 clang-tidy-14 clang-tools-14) ;;
+  --developer) packages+=(clang clang-format-14 clang-tidy-14 clang-tools-14 libomp-14-dev libclang-rt-14-dev
+    g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross qemu-user-static) ;;
+  --bench) packages+=(libdnnl-dev python3-torch) ;;
   *)
-    echo "usage: scripts/setup.sh [--developer]" >&2
+    echo "usage: scripts/setup.sh [--developer | --bench]" >&2
     exit 2
     ;;
 esac

@@ -3,7 +3,11 @@
 """Times octconv's engine and other CPU engines on the same networks.
 
 Each engine is a process of its own, pinned to its processors. In each round every engine takes a short turn on every
-network; a turn's first run is not counted. The figures are medians. The outputs must agree.
+network; a turn's first run is not counted. The figures are medians. The outputs must agree. An engine that cannot run
+a network is reported and left out there.
+
+conv1d, conv1x1, conv3x3 and conv3d are single layers: each is measured as the difference of two networks that have one
+and four of them.
 
 Run it with the Python that scripts/bench-peers.sh makes:
     .venv/bench/bin/python bench/peers/compare.py --threads 1,2 resnet50v2:0 resnet50v2:0.5
@@ -21,10 +25,16 @@ from pathlib import Path
 import numpy
 import onnx
 
+import convert
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 DEFAULT_NETWORKS = [f"resnet50v2:{alpha}:224" for alpha in (0, 0.125, 0.25, 0.375, 0.5, 0.75)]
-DEFAULT_ENGINES = "octconv,onnxruntime,onnxruntime-no-spinning,openvino"
+DEFAULT_ENGINES = ("octconv,onnxruntime,onnxruntime-no-spinning,openvino,ncnn,ncnn-no-winograd,"
+                   "libtorch,libtorch-frozen")  # fmt: skip
+LAYERS = ("conv1d", "conv1x1", "conv3x3", "conv3d")  # the kinds of octconv_layer_network
+FEW_LAYERS, MANY_LAYERS = 1, 4
+DEBIAN_PYTHON = "/usr/bin/python3"  # which has LibTorch
 # Waiting threads of some engines spin for some milliseconds after their work is done.
 SECONDS_BETWEEN_TURNS = 0.02
 TURN_MS = 60
@@ -34,7 +44,8 @@ MAX_DIFFERENCE = 1e-4  # of the output's range
 class Configuration:
     """A network as it is given on the command line, and its files."""
 
-    def __init__(self, text):
+    def __init__(self, text, layers=None):
+        self.layers = layers  # of a network of equal layers
         fields = text.split(":")
         if not 1 <= len(fields) <= 4:
             sys.exit(f"compare: '{text}' is not NETWORK[:ALPHA[:SIZE[:BATCH]]]")
@@ -48,12 +59,24 @@ class Configuration:
             sys.exit(f"compare: '{text}': {error}")
         self.chosen = [self.network, "--alpha", f"{self.alpha:g}"] + (["--size", str(self.size)] if self.size else [])
 
-    def prepare(self, tool, cache):
+    def name(self):
+        return self.network if self.layers is None else f"{self.network} x{self.layers}"
+
+    def title(self):
+        return f"{self.name()} at alpha {self.alpha:g}, {'x'.join(map(str, self.shape))}"
+
+    def prepare(self, build, cache):
         name = f"{self.network}-{self.alpha:g}-{self.size or 'own'}"
-        self.model = cache / f"{name}.onnx"
-        if not self.model.exists():
-            run_tool(tool, "export", *self.chosen, "-o", self.model)
-        cost = json.loads(run_tool(tool, "cost", *self.chosen, "--json"))
+        tool = build / "octconv"
+        if self.layers is not None:
+            self.model = cache / f"{name}-{self.layers}.onnx"
+            cost = json.loads(run_tool(build / "bench/octconv_layer_network", self.network, self.alpha, self.size,
+                                       self.layers, self.model))  # fmt: skip
+        else:
+            self.model = cache / f"{name}.onnx"
+            if not self.model.exists():
+                run_tool(tool, "export", *self.chosen, "-o", self.model)
+            cost = json.loads(run_tool(tool, "cost", *self.chosen, "--json"))
         self.macs = cost["macs"] * self.batch
         self.extents = cost["extents"]
         ports = onnx.load(self.model, load_external_data=False).graph.input
@@ -64,6 +87,15 @@ class Configuration:
         values.tofile(self.input)
 
 
+def configure(texts):
+    """The networks to run: of a single layer two."""
+    configurations = []
+    for text in texts:
+        layers = (FEW_LAYERS, MANY_LAYERS) if text.split(":")[0] in LAYERS else (None,)
+        configurations += [Configuration(text, count) for count in layers]
+    return configurations
+
+
 def run_tool(tool, *arguments):
     result = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True)
     if result.returncode != 0:
@@ -72,12 +104,26 @@ def run_tool(tool, *arguments):
 
 
 class Engine:
-    """How to start an engine's process, and how near its results must be."""
+    """How to start an engine's process, what file it reads, and how near its results must be."""
 
-    def __init__(self, name, command, tolerance=MAX_DIFFERENCE):
+    def __init__(self, name, command, form=lambda configuration, cache: configuration.model,
+                 tolerance=MAX_DIFFERENCE):  # fmt: skip
         self.name = name
         self.command = command
+        self.form = form
         self.tolerance = tolerance
+
+
+def ncnn_form(configuration, cache):
+    return convert.to_ncnn(configuration.model, configuration.shape, cache)
+
+
+def torch_form(configuration, cache):
+    return convert.to_arrays(configuration.model, cache)
+
+
+def has_torch():
+    return subprocess.run([DEBIAN_PYTHON, "-c", "import torch"], capture_output=True).returncode == 0
 
 
 def choose_engines(names, workers):
@@ -89,6 +135,14 @@ def choose_engines(names, workers):
                 engines.append(Engine(label if equals else name, [path]))
         elif name in ("onnxruntime", "onnxruntime-no-spinning", "openvino"):
             engines.append(Engine(name, [sys.executable, str(HERE / "worker.py"), name]))
+        elif name in ("ncnn", "ncnn-no-winograd"):
+            engines.append(Engine(name, [sys.executable, str(HERE / "worker.py"), name], ncnn_form))
+        elif name in ("libtorch", "libtorch-frozen"):
+            if has_torch():
+                engines.append(Engine(name, [DEBIAN_PYTHON, str(HERE / "worker.py"), name], torch_form))
+            else:
+                print(f"compare: {name} is left out: {DEBIAN_PYTHON} has no torch; install python3-torch and "
+                      "libopenblas0-pthread", file=sys.stderr)  # fmt: skip
         else:
             sys.exit(f"compare: unknown engine '{name}'")
     return engines
@@ -97,19 +151,28 @@ def choose_engines(names, workers):
 class Worker:
     """A process that runs one network in one engine."""
 
-    def __init__(self, engine, configuration, threads, cores):
+    def __init__(self, engine, configuration, threads, cores, cache):
         self.engine = engine
         self.configuration = configuration
-        command = [*engine.command, str(configuration.model), str(configuration.input),
+        command = [*engine.command, str(engine.form(configuration, cache)), str(configuration.input),
                    ",".join(map(str, configuration.shape)), str(threads), ",".join(map(str, cores))]  # fmt: skip
         # Each engine's own settings say how many threads it has and what they do while they wait.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env=environment)  # fmt: skip
-        self.about = json.loads(self.answer("ready"))
+        self.about = json.loads(self.first_answer())
         self.times = []  # of all turns
         self.rounds = []  # the median of each turn
         self.runs = max(3, min(50, 1 + math.ceil(TURN_MS / statistics.median(self.run(3)))))
+
+    def first_answer(self):
+        word, _, rest = self.process.stdout.readline().strip().partition(" ")
+        if word == "ready":
+            return rest
+        self.close()
+        if word == "unsupported":
+            raise convert.Unsupported(rest)
+        raise convert.Unsupported(f"its process ended with {self.process.returncode} while it loaded")
 
     def answer(self, word):
         line = self.process.stdout.readline()
@@ -149,7 +212,12 @@ def measure(configurations, engines, threads, rounds, cache):
     workers = {}
     for configuration in configurations:
         for engine in engines:
-            workers[configuration, engine] = Worker(engine, configuration, threads, cores)
+            try:
+                workers[configuration, engine] = Worker(engine, configuration, threads, cores, cache)
+            except convert.Unsupported as reason:
+                if engine == engines[0]:
+                    sys.exit(f"compare: {engine.name} on {configuration.title()}: {reason}")
+                print(f"compare: {engine.name} does not run {configuration.title()}: {reason}", file=sys.stderr)
     for round_ in range(rounds):
         for worker in workers.values():
             time.sleep(SECONDS_BETWEEN_TURNS)
@@ -157,12 +225,14 @@ def measure(configurations, engines, threads, rounds, cache):
         print(f"{threads} threads: round {round_ + 1} of {rounds}", file=sys.stderr)
     results = []
     for configuration in configurations:
-        result = {"network": configuration.network, "alpha": configuration.alpha, "shape": configuration.shape,
+        result = {"network": configuration.name(), "alpha": configuration.alpha, "shape": configuration.shape,
                   "threads": threads, "macs": configuration.macs, "rounds": rounds, "engines": {}}  # fmt: skip
         ours = workers[configuration, engines[0]]
         expected = ours.output(cache / "output.f32")
         for engine in engines:
-            worker = workers[configuration, engine]
+            worker = workers.get((configuration, engine))
+            if worker is None:
+                continue
             output = worker.output(cache / "output.f32")
             if output.shape != expected.shape:
                 sys.exit(f"compare: {engine.name} on {configuration.network}: {output.size} outputs instead of "
@@ -184,9 +254,26 @@ def measure(configurations, engines, threads, rounds, cache):
                 "agrees": difference <= engine.tolerance,
             }
         results.append(result)
+        if configuration.layers == MANY_LAYERS:
+            results.append(one_layer(configuration.network, *results[-2:]))
     for worker in workers.values():
         worker.close()
     return results
+
+
+def one_layer(name, few, many):
+    """A result of its own: what each layer more adds."""
+    more = MANY_LAYERS - FEW_LAYERS
+    result = {**many, "network": f"{name} layer", "macs": (many["macs"] - few["macs"]) // more, "engines": {}}
+    first = None
+    for engine, of in many["engines"].items():
+        if engine not in few["engines"]:
+            continue
+        median, least = ((of[key] - few["engines"][engine][key]) / more for key in ("median_ms", "min_ms"))
+        first = first or median
+        result["engines"][engine] = {**of, "median_ms": median, "min_ms": least, "gflops": 2e-6 * result["macs"] / median,
+                                     "times_first": median / first}  # fmt: skip
+    return result
 
 
 def print_table(results):
@@ -238,9 +325,9 @@ def main():
     arguments.cache.mkdir(parents=True, exist_ok=True)
     workers = arguments.worker or [str(arguments.build / "bench/octconv_peer_worker")]
     engines = choose_engines(arguments.engines.split(","), workers)
-    configurations = [Configuration(text) for text in arguments.networks]
+    configurations = configure(arguments.networks)
     for configuration in configurations:
-        configuration.prepare(arguments.build / "octconv", arguments.cache)
+        configuration.prepare(arguments.build, arguments.cache)
     results = []
     for threads in arguments.threads:
         results += measure(configurations, engines, threads, arguments.rounds, arguments.cache)

@@ -6,7 +6,8 @@ usage: worker.py ENGINE MODEL INPUT.f32 SHAPE THREADS CORES
   MODEL          an .onnx file, or what compare.py made of it for this engine
   INPUT.f32      the input's floats; SHAPE, CORES  numbers with commas
 
-Protocol, a line each way: it says "ready {...}" once the network has run for the first time; then
+Protocol, a line each way: it says "ready {...}" once the network has run for the first time, or "unsupported REASON"
+and ends; then
 "run N" is answered with "times" and N numbers of milliseconds, "memory" with the most memory it ever held in kB,
 "write FILE" with "written" once the last output's floats are in FILE. It ends with its standard input.
 """
@@ -98,7 +99,112 @@ class OpenVino:
         return self.request.get_tensor(self.output).data
 
 
-ENGINES = {"onnxruntime": OnnxRuntime, "onnxruntime-no-spinning": OnnxRuntimeNoSpinning, "openvino": OpenVino}
+class Ncnn:
+    """MODEL is the prefix of ncnn's two files."""
+
+    WINOGRAD = True
+    NARROW = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage",
+              "use_int8_inference", "use_int8_packed", "use_int8_storage", "use_int8_arithmetic")  # fmt: skip
+    WINOGRADS = ("use_winograd_convolution", "use_winograd23_convolution", "use_winograd43_convolution",
+                 "use_winograd63_convolution")  # fmt: skip
+
+    def __init__(self, threads):
+        import ncnn
+
+        self.module = ncnn
+        self.threads = threads
+        self.version = ncnn.__version__
+        self.note = ""
+
+    def wanted(self):
+        return {**dict.fromkeys(self.NARROW, False), **dict.fromkeys(self.WINOGRADS, self.WINOGRAD),
+                "use_sgemm_convolution": True, "use_packing_layout": True, "use_vulkan_compute": False,
+                "num_threads": self.threads}  # fmt: skip
+
+    def load(self, model, values):
+        if values.shape[0] != 1:
+            raise NotImplementedError("a batch of more than one image")
+        network = self.network = self.module.Net()
+        for option, value in self.wanted().items():
+            setattr(network.opt, option, value)
+        if network.load_param(f"{model}.param") != 0 or network.load_model(f"{model}.bin") != 0:
+            raise NotImplementedError("ncnn does not load what pnnx made of it")
+        for option, value in self.wanted().items():
+            if getattr(network.opt, option) != value:
+                raise RuntimeError(f"ncnn took {option}={getattr(network.opt, option)}")
+        self.names = network.input_names()[0], network.output_names()[0]
+        self.values = self.module.Mat(values[0]).clone()
+
+    def run(self):
+        import numpy
+
+        extractor = self.network.create_extractor()
+        extractor.input(self.names[0], self.values)
+        status, output = extractor.extract(self.names[1])
+        if status != 0:
+            raise NotImplementedError(f"ncnn's run ended with {status}")
+        return numpy.array(output)
+
+
+class NcnnNoWinograd(Ncnn):
+    """As many multiply-adds as the network has: what a direct kernel is compared with."""
+
+    WINOGRAD = False
+
+
+class LibTorch:
+    """Traced, frozen and optimised; MODEL is the file of convert.py's to_arrays. Runs on Debian's Python."""
+
+    OPTIMISED = True
+    # The just-in-time compiler looks at the first runs and compiles in the next.
+    RUNS_UNTIL_COMPILED = 3
+
+    def __init__(self, threads):
+        os.environ["DNNL_DEFAULT_FPMATH_MODE"] = "STRICT"
+        import torch
+
+        self.module = torch
+        torch.set_num_threads(threads)
+        torch.set_num_interop_threads(1)
+        torch.set_float32_matmul_precision("highest")
+        if torch.get_num_threads() != threads or torch.get_float32_matmul_precision() != "highest":
+            raise RuntimeError("LibTorch took other threads or another precision")
+        self.version = torch.__version__
+        self.note = "oneDNN" if torch.backends.mkldnn.is_available() else "without oneDNN"
+
+    def load(self, model, values):
+        from torch_network import Network
+
+        torch = self.module
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(values.ndim, torch.contiguous_format)
+        self.values = torch.from_numpy(values).contiguous(memory_format=layout)
+        with torch.inference_mode():
+            network = Network(model).eval()
+            for parameter in network.parameters():
+                if parameter.dim() == values.ndim:
+                    parameter.data = parameter.data.contiguous(memory_format=layout)
+            traced = torch.jit.trace(network, self.values, check_trace=False).eval()
+            self.network = torch.jit.freeze(traced)
+            if self.OPTIMISED:
+                self.network = torch.jit.optimize_for_inference(self.network)
+            for _ in range(self.RUNS_UNTIL_COMPILED):
+                output = self.network(self.values)
+        if output.dtype != torch.float32 or torch.is_autocast_cpu_enabled():
+            raise RuntimeError(f"LibTorch took {output.dtype}")
+
+    def run(self):
+        with self.module.inference_mode():
+            return self.network(self.values).numpy()
+
+
+class LibTorchFrozen(LibTorch):
+    """Without torch.jit.optimize_for_inference, which makes networks of many small steps slower."""
+
+    OPTIMISED = False
+
+
+ENGINES = {"onnxruntime": OnnxRuntime, "onnxruntime-no-spinning": OnnxRuntimeNoSpinning, "openvino": OpenVino,
+           "ncnn": Ncnn, "ncnn-no-winograd": NcnnNoWinograd, "libtorch": LibTorch, "libtorch-frozen": LibTorchFrozen}  # fmt: skip
 
 
 def main():
@@ -121,9 +227,13 @@ def main():
     values = numpy.fromfile(input_file, dtype=numpy.float32).reshape([int(n) for n in shape.split(",")])
     base = memory_kb()
     begin = time.perf_counter()
-    engine.load(model, values)
-    loaded = time.perf_counter()
-    output = engine.run()
+    try:
+        engine.load(model, values)
+        loaded = time.perf_counter()
+        output = engine.run()
+    except NotImplementedError as error:
+        answer(f"unsupported {error}")
+        return
     ran = time.perf_counter()
     about = {"version": engine.version, "note": engine.note, "load_ms": 1e3 * (loaded - begin),
              "first_ms": 1e3 * (ran - loaded), "base_kb": base}  # fmt: skip

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,11 +23,23 @@ constexpr std::size_t kMaxShapes = 16;
 
 struct Session::Impl {
   Network network;
+  SessionOptions options;
   std::vector<std::unique_ptr<const Execution>> executions;  // the last used first
   Tensor arena;
   bool ran = false;
 
-  explicit Impl(Network compiled) : network(std::move(compiled)) { executions.reserve(kMaxShapes); }
+  Impl(Network compiled, SessionOptions chosen)
+      : network(std::move(compiled)), options(std::move(chosen)) {
+    executions.reserve(kMaxShapes);
+    if (options.threads < 0 || options.threads > 1024) {
+      throw InvalidArgument("Session: threads must be in [0, 1024], got " +
+                            std::to_string(options.threads));
+    }
+    if (options.executor && options.threads != 0) {
+      throw InvalidArgument("Session: an executor has its own threads, got threads " +
+                            std::to_string(options.threads) + " too");
+    }
+  }
 
   // The execution for these inputs; it becomes the first.
   const Execution& prepare(std::span<const Tensor> inputs) {
@@ -57,9 +70,21 @@ struct Session::Impl {
     std::rotate(executions.begin(), found, found + 1);
     return *executions.front();
   }
+
+  // Runs with the threads that the options say.
+  void run(const Execution& execution, std::span<const Tensor> inputs, std::span<Tensor> outputs) {
+    std::optional<ParallelScope> scope;
+    if (options.executor) {
+      scope.emplace(*options.executor);
+    } else if (options.threads != 0) {
+      scope.emplace(options.threads);
+    }
+    execution.run(inputs, outputs, arena.data());
+  }
 };
 
-Session::Session(Network network) : impl_(std::make_unique<Impl>(std::move(network))) {}
+Session::Session(Network network, SessionOptions options)
+    : impl_(std::make_unique<Impl>(std::move(network), std::move(options))) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -92,7 +117,7 @@ void Session::run(std::span<const Tensor> inputs, std::span<Tensor> outputs) {
     const Shape& shape = execution.output_shapes()[i];
     if (outputs[i].shape() != shape) outputs[i] = Tensor(shape);
   }
-  execution.run(inputs, outputs, impl_->arena.data());
+  impl_->run(execution, inputs, outputs);
   impl_->ran = true;
 }
 

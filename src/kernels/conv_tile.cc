@@ -49,6 +49,9 @@ struct Part {
 
 template <std::size_t kCount, std::size_t kVectors>
 struct Accumulators {
+  // The compiler's own would not be built for the instruction set: vectors of NEON have
+  // constructors.
+  HWY_ATTR Accumulators() {}
   Vector at[kCount][kVectors];
 };
 

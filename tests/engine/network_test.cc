@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,10 +17,12 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/base/executor.h"
 #include "octconv/base/parallel.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "support/decoder.h"
+#include "support/pool_executor.h"
 #include "support/random_values.h"
 #include "support/reference_network.h"
 
@@ -355,6 +358,44 @@ TEST(Session, GivesTheSameBitsForAnyNumberOfThreads) {
   set_thread_count(before);
 }
 
+TEST(Session, GivesTheSameBitsOnThreadsOfTheCaller) {
+  const Network network = compile(zoo_model("resnet20", 0.25));
+  const Tensor input = random_tensor({3, 3, 32, 32}, 5);
+  const std::vector<float> one = values(Session(network, {.threads = 1}).run(input));
+  EXPECT_EQ(values(Session(network, {.threads = 3}).run(input)), one);
+  const auto pool = std::make_shared<testing::PoolExecutor>(3);
+  EXPECT_EQ(values(Session(network, {.executor = pool}).run(input)), one);
+  EXPECT_GT(pool->loops(), 0);
+  const auto backward = std::make_shared<testing::BackwardExecutor>();
+  EXPECT_EQ(values(Session(network, {.executor = backward}).run(input)), one);
+}
+
+TEST(Session, UsesNoExecutorButItsOwn) {
+  const Network network = compile(zoo_model("resnet20", 0.25));
+  const Tensor input = random_tensor({3, 3, 32, 32}, 5);
+  testing::PoolExecutor outside(2);
+  const ParallelScope scope(outside);
+  static_cast<void>(Session(network, {.threads = 1}).run(input));
+  EXPECT_EQ(outside.loops(), 0);
+  static_cast<void>(Session(network).run(input));
+  EXPECT_GT(outside.loops(), 0);
+}
+
+TEST(Session, RefusesThreadsThatItCannotHave) {
+  const Network network = compile(zoo_model("resnet20", 0.25));
+  for (const int threads : {-1, 1025}) {
+    EXPECT_THAT(
+        [&] { const Session session(network, {.threads = threads}); },
+        ::testing::ThrowsMessage<InvalidArgument>(::testing::HasSubstr(std::to_string(threads))));
+  }
+  EXPECT_THAT(
+      [&] {
+        const Session session(
+            network, {.threads = 2, .executor = std::make_shared<testing::PoolExecutor>(2)});
+      },
+      ::testing::ThrowsMessage<InvalidArgument>(::testing::HasSubstr("executor")));
+}
+
 TEST(Session, SharesANetworkWithSessionsOfOtherThreads) {
   const Network network = compile(zoo_model("resnet20", 0.5));
   std::vector<Tensor> inputs;
@@ -367,7 +408,7 @@ TEST(Session, SharesANetworkWithSessionsOfOtherThreads) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {
-      Session session(network);
+      Session session(network, {.threads = static_cast<int>(i) + 1});
       for (int round = 0; round < 5; ++round) {
         const Tensor output = session.run(inputs[i]);
         if (!std::ranges::equal(output.values(), expected[i])) ++wrong[i];
@@ -544,8 +585,10 @@ TEST(Session, NamesTheInputThatDoesNotFit) {
     return "";
   };
   using ::testing::HasSubstr;
-  EXPECT_THAT(complaint({1, 3, 5, 7}, {1, 3, 10, 13}), HasSubstr("input 'b' must be [batch, 2,"));
-  EXPECT_THAT(complaint({1, 3, 5, 7}, {2, 2, 10, 13}), HasSubstr("'b' has a batch of 2, and 'a'"));
+  EXPECT_THAT(complaint({1, 3, 5, 7}, {1, 3, 10, 13}),
+              ::testing::HasSubstr("input 'b' must be [batch, 2,"));
+  EXPECT_THAT(complaint({1, 3, 5, 7}, {2, 2, 10, 13}),
+              ::testing::HasSubstr("'b' has a batch of 2, and 'a'"));
   EXPECT_THAT(complaint({1, 3, 5, 7}, {1, 2, 12, 13}),
               HasSubstr("with an input of [5, 7] and [12, 13], node 'sum'"));
   EXPECT_THROW(static_cast<void>(session.run(Tensor(Shape{1, 3, 5, 7}))), InvalidArgument);

@@ -9,11 +9,12 @@
 
 namespace octconv {
 
-/// Threads that a parallel loop may use, >= 1. Starts as the number of processors the process may
+/// Threads that a loop of this thread may use, >= 1: those of its innermost `ParallelScope`
+/// (octconv/base/executor.h), else what was set. Starts as the number of processors the process may
 /// run on.
 [[nodiscard]] OCTCONV_API int thread_count() noexcept;
 
-/// Sets the threads for loops started by any thread from now on.
+/// Sets the threads for loops started by any thread from now on, outside of a `ParallelScope`.
 /// @throws InvalidArgument unless 1 <= count <= 1024
 OCTCONV_API void set_thread_count(int count);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "octconv/base/api.h"
+#include "octconv/base/executor.h"
 #include "octconv/graph/model.h"
 #include "octconv/octave/conv.h"
 #include "octconv/tensor/tensor.h"
@@ -75,6 +76,15 @@ class OCTCONV_API Network {
 ///         output
 [[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});
 
+/// Who does the work of a session's runs.
+struct SessionOptions {
+  /// Threads of OpenMP, in [1, 1024]; 0: what `thread_count()` says when a run begins. With 1,
+  /// the caller's thread does it all and OpenMP is not called.
+  int threads = 0;
+  /// Threads of the caller's own in place of OpenMP's; excludes `threads`.
+  std::shared_ptr<Executor> executor = {};
+};
+
 /// Runs a network. One thread at a time may use a session; several sessions of one network are
 /// independent.
 ///
@@ -84,7 +94,8 @@ class OCTCONV_API Network {
 class OCTCONV_API Session {
  public:
   /// Plans nothing yet: the first run of each input shape does.
-  explicit Session(Network network);
+  /// @throws InvalidArgument for threads outside their range, or threads and an executor
+  explicit Session(Network network, SessionOptions options = {});
   ~Session();
   /// What was moved from may only be assigned to or destroyed.
   /// @{

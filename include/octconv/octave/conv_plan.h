@@ -28,9 +28,9 @@ struct OctaveView {
 /// A second result of a plan: activation(scale * result + shift), channel by channel.
 /// Pre-activation networks read a sum as it is and after its batch norm.
 struct SecondResult {
-  Tensor scale;  ///< [out], low channels first
-  Tensor shift;  ///< [out]
-  Activation activation{ActivationKind::kNone};
+  Tensor scale;                                  ///< [out], low channels first
+  Tensor shift;                                  ///< [out]
+  Activation activation{ActivationKind::kNone};  ///< comes last
 };
 
 /// What a plan does to its result before it stores it.
