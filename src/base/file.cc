@@ -56,22 +56,36 @@ void sync_folder(const std::filesystem::path& folder) noexcept {
 
 }  // namespace
 
+InputFile::InputFile(const std::filesystem::path& path)
+    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (descriptor_ < 0) fail("open", path_, errno);
+}
+
+InputFile::~InputFile() {
+  ::close(descriptor_);
+}
+
+std::size_t InputFile::read(std::span<char> buffer) {
+  for (;;) {
+    const ssize_t got = ::read(descriptor_, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("read", path_, errno);
+    return static_cast<std::size_t>(got);
+  }
+}
+
 std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail("open", path, errno);
+  InputFile file(path);
   std::string bytes;
   std::array<char, 1 << 16> buffer;  // NOLINT(*-member-init): read() fills it
-  for (;;) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("read", path, errno);
-    if (got == 0) return bytes;
-    bytes.append(buffer.data(), static_cast<std::size_t>(got));
+  while (const std::size_t got = file.read(buffer)) {
+    bytes.append(buffer.data(), got);
     if (static_cast<std::int64_t>(bytes.size()) > max_bytes) {
       throw FileError("cannot read '" + path.string() + "': larger than " +
                       std::to_string(max_bytes) + " bytes");
     }
   }
+  return bytes;
 }
 
 void write_file(const std::filesystem::path& path, std::string_view bytes) {

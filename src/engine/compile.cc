@@ -35,8 +35,10 @@ struct Draft {
 
 class Compiler {
  public:
-  Compiler(const Model& model, const CompileOptions& options)
+  // `spent`: the model's weights, if they may be freed once they are packed; or null.
+  Compiler(const Model& model, const CompileOptions& options, Weights* spent)
       : model_(model),
+        spent_(spent),
         graph_(model.graph),
         readers_(graph_.nodes().size(), 0),
         fixed_(graph_.nodes().size(), false),
@@ -81,6 +83,7 @@ class Compiler {
                              .outputs = ports(graph_.outputs())};
     for (const Draft& draft : drafts_) {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
+      if (spent_ != nullptr) spent_->erase(graph_.node(draft.node).name + ".weight");
     }
     return program;
   }
@@ -376,6 +379,7 @@ class Compiler {
   }
 
   const Model& model_;
+  Weights* spent_;
   const Graph& graph_;
   std::vector<int> readers_;  // by node; a node that reads a value twice counts twice
   std::vector<bool> fixed_;
@@ -450,8 +454,14 @@ std::int64_t Network::steps() const noexcept {
 }
 
 Network compile(const Model& model, const CompileOptions& options) {
-  return Network(
-      std::make_shared<const Network::Program>(engine::Compiler(model, options).compile()));
+  return Network(std::make_shared<const Network::Program>(
+      engine::Compiler(model, options, nullptr).compile()));
+}
+
+Network compile(Model&& model, const CompileOptions& options) {
+  Model own = std::move(model);
+  return Network(std::make_shared<const Network::Program>(
+      engine::Compiler(own, options, &own.weights).compile()));
 }
 
 }  // namespace octconv

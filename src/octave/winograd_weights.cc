@@ -14,7 +14,11 @@ using kernels::WinogradTile;
 
 using Axis = std::array<std::array<double, 3>, 6>;
 
-// One kernel's points: [y][x] of them, a stride apart.
+// Output channels that are transformed side by side.
+constexpr std::int64_t kSide = 16;
+using Side = std::array<double, kSide>;
+
+// Kernels' points: [y][x] of them, a stride apart.
 class Transform {
  public:
   explicit Transform(const WinogradTile& tile)
@@ -23,23 +27,29 @@ class Transform {
         points_x_(WinogradTile::points(tile.x)),
         matrix_(kernels::winograd_weights(tile.x)) {}
 
-  // Of 3 x 3 weights, or of 3.
-  void operator()(const std::array<double, 9>& weights, std::int64_t stride, float* to) const {
+  // Of 3 x 3 weights, or of 3: those of `count` output channels.
+  void operator()(const std::array<Side, 9>& weights, std::int64_t count, std::int64_t stride,
+                  float* to) const {
     for (std::int64_t y = 0; y < points_y_; ++y) {
-      std::array<double, 3> line{};
+      std::array<Side, 3> line;
       for (std::size_t x = 0; x < 3; ++x) {
         line[x] = two_axes_ ? along(y, weights[x], weights[3 + x], weights[6 + x]) : weights[x];
       }
       for (std::int64_t x = 0; x < points_x_; ++x, to += stride) {
-        *to = static_cast<float>(along(x, line[0], line[1], line[2]));
+        const Side point = along(x, line[0], line[1], line[2]);
+        std::transform(point.begin(), point.begin() + count, to,
+                       [](double value) { return static_cast<float>(value); });
       }
     }
   }
 
  private:
-  [[nodiscard]] double along(std::int64_t point, double a, double b, double c) const {
+  [[nodiscard]] Side along(std::int64_t point, const Side& a, const Side& b, const Side& c) const {
     const std::array<double, 3>& row = matrix_[static_cast<std::size_t>(point)];
-    return row[0] * a + row[1] * b + row[2] * c;
+    Side result;
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[i] = row[0] * a[i] + row[1] * b[i] + row[2] * c[i];
+    return result;
   }
 
   bool two_axes_;
@@ -68,13 +78,16 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
     for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
       for (const PassInput& input : pass.inputs) {
         for (std::int64_t column = 0; column < input.path.columns; ++column, to += width) {
-          for (std::int64_t o = first; o < last; ++o) {
-            std::array<double, 9> weights{};
-            for (std::int64_t i = 0; i < taps; ++i) {
-              weights[static_cast<std::size_t>(i)] =
-                  static_cast<double>(weight.at(input.path, o, column, tap * taps + i));
+          for (std::int64_t o = first; o < last; o += kSide) {
+            const std::int64_t count = std::min(kSide, last - o);
+            std::array<Side, 9> weights{};
+            for (std::int64_t side = 0; side < count; ++side) {
+              for (std::int64_t i = 0; i < taps; ++i) {
+                weights[static_cast<std::size_t>(i)][static_cast<std::size_t>(side)] =
+                    static_cast<double>(weight.at(input.path, o + side, column, tap * taps + i));
+              }
             }
-            transform(weights, pass.point_stride, to + (o - first));
+            transform(weights, count, pass.point_stride, to + (o - first));
           }
         }
       }

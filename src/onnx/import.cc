@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
+
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <onnx/onnx_pb.h>
 
@@ -38,14 +42,60 @@ static_assert(std::endian::native == std::endian::little, "raw_data is little-en
   throw FormatError(why);
 }
 
+constexpr std::size_t kMostBytes = std::numeric_limits<int>::max();
+
+[[noreturn]] void fail_too_large() {
+  fail("it is larger than the 2 GiB that an ONNX file can be");
+}
+
+[[noreturn]] void fail_to_parse() {
+  fail("it is truncated or not ONNX");
+}
+
 ::onnx::ModelProto parse_proto(std::string_view bytes) {
   ::onnx::ModelProto proto;
-  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
-    fail("it is larger than the 2 GiB that an ONNX file can be");
+  if (bytes.size() > kMostBytes) fail_too_large();
+  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || !proto.has_graph())
+    fail_to_parse();
+  return proto;
+}
+
+// A file for protobuf, piece by piece, so that its bytes are never held beside what they mean.
+class FileStream : public google::protobuf::io::CopyingInputStream {
+ public:
+  explicit FileStream(const std::filesystem::path& path) : file_(path) {}
+
+  int Read(void* buffer, int size) override {
+    // Nothing may be thrown through protobuf.
+    try {
+      const std::size_t got =
+          file_.read(std::span(static_cast<char*>(buffer), static_cast<std::size_t>(size)));
+      read_ += got;
+      return static_cast<int>(got);
+    } catch (...) {
+      error_ = std::current_exception();
+      return -1;
+    }
   }
-  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || !proto.has_graph()) {
-    fail("it is truncated or not ONNX");
+
+  // What stopped the reading, if something did.
+  void check() const {
+    if (error_) std::rethrow_exception(error_);
+    if (read_ > kMostBytes) fail_too_large();
   }
+
+ private:
+  InputFile file_;
+  std::size_t read_ = 0;
+  std::exception_ptr error_;
+};
+
+::onnx::ModelProto read_proto(FileStream& file) {
+  google::protobuf::io::CopyingInputStreamAdaptor stream(&file, 1 << 20);
+  ::onnx::ModelProto proto;
+  const bool parsed = proto.ParseFromZeroCopyStream(&stream);
+  file.check();
+  if (!parsed || !proto.has_graph()) fail_to_parse();
   return proto;
 }
 
@@ -236,11 +286,11 @@ void compare_functions(const ::onnx::ModelProto& proto, std::int64_t opset,
 
 // ---- Initialisers
 
-using InitializerProtos = std::map<std::string_view, const ::onnx::TensorProto*>;
+using InitializerProtos = std::map<std::string_view, ::onnx::TensorProto*>;
 
-InitializerProtos index_initializers(const ::onnx::GraphProto& graph) {
+InitializerProtos index_initializers(::onnx::GraphProto& graph) {
   InitializerProtos protos;
-  for (const auto& proto : graph.initializer()) {
+  for (auto& proto : *graph.mutable_initializer()) {
     if (!protos.emplace(proto.name(), &proto).second) {
       fail("initialiser '" + proto.name() + "' exists twice");
     }
@@ -305,26 +355,30 @@ void compare_initializers(const InitializerProtos& protos,
   }
 }
 
+// Takes the bytes out of the file's tensors one by one, so that they are not held twice.
 Weights read_weights(const Graph& graph, const Program& program, const InitializerProtos& protos) {
   std::int64_t held = 0;  // at most the bytes of the file
   for (const Initializer& initializer : program.initializers) held += initializer.shape.elements();
   onnx::Allowance allowance(held);
   for (const Parameter& parameter : parameters(graph)) allowance.take(parameter.shape.elements());
   Weights weights;
-  for (const Parameter& parameter : parameters(graph)) {
-    weights.emplace(parameter.name, Tensor(parameter.shape));
-  }
   for (const Initializer& initializer : program.initializers) {
-    if (const auto* block = std::get_if<Block>(&initializer.content)) {
-      copy_block(protos.at(initializer.name)->raw_data().data(), *block,
-                 weights.at(block->parameter));
-    }
+    const auto* block = std::get_if<Block>(&initializer.content);
+    if (block == nullptr) continue;
+    auto weight = weights.find(block->parameter);
+    if (weight == weights.end())
+      weight = weights.emplace(block->parameter, Tensor(block->parameter_shape)).first;
+    ::onnx::TensorProto& proto = *protos.at(initializer.name);
+    copy_block(proto.raw_data().data(), *block, weight->second);
+    delete proto.release_raw_data();
   }
+  for (const Parameter& parameter : parameters(graph))  // what no path reads
+    weights.try_emplace(parameter.name, parameter.shape);
   return weights;
 }
 
 // A file of ours: `graph_json` is its description of itself.
-Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json) {
+Model read_model(::onnx::ModelProto& proto, const std::string& graph_json) {
   const std::int64_t opset = own_opset(proto);
   if (proto.graph().sparse_initializer_size() > 0) {
     fail("it has sparse initialisers, which octconv does not write");
@@ -337,7 +391,7 @@ Model read_model(const ::onnx::ModelProto& proto, const std::string& graph_json)
     compare_ports(proto.graph().input(), program.inputs, "input");
     compare_ports(proto.graph().output(), program.outputs, "output");
     compare_operations(proto.graph().node(), program.operations);
-    const InitializerProtos protos = index_initializers(proto.graph());
+    const InitializerProtos protos = index_initializers(*proto.mutable_graph());
     compare_initializers(protos, program.initializers);
     model.weights = read_weights(model.graph, program, protos);
   } catch (const Error& error) {
@@ -365,16 +419,20 @@ Model read_foreign_model(const ::onnx::ModelProto& proto, const std::filesystem:
   return onnx::from_operations(proto, folder);
 }
 
-Model parse(std::string_view bytes, std::string_view name, const std::filesystem::path& folder) {
+// `read` gives the file's contents.
+template <class Read>
+Model parse(const Read& read, std::string_view name, const std::filesystem::path& folder) {
   const std::string file = "'" + std::string(name) + "'";
   try {
-    const ::onnx::ModelProto proto = parse_proto(bytes);
+    ::onnx::ModelProto proto = read();
     if (const std::string* json = metadata(proto, onnx::kGraphKey)) return read_model(proto, *json);
     if (proto.producer_name() == onnx::kProducer) {
       fail(std::string("its metadata '") + onnx::kGraphKey +
            "' is gone: it is truncated or changed");
     }
     return read_foreign_model(proto, folder);
+  } catch (const FileError&) {
+    throw;
   } catch (const Unsupported& error) {
     throw Unsupported(file + " cannot be read: " + error.what());
   } catch (const Error& error) {
@@ -385,12 +443,13 @@ Model parse(std::string_view bytes, std::string_view name, const std::filesystem
 }  // namespace
 
 Model parse_onnx(std::string_view bytes, std::string_view name) {
-  return parse(bytes, name, {});
+  return parse([bytes] { return parse_proto(bytes); }, name, {});
 }
 
 Model load_onnx(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.parent_path();
-  return parse(read_file(path), path.string(), folder.empty() ? "." : folder);
+  FileStream file(path);
+  return parse([&file] { return read_proto(file); }, path.string(), folder.empty() ? "." : folder);
 }
 
 }  // namespace octconv

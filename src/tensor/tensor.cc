@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <new>
 #include <string>
@@ -17,28 +18,50 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kLarge = std::size_t{256} << 10;
 
-// Large tensors are asked for in huge pages: walks over many small ones miss the processor's table
-// of pages, which costs an inference a few percent. What does not fill a huge page stays in small
-// ones, so that no memory is wasted.
-void ask_for_huge_pages([[maybe_unused]] float* data, [[maybe_unused]] std::size_t bytes) noexcept {
-#ifdef MADV_HUGEPAGE
-  madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // may be refused: only a wish
-#endif
+constexpr std::size_t whole_pages(std::size_t bytes) {
+  constexpr std::size_t kPage = 4096;
+  return (bytes + kPage - 1) / kPage * kPage;
 }
 
-// On a boundary of kAlignment or kHugePage; in huge pages if the latter.
-float* allocate(std::size_t count, std::size_t alignment) {
-  const std::size_t bytes = count * sizeof(float);
-  auto* data = static_cast<float*>(::operator new[](bytes, std::align_val_t{alignment}));
-  if (alignment == kHugePage) ask_for_huge_pages(data, bytes);
-  return data;
+// Large tensors come from the system and go back to it at once: a heap would keep their memory
+// between smaller ones. They are asked for in huge pages: walks over many small ones miss the
+// processor's table of pages, which costs an inference a few percent. What does not fill a huge
+// page stays in small ones, so that no memory is wasted.
+float* allocate_large(std::size_t bytes) {
+  const std::size_t room = whole_pages(bytes) + kHugePage;
+  void* mapped = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  auto* begin = static_cast<std::byte*>(mapped);
+  const std::size_t before =
+      (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;
+  if (before > 0) ::munmap(begin, before);
+  if (before < kHugePage) ::munmap(begin + before + whole_pages(bytes), kHugePage - before);
+#ifdef MADV_HUGEPAGE
+  // May be refused: only a wish.
+  ::madvise(begin + before, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+  return reinterpret_cast<float*>(begin + before);
+}
+
+float* allocate(std::size_t bytes) {
+  if (bytes >= kLarge) return allocate_large(bytes);
+  return static_cast<float*>(::operator new[](bytes, std::align_val_t{kAlignment}));
+}
+
+void release(float* data, std::size_t bytes) noexcept {
+  if (bytes >= kLarge) {
+    ::munmap(data, whole_pages(bytes));
+  } else {
+    ::operator delete[](data, std::align_val_t{kAlignment});
+  }
 }
 
 }  // namespace
 
 void Tensor::Free::operator()(float* data) const noexcept {
-  if (owner == nullptr) ::operator delete[](data, std::align_val_t{alignment});
+  if (owner == nullptr) release(data, bytes);
 }
 
 Tensor::Tensor(Shape shape) : Tensor(shape, nullptr) {}
@@ -48,14 +71,14 @@ Tensor::Tensor(Shape shape, TensorPool* pool) : shape_(shape), elements_(shape.e
     throw InvalidArgument("tensor: shape " + shape.to_string() + " has too many elements");
   }
   const auto count = static_cast<std::size_t>(elements_);
+  const std::size_t bytes = count * sizeof(float);
   if (pool == nullptr) {
-    const std::size_t alignment = count * sizeof(float) < kHugePage ? kAlignment : kHugePage;
-    data_ = {allocate(count, alignment), Free{alignment, nullptr}};
+    data_ = {allocate(bytes), Free{bytes, nullptr}};
+    if (bytes < kLarge) std::fill_n(data_.get(), count, 0.0F);  // else the system gives zeros
   } else {
     auto [data, owner] = pool->take(count);
-    data_ = {data, Free{kAlignment, std::move(owner)}};
+    data_ = {data, Free{0, std::move(owner)}};
   }
-  std::fill_n(data_.get(), count, 0.0F);
 }
 
 Tensor Tensor::clone() const {
@@ -71,8 +94,8 @@ std::pair<float*, std::shared_ptr<const void>> TensorPool::take(std::size_t coun
   if (rounded > size_ - used_) {
     size_ = std::max(rounded, kPiece);
     used_ = 0;
-    piece_ = {allocate(size_, kHugePage),
-              [](float* data) { ::operator delete[](data, std::align_val_t{kHugePage}); }};
+    const std::size_t bytes = size_ * sizeof(float);
+    piece_ = {allocate(bytes), [bytes](float* data) { release(data, bytes); }};
   }
   float* data = piece_.get() + used_;
   used_ += rounded;

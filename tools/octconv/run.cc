@@ -38,7 +38,7 @@ void run(const Arguments& arguments) {
   const Shape& first = inputs[0].shape();
   if (first.rank() == model.graph.rank() + 2)  // the session says what is wrong otherwise
     options.extents = Shape(std::span(first.begin() + 2, first.end()));
-  const std::vector<Tensor> outputs = Session(compile(model, options)).run(inputs);
+  const std::vector<Tensor> outputs = Session(compile(std::move(model), options)).run(inputs);
   for (const PortFile& file : files) write_npy(file.path, outputs[file.port]);
 }
 

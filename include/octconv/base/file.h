@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole files in and out; a file is replaced whole or not at all.
+// Files in and out; a file is replaced whole or not at all.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,24 @@ namespace octconv {
 /// @throws FileError if it cannot be read, is a folder, or is larger than `max_bytes`
 [[nodiscard]] OCTCONV_API std::string read_file(const std::filesystem::path& path,
                                                 std::int64_t max_bytes = std::int64_t{1} << 34);
+
+/// A file that is read once, from its beginning, piece by piece.
+class OCTCONV_API InputFile {
+ public:
+  /// @throws FileError if it cannot be opened
+  explicit InputFile(const std::filesystem::path& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  /// Fills the beginning of `buffer` with what comes next; returns how many bytes, 0 at the end.
+  /// @throws FileError if it cannot be read, or is a folder
+  [[nodiscard]] std::size_t read(std::span<char> buffer);
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+};
 
 /// Replaces `path` by `bytes`: written to a temporary name beside it, synced, renamed.
 ///

@@ -74,7 +74,11 @@ class OCTCONV_API Network {
 /// kept name
 ///         is unknown, or `options.extents` do not fit; Unsupported if the graph has no input or no
 ///         output
+/// @{
 [[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});
+/// Frees every weight as soon as it is packed, so that the weights are never held twice.
+[[nodiscard]] OCTCONV_API Network compile(Model&& model, const CompileOptions& options = {});
+/// @}
 
 /// Who does the work of a session's runs.
 struct SessionOptions {

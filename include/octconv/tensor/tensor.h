@@ -53,7 +53,7 @@ class OCTCONV_API Tensor {
 
  private:
   struct Free {
-    std::size_t alignment;              // that the memory was asked for with
+    std::size_t bytes;                  // that were asked for
     std::shared_ptr<const void> owner;  // of the memory, if it is a pool's
     void operator()(float* data) const noexcept;
   };
@@ -67,7 +67,7 @@ class OCTCONV_API Tensor {
 /// die before them. Not for several threads at once.
 class OCTCONV_API TensorPool {
  public:
-  /// Memory for this many floats, on a 64-byte boundary, and what keeps it.
+  /// Memory for this many floats, all zero, on a 64-byte boundary, and what keeps it.
   /// @throws std::bad_alloc if there is no memory
   [[nodiscard]] std::pair<float*, std::shared_ptr<const void>> take(std::size_t count);
 
