@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/conv_transpose.h"
+#include "engine/method_choices.h"
 #include "engine/program.h"
 #include "graph/affine.h"
 #include "octconv/base/error.h"
@@ -59,6 +60,7 @@ class Compiler {
     }
     for (const NodeId input : graph_.inputs()) fix(input);
     if (!options.exact) expect(options.extents);
+    if (options.measure && !options.exact) choices_.emplace(options.choices);
     for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
       if (!live_[i]) continue;
       for (const NodeId input : graph_.nodes()[i].inputs) {
@@ -85,6 +87,7 @@ class Compiler {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
       if (spent_ != nullptr) spent_->erase(graph_.node(draft.node).name + ".weight");
     }
+    if (choices_) choices_->save();
     return program;
   }
 
@@ -122,10 +125,11 @@ class Compiler {
     }
   }
 
-  [[nodiscard]] ConvMethods methods(NodeId conv) const {
+  [[nodiscard]] ConvMethods methods(NodeId conv) {
     if (expected_.empty()) return {};
-    const NodeId src = graph_.node(conv).inputs[0];
-    return choose_methods(graph_.conv_options(conv), expected_[index(src)].high);
+    const Shape& extents = expected_[index(graph_.node(conv).inputs[0])].high;
+    const ConvOptions options = graph_.conv_options(conv);
+    return choices_ ? choices_->choose(options, extents) : choose_methods(options, extents);
   }
 
   // The value must exist after the run.
@@ -387,7 +391,8 @@ class Compiler {
   std::vector<std::size_t> draft_of_;  // by node, once placed
   std::vector<Draft> drafts_;
   std::vector<NodeId> keep_;
-  TensorPool pool_;                   // of the weights
+  TensorPool pool_;  // of the weights
+  std::optional<MethodChoices> choices_;
   std::vector<ValueShape> expected_;  // by node; empty: nothing is known
 };
 

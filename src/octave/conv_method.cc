@@ -72,38 +72,47 @@ double cost_of(ConvMethod method, const ConvOptions& options, const Extents3& ex
          static_cast<double>(tiles) * share * (costs.input * inputs + costs.output * vectors);
 }
 
+// The sum that a path is part of.
+ConvMethod ConvMethods::*sum_of(const ConvPath& path) {
+  if (path.dst == Frequency::kLow) return &ConvMethods::low;
+  return path.upsampled() && !path.upsample_first ? &ConvMethods::low_to_high : &ConvMethods::high;
+}
+
 }  // namespace
 
+bool can_use_winograd(const ConvOptions& options, ConvMethod ConvMethods::*sum) {
+  bool any = false;
+  for (const ConvPath& path : conv_paths(options)) {
+    if (sum_of(path) != sum) continue;
+    if (!has_winograd(options, path)) return false;
+    any = true;
+  }
+  return any;
+}
+
 ConvMethods choose_methods(const ConvOptions& options, const Shape& extents) {
-  struct Sum {
-    Extents3 extents{};
+  ConvMethods methods;
+  for (ConvMethod ConvMethods::*sum :
+       {&ConvMethods::high, &ConvMethods::low_to_high, &ConvMethods::low}) {
+    if (!can_use_winograd(options, sum)) continue;
+    Extents3 grid{};
     std::int64_t columns = 0;
     std::int64_t rows = 0;
-    bool winograd = true;
-  };
-  Sum high;
-  Sum low_to_high;
-  Sum low;
-  for (const ConvPath& path : conv_paths(options)) {
-    const bool upsampled = path.upsampled() && !path.upsample_first;
-    Sum& sum = path.dst == Frequency::kLow ? low : upsampled ? low_to_high : high;
-    sum.extents = to_three(path_extents(options, path, extents), 1);
-    sum.columns += path.columns;
-    sum.rows = path.rows;
-    sum.winograd = sum.winograd && has_winograd(options, path);
-  }
-  const auto choose = [&](const Sum& sum) {
-    ConvMethod best = ConvMethod::kDirect;
-    if (!sum.winograd || sum.rows == 0) return best;
-    for (const ConvMethod method : {ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
-      if (cost_of(method, options, sum.extents, sum.columns, sum.rows) <
-          cost_of(best, options, sum.extents, sum.columns, sum.rows)) {
-        best = method;
-      }
+    for (const ConvPath& path : conv_paths(options)) {
+      if (sum_of(path) != sum) continue;
+      grid = to_three(path_extents(options, path, extents), 1);
+      columns += path.columns;
+      rows = path.rows;
     }
-    return best;
-  };
-  return {.high = choose(high), .low_to_high = choose(low_to_high), .low = choose(low)};
+    double least = cost_of(ConvMethod::kDirect, options, grid, columns, rows);
+    for (const ConvMethod method : {ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
+      const double cost = cost_of(method, options, grid, columns, rows);
+      if (cost >= least) continue;
+      least = cost;
+      methods.*sum = method;
+    }
+  }
+  return methods;
 }
 
 std::string_view to_string(ConvMethod method) noexcept {

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <deque>
 
+#include "base/processor.h"
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/base/parallel.h"

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "octconv/base/error.h"
 
@@ -39,15 +38,6 @@ std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& b
                        .ratio = median(ratios[i])});
   }
   return timings;
-}
-
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown processor";
 }
 
 }  // namespace octconv::workflow

@@ -23,7 +23,4 @@ std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& b
 // The middle value, or the mean of the two in the middle. Requires values.
 double median(std::vector<double> values);
 
-// What the times were taken on: the processor's name as Linux gives it, or "unknown processor".
-std::string processor_name();
-
 }  // namespace octconv::workflow

@@ -623,6 +623,67 @@ class Run(CommandTest):
         self.wrong_usage("run", "net.onnx", "--input", "x.npy", "--output", "y.npy", "--threads", 0)
 
 
+class Timed(CommandTest):
+    """Figures are what the machine gives; what is said of them is not."""
+
+    def setUp(self):
+        super().setUp()
+        for name, alpha in (("plain", 0), ("octave", 0.5)):
+            self.succeed("export", "resnet20", "--alpha", alpha, "-o", name + ".onnx")
+
+    def test_bench_gives_one_object_for_each_configuration(self):
+        options = ("--threads", "1,2", "--batch", "1,3", "--size", "32,33", "--rounds", 2, "--json")
+        results = json.loads(self.succeed("bench", "plain.onnx", "octave.onnx", *options))
+        self.assertEqual(len(results), 16)
+        self.assertEqual(len({(r["model"], r["threads"], r["batch"], *r["size"]) for r in results}), 16)
+        for result in results:
+            self.assertGreater(result["median_ms"], 0)
+            self.assertLessEqual(result["min_ms"], result["median_ms"])
+        counted = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.5, "--json"))["macs"]
+        octave = next(r for r in results if (r["model"], r["batch"], r["size"]) == ("octave.onnx", 3, [32, 32]))
+        self.assertEqual(octave["macs"], 3 * counted)
+        self.assertIn("octave.onnx", self.succeed("bench", "plain.onnx", "octave.onnx", "--rounds", 1))
+
+    def test_profile_says_what_every_step_is(self):
+        result = json.loads(self.succeed("profile", "octave.onnx", "--repeats", 2, "--json"))
+        counted = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.5, "--json"))["macs"]
+        self.assertEqual((result["macs"], sum(step["macs"] for step in result["steps"])), (counted, counted))
+        self.assertGreater(result["peak_gflops"], 0)
+        self.assertGreater(result["bandwidth_gb_per_s"], 0)
+        for step in result["steps"]:
+            self.assertGreater(step["median_ms"], 0)
+            self.assertAlmostEqual(step["roofline_ms"], max(2e-6 * step["macs"] / result["peak_gflops"],
+                                   1e-6 * step["bytes"] / result["bandwidth_gb_per_s"]))  # fmt: skip
+        exact = json.loads(self.succeed("profile", "octave.onnx", "--repeats", 1, "--exact", "--json"))
+        self.assertEqual({step["method"] for step in exact["steps"]}, {"", "direct"})
+
+    def test_profile_draws_a_page(self):
+        text = self.succeed("profile", "octave.onnx", "--repeats", 1, "--html", "page.html")
+        self.assertIn("% of the measured peak", text)
+        page = (self.folder / "page.html").read_text()
+        self.assertEqual(page.count('class="bar"'), text.count("\n") - 3)  # without header, line and sum
+        self.assertIn("layer1.0", page)
+
+    def test_wrong_values_are_named(self):
+        for command in ("bench", "profile"):
+            self.fail_with(["'no.onnx'"], command, "no.onnx")
+            self.wrong_usage(command, "plain.onnx", "--threads", 0)
+            self.wrong_usage(command, "plain.onnx", "--batch", 0)
+            self.wrong_usage(command, "plain.onnx", "--exact", "--measure")
+            self.wrong_usage(command, "plain.onnx", "--choices", "file")
+            (self.folder / "choices").write_text("else")
+            self.fail_with(["'choices'", "octconv methods"], command, "plain.onnx", "--measure", "--choices", "choices")
+        self.wrong_usage("bench")
+        self.fail_with(["no/page.html"], "profile", "plain.onnx", "--repeats", 1, "--html", "no/page.html")
+
+    def test_what_was_measured_is_remembered(self):
+        self.succeed("bench", "plain.onnx", "--rounds", 1, "--measure", "--choices", "choices")
+        before = (self.folder / "choices").read_text()
+        self.assertIn("16+0 to 16+0", before)
+        self.succeed("bench", "plain.onnx", "--rounds", 1, "--measure", "--choices", "choices")
+        self.assertEqual((self.folder / "choices").read_text(), before)
+
+
 class Diff(CommandTest):
     def setUp(self):
         super().setUp()

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/processor.h"
 #include "octconv/base/error.h"
 
 namespace octconv::workflow {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "compile_arguments.h"
 #include "octconv/base/parallel.h"
 #include "octconv/engine/network.h"
 #include "octconv/graph/cost.h"
@@ -30,7 +31,7 @@ struct Arguments {
   std::vector<std::int64_t> batches{1};
   std::vector<std::int64_t> sizes{0};
   std::int64_t rounds = 20;
-  bool exact = false;
+  CompileArguments compile;
   bool as_is = false;
   bool json = false;
 };
@@ -51,13 +52,14 @@ struct Configuration {
 // Model by model, so that those of the first come first.
 std::deque<Configuration> configure(const Arguments& arguments) {
   std::deque<Configuration> all;
+  set_thread_count(arguments.threads.front());  // for which --measure measures
   const std::size_t each =
       arguments.sizes.size() * arguments.batches.size() * arguments.threads.size();
   for (const std::string& path : arguments.models) {
     const Model model = load_timed(path, arguments.as_is);
     for (const std::int64_t size : arguments.sizes) {
       const Shape extents = timed_extents(model, size);
-      const Network network = compile(model, {.extents = extents, .exact = arguments.exact});
+      const Network network = compile(model, compile_options(arguments.compile, extents));
       const std::int64_t macs = cost(model.graph, extents).macs;
       for (const std::int64_t batch : arguments.batches) {
         for (const int threads : arguments.threads) {
@@ -164,7 +166,7 @@ void add_bench(CLI::App& app) {
   command->add_option("--rounds", arguments->rounds, "runs of each, in turns; the median counts")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->add_flag("--exact", arguments->exact, kExactHelp);
+  add_compile_options(*command, arguments->compile);
   command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([arguments] { run(*arguments); });

@@ -14,10 +14,6 @@ inline constexpr const char* kDataHelp =
 inline constexpr const char* kAsIsHelp =
     "take the operations of the file as they stand: recognise no octave convolutions in them";
 
-/// Help of `--exact`.
-inline constexpr const char* kExactHelp =
-    "no Winograd: compute convolutions tap by tap, slower and with a little less rounding";
-
 /// Thrown by a command whose answer is no: exit code 1 without an error message.
 struct Disagreement {};
 

@@ -6,12 +6,13 @@
 #include <span>
 #include <string>
 
+#include "base/processor.h"
 #include "commands.h"
+#include "compile_arguments.h"
 #include "octconv/base/file.h"
 #include "octconv/base/parallel.h"
 #include "octconv/engine/profile.h"
 #include "timed_arguments.h"
-#include "workflow/measure.h"
 #include "workflow/profile_report.h"
 
 namespace octconv::tool {
@@ -24,7 +25,7 @@ struct Arguments {
   std::int64_t size = 0;
   std::int64_t repeats = 20;
   std::string html;
-  bool exact = false;
+  CompileArguments compile;
   bool as_is = false;
   bool json = false;
 };
@@ -32,12 +33,12 @@ struct Arguments {
 void run(const Arguments& arguments) {
   const Model model = load_timed(arguments.model, arguments.as_is);
   const Shape extents = timed_extents(model, arguments.size);
-  const Network network = compile(model, {.extents = extents, .exact = arguments.exact});
-  const Tensor input = timed_input(model, arguments.batch, extents);
   set_thread_count(arguments.threads);
+  const Network network = compile(model, compile_options(arguments.compile, extents));
+  const Tensor input = timed_input(model, arguments.batch, extents);
   const workflow::Profiled profiled{
       .network = network.name(),
-      .processor = workflow::processor_name(),
+      .processor = processor_name(),
       .threads = arguments.threads,
       .batch = arguments.batch,
       .extents = extents,
@@ -70,7 +71,7 @@ void add_profile(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   command->add_option("--html", arguments->html, "also write a page with a chart to this file");
-  command->add_flag("--exact", arguments->exact, kExactHelp);
+  add_compile_options(*command, arguments->compile);
   command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
   command->add_flag("--json", arguments->json, "print JSON");
   command->callback([arguments] { run(*arguments); });

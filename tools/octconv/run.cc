@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "compile_arguments.h"
 #include "octconv/base/parallel.h"
 #include "octconv/engine/network.h"
 #include "octconv/onnx/onnx.h"
@@ -23,7 +24,7 @@ struct Arguments {
   std::vector<std::string> outputs;
   int threads = 0;
   bool as_is = false;
-  bool exact = false;
+  CompileArguments compile;
 };
 
 void run(const Arguments& arguments) {
@@ -34,10 +35,11 @@ void run(const Arguments& arguments) {
       port_files(ports(graph, graph.outputs()), arguments.outputs, "output");
   const std::vector<Tensor> inputs = read_inputs(ports(graph, graph.inputs()), arguments.inputs);
   if (!arguments.as_is) model = workflow::recognise_for(std::move(model), inputs).model;
-  CompileOptions options{.exact = arguments.exact};
   const Shape& first = inputs[0].shape();
+  Shape extents;
   if (first.rank() == model.graph.rank() + 2)  // the session says what is wrong otherwise
-    options.extents = Shape(std::span(first.begin() + 2, first.end()));
+    extents = Shape(std::span(first.begin() + 2, first.end()));
+  const CompileOptions options = compile_options(arguments.compile, extents);
   const std::vector<Tensor> outputs = Session(compile(std::move(model), options)).run(inputs);
   for (const PortFile& file : files) write_npy(file.path, outputs[file.port]);
 }
@@ -63,7 +65,7 @@ void add_run(CLI::App& app) {
       ->required()
       ->allow_extra_args(false);
   command->add_flag("--as-is", arguments->as_is, kAsIsHelp);
-  command->add_flag("--exact", arguments->exact, kExactHelp);
+  add_compile_options(*command, arguments->compile);
   command->add_option("--threads", arguments->threads, "default: one per processor")
       ->check(CLI::Range(1, 1024));
   command->callback([arguments] { run(*arguments); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,11 @@ struct CompileOptions {
   /// No Winograd: convolutions are computed tap by tap, which rounds a little less and takes
   /// longer.
   bool exact = false;
+  /// Measures which way is the fastest for every convolution, with as many threads as the caller
+  /// has, instead of estimating it. Takes about a second for a large network.
+  bool measure = false;
+  /// File that remembers what was measured, by processor, threads and convolution; empty: none.
+  std::filesystem::path choices = {};
 };
 
 /// An input or output of a network.
@@ -72,7 +78,8 @@ class OCTCONV_API Network {
 ///
 /// @throws InvalidArgument if the weights do not fit the graph, the graph contradicts itself, a
 /// kept name
-///         is unknown, or `options.extents` do not fit; Unsupported if the graph has no input or no
+///         is unknown, or `options.extents` do not fit; FileError or FormatError for the file of
+/// choices; Unsupported if the graph has no input or no
 ///         output
 /// @{
 [[nodiscard]] OCTCONV_API Network compile(const Model& model, const CompileOptions& options = {});

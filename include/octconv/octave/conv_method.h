@@ -29,6 +29,11 @@ struct ConvMethods {
 /// axis: along it), its own stride 1, one group.
 [[nodiscard]] OCTCONV_API bool has_winograd(const ConvOptions& options, const ConvPath& path);
 
+/// Whether Winograd's methods can compute one of the sums, `&ConvMethods::high` or another: the
+/// convolution has it, and they can compute all of its paths.
+[[nodiscard]] OCTCONV_API bool can_use_winograd(const ConvOptions& options,
+                                                ConvMethod ConvMethods::*sum);
+
 /// The methods that are likely the fastest for inputs of these high-grid extents, by a model of
 /// their costs.
 [[nodiscard]] OCTCONV_API ConvMethods choose_methods(const ConvOptions& options,
