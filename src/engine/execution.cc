@@ -286,14 +286,14 @@ void Execution::link_weights() {
   }
 }
 
-void Execution::run(std::span<const Tensor> inputs, std::span<Tensor> outputs,
-                    float* arena) const noexcept {
-  for (const Prepared& step : steps_) run_step(step, inputs, arena);
-  finish(arena, outputs);
+void Execution::run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena,
+                    std::int64_t first_image) const noexcept {
+  for (const Prepared& step : steps_) run_step(step, inputs, arena, first_image);
+  finish(arena, outputs, first_image);
 }
 
-void Execution::run_step(const Prepared& prepared, std::span<const Tensor> inputs,
-                         float* arena) const noexcept {
+void Execution::run_step(const Prepared& prepared, std::span<const Tensor> inputs, float* arena,
+                         std::int64_t first_image) const noexcept {
   const Places& dst = places(prepared.dst);
   const auto at = [&](const Place& place) { return arena + place.offset; };
   const auto view = [&](NodeId id) -> OctaveView<const float> {
@@ -309,8 +309,9 @@ void Execution::run_step(const Prepared& prepared, std::span<const Tensor> input
   std::visit(
       Overloaded{
           [&](const LoadInput* load) {
-            transpose_images(inputs[load->index].data(), batch_, dst[0].channels,
-                             extents_[load->index].elements(), at(dst[0]));
+            const std::int64_t pixels = extents_[load->index].elements();
+            transpose_images(inputs[load->index].data() + first_image * dst[0].channels * pixels,
+                             batch_, dst[0].channels, pixels, at(dst[0]));
           },
           [&](const Conv& conv) {
             OctaveView<const float> residual;

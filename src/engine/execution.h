@@ -42,17 +42,23 @@ class Execution {
   [[nodiscard]] const std::vector<Shape>& output_shapes() const noexcept { return output_shapes_; }
   [[nodiscard]] std::int64_t arena_elements() const noexcept { return arena_elements_; }
 
-  /// Runs all steps. The tensors are channels first and have the shapes of the plan.
-  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena) const noexcept;
+  /// Runs all steps. The tensors are channels first and have the shapes of the plan, or hold more
+  /// images: the plan's are then those from `first_image` on.
+  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs, float* arena,
+           std::int64_t first_image = 0) const noexcept;
   /// The same one by one: steps [0, steps()) in order, then `finish`.
   /// @{
   [[nodiscard]] std::size_t steps() const noexcept { return steps_.size(); }
   void run_step(std::size_t step, std::span<const Tensor> inputs, float* arena) const noexcept {
-    run_step(steps_[step], inputs, arena);
+    run_step(steps_[step], inputs, arena, 0);
   }
-  void finish(const float* arena, std::span<Tensor> outputs) const noexcept {
-    for (std::size_t i = 0; i < outputs_.size(); ++i)
-      store(outputs_[i], 0, arena, outputs[i].data());
+  void finish(const float* arena, std::span<Tensor> outputs,
+              std::int64_t first_image = 0) const noexcept {
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const Places& value = places(outputs_[i]);
+      const std::int64_t image = batch_ == 0 ? 0 : value[0].elements() / batch_;
+      store(outputs_[i], 0, arena, outputs[i].data() + first_image * image);
+    }
   }
   /// The node whose value a step makes.
   [[nodiscard]] NodeId made_by(std::size_t step) const { return steps_[step].dst; }
@@ -106,7 +112,8 @@ class Execution {
   // Every convolution fetches the first weights of the next.
   void link_weights();
 
-  void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena) const noexcept;
+  void run_step(const Prepared& step, std::span<const Tensor> inputs, float* arena,
+                std::int64_t first_image) const noexcept;
   void store(NodeId id, std::size_t frequency, const float* arena, float* out) const noexcept;
 
   std::int64_t batch_;

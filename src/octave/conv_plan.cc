@@ -48,29 +48,63 @@ constexpr std::int64_t kTaskFloats = 128 * 1024;
 constexpr std::int64_t kLeastMacs = 500'000;
 constexpr std::int64_t kLeastFloats = 16'384;
 
+// Rows of a map with zeros beside them; in floats.
+struct PaddedRows {
+  std::int64_t before = 0;
+  std::int64_t inside = 0;
+  std::int64_t after = 0;
+};
+
 struct PlannedMap {
+  ConvMap::Kind kind = ConvMap::Kind::kInput;
   Shape extents;
-  std::int64_t scratch = 0;  // where a pooled map begins
-  bool enlarged = false;     // rather than pooled
-  kernels::PoolRows pool{};  // these but their pointers
+  std::int64_t scratch = 0;  // where a map that is made begins
+  // How it is made: one of these, but for pointers.
+  kernels::PoolRows pool{};
   kernels::ResizeRows enlargement{};
+  PaddedRows padding;
   std::int64_t rows = 0;  // of all images
 };
 
-// Pools or enlarges `src`.
+void pad_rows(const PaddedRows& rows, const float* src, float* out, std::int64_t begin,
+              std::int64_t end) {
+  out += begin * (rows.before + rows.inside + rows.after);
+  for (std::int64_t row = begin; row < end; ++row) {
+    out = std::fill_n(out, rows.before, 0.0F);
+    out = std::copy_n(src + row * rows.inside, rows.inside, out);
+    out = std::fill_n(out, rows.after, 0.0F);
+  }
+}
+
 void make_map(const PlannedMap& map, const float* src, float* out) {
-  const auto for_rows = [&](auto rows, std::int64_t floats, auto kernel) {
-    rows.src = src;
-    rows.out = out;
-    parallel_for(map.rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats),
-                 [&](std::int64_t begin, std::int64_t end) { kernel(rows, begin, end); });
+  // `floats` are read for a row.
+  const auto for_rows = [&](std::int64_t floats, auto body) {
+    parallel_for(map.rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats), body);
   };
-  if (map.enlarged) {
-    for_rows(map.enlargement, map.enlargement.extents[2] * map.enlargement.channels,
-             kernels::resize);
-  } else {
-    const kernels::PoolRows& pool = map.pool;
-    for_rows(pool, pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels, kernels::pool);
+  switch (map.kind) {
+    case ConvMap::Kind::kInput:
+      break;
+    case ConvMap::Kind::kPooled: {
+      kernels::PoolRows pool = map.pool;
+      pool.src = src;
+      pool.out = out;
+      for_rows(pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels,
+               [&](std::int64_t begin, std::int64_t end) { kernels::pool(pool, begin, end); });
+      break;
+    }
+    case ConvMap::Kind::kEnlarged: {
+      kernels::ResizeRows resize = map.enlargement;
+      resize.src = src;
+      resize.out = out;
+      for_rows(resize.extents[2] * resize.channels,
+               [&](std::int64_t begin, std::int64_t end) { kernels::resize(resize, begin, end); });
+      break;
+    }
+    case ConvMap::Kind::kPadded:
+      for_rows(map.padding.inside, [&](std::int64_t begin, std::int64_t end) {
+        pad_rows(map.padding, src, out, begin, end);
+      });
+      break;
   }
 }
 
@@ -198,7 +232,7 @@ class PassRunner {
       kernels::ConvTiles tiles = all;
       tiles.next = column + block_end - block == column_end ? next : nullptr;
       for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
-        tiles.sources[i].first_channel += group * pass_.inputs[i].path.columns;
+        tiles.sources[i].first_channel += group * pass_.inputs[i].columns();
       }
       tiles.weights += group * slice.group_stride;
       if (first) tiles.bias += group * pass_.bias_stride;
@@ -364,33 +398,44 @@ struct OctConvPlan::Impl {
 
   void plan_map(const ConvMap& map, std::int64_t batch, const Shape& in) {
     const ConvOptions& options = weights.options();
-    if (map.window.empty()) {
-      const bool low = !maps.empty();
-      maps.push_back({.extents = low ? low_extents(in, options.octave) : in});
-      return;
-    }
-    const Shape& from = maps[map.from].extents;
+    PlannedMap planned{.kind = map.kind};
     const Extents3 window = to_three(map.window, 1);
-    PlannedMap planned;
-    if (map.enlarged) {
-      // To the grid of the high input, where the paths' own convolutions begin.
-      const bool pooled = options.stride_mode != StrideMode::kStrided;
-      planned.extents = pooled ? low_extents(in, options.stride) : in;
-      planned.enlargement = {.channels = map.channels,
-                             .in = to_three(from, 1),
-                             .extents = to_three(planned.extents, 1),
-                             .factor = window};
-    } else {
-      planned.extents = low_extents(from, map.window);
-      planned.pool = {.channels = map.channels,
-                      .in = to_three(from, 1),
-                      .extents = to_three(planned.extents, 1),
-                      .kernel = window,
-                      .stride = window,
-                      .kind = kernels::PoolKind::kAverage};
+    switch (map.kind) {
+      case ConvMap::Kind::kInput: {
+        const bool low = !maps.empty();
+        planned.extents = low ? low_extents(in, options.octave) : in;
+        maps.push_back(std::move(planned));
+        return;
+      }
+      case ConvMap::Kind::kPooled:
+        planned.extents = low_extents(maps[map.from].extents, map.window);
+        planned.pool = {.channels = map.channels,
+                        .in = to_three(maps[map.from].extents, 1),
+                        .extents = to_three(planned.extents, 1),
+                        .kernel = window,
+                        .stride = window,
+                        .kind = kernels::PoolKind::kAverage};
+        break;
+      case ConvMap::Kind::kEnlarged:
+        // To the grid of the high input, where the paths' own convolutions begin.
+        planned.extents =
+            options.stride_mode != StrideMode::kStrided ? low_extents(in, options.stride) : in;
+        planned.enlargement = {.channels = map.channels,
+                               .in = to_three(maps[map.from].extents, 1),
+                               .extents = to_three(planned.extents, 1),
+                               .factor = window};
+        break;
+      case ConvMap::Kind::kPadded: {
+        const std::size_t last = options.rank() - 1;
+        planned.extents = maps[map.from].extents;
+        planned.padding = {.before = options.padding_begin[last] * map.channels,
+                           .inside = planned.extents[last] * map.channels,
+                           .after = options.padding_end[last] * map.channels};
+        planned.extents[last] += options.padding_begin[last] + options.padding_end[last];
+        break;
+      }
     }
     const Extents3 extents3 = to_three(planned.extents, 1);
-    planned.enlarged = map.enlarged;
     planned.rows = batch * extents3[0] * extents3[1];
     planned.scratch = take_scratch(batch * planned.extents.elements() * map.channels);
     maps.push_back(std::move(planned));
@@ -407,8 +452,12 @@ struct OctConvPlan::Impl {
     std::vector<Shape> sources;
     for (const PassInput& input : pass.inputs) {
       sources.push_back(maps[input.map].extents);
-      planned.grids.emplace_back(packed.options, input.path, sources.back(),
-                                 packed.maps[input.map].channels);
+      ConvOptions read = packed.options;
+      if (input.row_taps > 1) {  // a row of the kernel is one tap of a map that holds its padding
+        read.kernel[read.rank() - 1] = 1;
+        read.padding_begin[read.rank() - 1] = 0;
+      }
+      planned.grids.emplace_back(read, input.path, sources.back(), packed.maps[input.map].channels);
     }
     if (pass.upsampled) {
       planned.scratch = take_scratch(planned.pixels * pass.groups * pass.outputs);

@@ -13,25 +13,36 @@ namespace {
 using kernels::ConvKernel;
 using kernels::kTilePixels;
 
-// The map that the path's convolution reads: after its pools, and enlarged if that comes first;
-// adds those that are missing. Pools that paths share are done once.
-std::size_t source_map(std::vector<ConvMap>& maps, const ConvPath& path) {
-  std::size_t at = path.src == Frequency::kHigh ? 0 : 1;
-  for (const PathPool& pool : path.pools) {
-    const Shape& window = pool.window;
-    const auto known = std::find_if(maps.begin() + 2, maps.end(), [&](const ConvMap& map) {
-      return map.from == at && map.window == window && !map.enlarged;
-    });
-    const auto index = static_cast<std::size_t>(known - maps.begin());
-    if (known == maps.end()) {
-      maps.push_back({.from = at, .window = window, .channels = maps[at].channels});
-    }
-    at = index;
+// Fewer channels than this do not pay for the row pointers of every tap.
+constexpr std::int64_t kFewChannels = 8;
+
+// A map of this kind; adds it if it is missing. What paths share is made once.
+std::size_t made_map(std::vector<ConvMap>& maps, ConvMap::Kind kind, std::size_t from,
+                     const Shape& window) {
+  const auto known = std::find_if(maps.begin(), maps.end(), [&](const ConvMap& map) {
+    return map.kind == kind && map.from == from && map.window == window;
+  });
+  const auto index = static_cast<std::size_t>(known - maps.begin());
+  if (known == maps.end())
+    maps.push_back({.kind = kind, .from = from, .window = window, .channels = maps[from].channels});
+  return index;
+}
+
+// What a path's convolution reads: after its pools, and enlarged if that comes first.
+PassInput input_of(std::vector<ConvMap>& maps, const ConvOptions& options, const ConvPath& path,
+                   ConvMethod method) {
+  using Kind = ConvMap::Kind;
+  PassInput input{.path = path, .map = path.src == Frequency::kHigh ? 0U : 1U};
+  for (const PathPool& pool : path.pools)
+    input.map = made_map(maps, Kind::kPooled, input.map, pool.window);
+  if (path.upsample_first) input.map = made_map(maps, Kind::kEnlarged, input.map, path.upsample);
+  const std::size_t last = options.rank() - 1;
+  if (method == ConvMethod::kDirect && path.groups == 1 && path.columns < kFewChannels &&
+      options.kernel[last] > 1 && options.dilation[last] == 1) {
+    input.map = made_map(maps, Kind::kPadded, input.map, {});
+    input.row_taps = options.kernel[last];
   }
-  if (!path.upsample_first) return at;
-  maps.push_back(
-      {.from = at, .window = path.upsample, .channels = maps[at].channels, .enlarged = true});
-  return maps.size() - 1;
+  return input;
 }
 
 // Products in one sum of a slice: a block's weights are then 128 kB of 512-bit vectors.
@@ -39,7 +50,7 @@ constexpr std::int64_t kSliceDepth = 1024;
 
 // Divides the sums of a pass: so that the row pointers of one tile fit into a task's table, and the
 // weights of two blocks into a second-level cache.
-std::vector<Slice> make_slices(const ConvPass& pass, std::int64_t taps) {
+std::vector<Slice> make_slices(const ConvPass& pass, std::int64_t kernel_taps) {
   constexpr std::int64_t kMostTaps = kRowPointers / kTilePixels;
   std::vector<Slice> slices(1);
   std::int64_t tap_room = kMostTaps;
@@ -50,7 +61,8 @@ std::vector<Slice> make_slices(const ConvPass& pass, std::int64_t taps) {
     depth_room = kSliceDepth;
   };
   for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
-    const std::int64_t columns = pass.inputs[input].path.columns;
+    const std::int64_t columns = pass.inputs[input].columns();
+    const std::int64_t taps = kernel_taps / pass.inputs[input].row_taps;
     // Parts of equal size, each short enough for a slice of one tap.
     const std::int64_t parts = pass.depthwise ? 1 : (columns + kSliceDepth - 1) / kSliceDepth;
     for (std::int64_t part = 0; part < parts; ++part) {
@@ -101,13 +113,19 @@ class Packer {
   }
 
  private:
+  // Of a column and a tap as they are read.
+  [[nodiscard]] float at(const PassInput& input, std::int64_t row, std::int64_t column,
+                         std::int64_t tap) const {
+    const std::int64_t columns = input.path.columns;
+    return weight_.at(input.path, row, column % columns, tap * input.row_taps + column / columns);
+  }
+
   float* pack_group(const ConvPass& pass, const Slice& slice, std::int64_t group, float* to) const {
     std::int64_t first = 0;  // output of the group
     for (std::int64_t block = 0; block < kernel_.blocks(pass.outputs); ++block) {
       const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
       const std::int64_t real = std::min(width, pass.outputs - first);
       for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-        const ConvPath& path = pass.inputs[i].path;
         const Range taps = slice.taps[i];
         const Range columns = slice.columns[i];
         // Row by row: that is how the weight lies in memory.
@@ -116,7 +134,7 @@ class Packer {
           for (std::int64_t column = columns.begin; column < columns.end; ++column) {
             for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
               to[((tap - taps.begin) * columns.size() + column - columns.begin) * width + o] =
-                  weight_.at(path, row, column, tap);
+                  at(pass.inputs[i], row, column, tap);
             }
           }
         }
@@ -188,15 +206,19 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   packed.maps = {{.from = 0, .channels = options.in.high}, {.from = 1, .channels = options.in.low}};
 
   const std::vector<ConvPath> paths = conv_paths(options);
+  std::int64_t widest = std::max(options.in.high, options.in.low);
   for (const Frequency dst : {Frequency::kHigh, Frequency::kLow}) {
     const std::int64_t channels = dst == Frequency::kHigh ? options.out.high : options.out.low;
     if (channels == 0) continue;
     ConvPass direct{.dst = dst, .method = dst == Frequency::kHigh ? methods.high : methods.low};
     for (const ConvPath& path : paths) {
       if (path.dst != dst) continue;
-      const PassInput input{.path = path, .map = source_map(packed.maps, path)};
+      const bool upsampled = path.upsampled() && !path.upsample_first;
+      const PassInput input =
+          input_of(packed.maps, options, path, upsampled ? methods.low_to_high : direct.method);
+      widest = std::max(widest, input.columns());
       direct.groups = path.groups;
-      if (path.upsampled() && !path.upsample_first) {
+      if (upsampled) {
         packed.passes.push_back({.dst = dst,
                                  .inputs = {input},
                                  .groups = path.groups,
@@ -218,7 +240,6 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
                         .columns = options.in.total() / options.groups,
                         .taps = options.kernel.elements()};
   const Packer packer(view, *packed.kernel, pool);
-  std::int64_t widest = std::max(options.in.high, options.in.low);
   for (ConvPass& pass : packed.passes) {
     if (pass.method == ConvMethod::kDirect) {
       pass.slices = make_slices(pass, options.kernel.elements());

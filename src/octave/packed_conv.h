@@ -20,19 +20,30 @@ namespace octave {
 /// Row pointers that one task keeps on its stack; bounds the taps of a slice.
 inline constexpr std::int64_t kRowPointers = 2048;
 
-/// A map that convolutions read: an input (no window), or another map after average pooling or
-/// nearest enlargement.
+/// A map that convolutions read: an input, or what is made of another map.
 struct ConvMap {
-  std::size_t from = 0;  ///< index of the map that is pooled or enlarged
-  Shape window;          ///< of the pool, and its stride; or the factors; empty for an input
+  enum class Kind {
+    kInput,
+    kPooled,    ///< averages of windows
+    kEnlarged,  ///< nearest
+    kPadded,    ///< with zeros beside its rows, so that the pixels of a kernel's row are one run
+  };
+  Kind kind = Kind::kInput;
+  std::size_t from = 0;  ///< index of the map that it is made of
+  Shape window;          ///< of the pool, and its stride; or the factors
   std::int64_t channels = 0;
-  bool enlarged = false;
 };
 
 /// One path within a pass.
 struct PassInput {
   ConvPath path;
   std::size_t map = 0;
+  /// Taps along the last axis that are read as if they were channels: a kernel's row of a padded
+  /// map with few channels. Otherwise 1.
+  std::int64_t row_taps = 1;
+
+  /// Channels that are read at one tap, within each group.
+  [[nodiscard]] std::int64_t columns() const noexcept { return path.columns * row_taps; }
 };
 
 struct Range {

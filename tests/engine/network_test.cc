@@ -443,6 +443,26 @@ TEST(Session, GivesEachImageOfABatchTheBitsItGetsAlone) {
   }
 }
 
+// So large that the session runs it in parts, the last of which is smaller.
+TEST(Session, GivesEachImageOfALargeBatchTheBitsItGetsAlone) {
+  const Network network = compile(zoo_model("resnet20", 0.25));
+  constexpr std::int64_t kImages = 11;
+  constexpr std::int64_t kSize = 160;
+  const Tensor batch = random_tensor({kImages, 3, kSize, kSize}, 7);
+  Session session(network);
+  const Tensor all = session.run(batch);
+  EXPECT_EQ(all.shape(), (Shape{kImages, 10}));
+  Session alone(network);
+  for (std::int64_t n = 0; n < kImages; ++n) {
+    Tensor one(Shape{1, 3, kSize, kSize});
+    std::copy_n(batch.data() + n * one.elements(), one.elements(), one.data());
+    const Tensor result = alone.run(one);
+    EXPECT_TRUE(std::equal(result.values().begin(), result.values().end(), all.data() + n * 10))
+        << "image " << n;
+  }
+  EXPECT_LT(session.arena_elements(), kImages * alone.arena_elements() / 2);
+}
+
 TEST(Session, RunsAnEmptyBatch) {
   Session session(compile(zoo_model("resnet20", 0.5)));
   EXPECT_EQ(session.run(Tensor(Shape{0, 3, 8, 8})).shape(), (Shape{0, 10}));

@@ -99,6 +99,8 @@ struct SessionOptions {
 /// Runs a network. One thread at a time may use a session; several sessions of one network are
 /// independent.
 ///
+/// A batch whose values no cache would hold is run in parts of some images.
+///
 /// Plans of the last sixteen input shapes are kept. Work inside a run is divided by `parallel_for`;
 /// results have the same bits for any number of threads, and for each image of a batch as for the
 /// image alone.
