@@ -162,6 +162,12 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = Relu(d, acc.at[m][v]);
     }
+  } else if (tiles.activation.kind == ActivationKind::kRelu6) {
+#pragma GCC unroll 12
+    for (std::size_t m = 0; m < kCount; ++m) {
+#pragma GCC unroll 4
+      for (std::size_t v = 0; v < kVectors; ++v) acc.at[m][v] = Relu6(d, acc.at[m][v]);
+    }
   }
   float* row = tiles.out + offset;
 #pragma GCC unroll 12
@@ -185,7 +191,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
   const float* scale = second.scale + tiles.first_output + part.channel;
   const float* shift = second.shift + tiles.first_output + part.channel;
   if (IsShort(tiles.activation) && IsShort(second.activation)) {
-    const bool relu = second.activation.kind == ActivationKind::kRelu;
+    const ActivationKind kind = second.activation.kind;
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
       const Vector factor = load(scale + v * kLanes, v);
@@ -195,7 +201,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
       for (std::size_t m = 0; m < kCount; ++m, to += tiles.stride) {
         if (m >= pixels) break;
         const Vector value = hn::MulAdd(acc.at[m][v], factor, term);
-        store(relu ? Relu(d, value) : value, to, v);
+        store(ActivateShort(d, value, kind), to, v);
       }
     }
     return;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/depthwise.h"
 
-#include <algorithm>
-#include <type_traits>
+#include <cstddef>
 
 #include "kernels/targets.h"
 
@@ -17,55 +16,75 @@ HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
 namespace HWY_NAMESPACE {
 
-// `kVectors` vectors of channels of one pixel; the last has `last` channels.
-template <std::size_t kVectors>
-HWY_INLINE void Channels(const DepthwisePixels& all, const float* const* rows, std::int64_t pixel,
-                         std::int64_t channel, std::size_t last) {
-  constexpr std::size_t kLanes = hn::MaxLanes(Tag());
+inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
+
+// `kVectors` vectors of channels of `kPixels` pixels, which share the loads of the weights. Of the
+// last vector `last` channels unless `kWhole`.
+template <std::size_t kPixels, std::size_t kVectors, bool kWhole>
+HWY_INLINE void Channels(const DepthwisePixels& all, std::int64_t pixel, std::int64_t channel,
+                         std::size_t last) {
   const Tag d;
   const auto load = [&](const float* from, std::size_t v) HWY_ATTR {
-    return v + 1 == kVectors && last < kLanes ? LoadPart(d, from, last) : hn::LoadU(d, from);
+    return kWhole || v + 1 < kVectors ? hn::LoadU(d, from + v * kLanes)
+                                      : LoadPart(d, from + v * kLanes, last);
   };
-  Vector acc[kVectors];
+  Vector acc[kPixels][kVectors];
 #pragma GCC unroll 4
-  for (std::size_t v = 0; v < kVectors; ++v) acc[v] = load(all.bias + channel + v * kLanes, v);
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    const Vector bias = load(all.bias + channel, v);
+#pragma GCC unroll 4
+    for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = bias;
+  }
   const float* weights = all.weights + channel;
-  for (std::int64_t tap = 0; tap < all.taps; ++tap, weights += all.channels) {
-    const float* row = rows[tap * all.pitch] + channel;
+  const float* const* rows = all.rows + pixel;
+  for (std::int64_t tap = 0; tap < all.taps; ++tap, weights += all.channels, rows += all.pitch) {
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
-      acc[v] = hn::MulAdd(load(row + v * kLanes, v), load(weights + v * kLanes, v), acc[v]);
+      const Vector weight = load(weights, v);
+#pragma GCC unroll 4
+      for (std::size_t p = 0; p < kPixels; ++p) {
+        acc[p][v] = hn::MulAdd(load(rows[p] + channel, v), weight, acc[p][v]);
+      }
     }
   }
   const std::int64_t offset = pixel * all.channels + channel;
 #pragma GCC unroll 4
-  for (std::size_t v = 0; v < kVectors; ++v) {
-    if (all.residual != nullptr) {
-      acc[v] = hn::Add(acc[v], load(all.residual + offset + v * kLanes, v));
-    }
-    acc[v] = Activate(d, acc[v], all.activation);
-    float* to = all.out + offset + v * kLanes;
-    if (v + 1 == kVectors && last < kLanes) {
-      StorePart(d, acc[v], to, last);
-    } else {
-      hn::StoreU(acc[v], d, to);
+  for (std::size_t p = 0; p < kPixels; ++p) {
+    const std::int64_t at = offset + static_cast<std::int64_t>(p) * all.channels;
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      if (all.residual != nullptr) acc[p][v] = hn::Add(acc[p][v], load(all.residual + at, v));
+      const Vector value = Activate(d, acc[p][v], all.activation);
+      float* to = all.out + at + v * kLanes;
+      if (kWhole || v + 1 < kVectors) {
+        hn::StoreU(value, d, to);
+      } else {
+        StorePart(d, value, to, last);
+      }
     }
   }
 }
 
-void Depthwise(const DepthwisePixels& all) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
-  for (std::int64_t pixel = 0; pixel < all.pixels; ++pixel) {
-    const float* const* rows = all.rows + pixel;
-    std::int64_t channel = 0;
-    for (; channel + 4 * kLanes <= all.channels; channel += 4 * kLanes) {
-      Channels<4>(all, rows, pixel, channel, kLanes);
-    }
-    for (; channel < all.channels; channel += kLanes) {
-      Channels<1>(all, rows, pixel, channel,
-                  static_cast<std::size_t>(std::min(kLanes, all.channels - channel)));
-    }
+template <std::size_t kPixels>
+HWY_INLINE void AllChannels(const DepthwisePixels& all, std::int64_t pixel) {
+  constexpr auto kStep = static_cast<std::int64_t>(kLanes);
+  std::int64_t channel = 0;
+  for (; channel + 2 * kStep <= all.channels; channel += 2 * kStep) {
+    Channels<kPixels, 2, true>(all, pixel, channel, kLanes);
   }
+  for (; channel + kStep <= all.channels; channel += kStep) {
+    Channels<kPixels, 1, true>(all, pixel, channel, kLanes);
+  }
+  if (channel < all.channels) {
+    Channels<kPixels, 1, false>(all, pixel, channel,
+                                static_cast<std::size_t>(all.channels - channel));
+  }
+}
+
+void Depthwise(const DepthwisePixels& all) {
+  std::int64_t pixel = 0;
+  for (; pixel + 4 <= all.pixels; pixel += 4) AllChannels<4>(all, pixel);
+  for (; pixel < all.pixels; ++pixel) AllChannels<1>(all, pixel);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -93,7 +93,13 @@ HWY_INLINE Vector HardSigmoid(Tag d, Vector x, float slope, float offset) {
 
 // Is it computed while sums are in registers?
 HWY_INLINE bool IsShort(const Activation& activation) {
-  return activation.kind == ActivationKind::kNone || activation.kind == ActivationKind::kRelu;
+  return activation.kind <= ActivationKind::kRelu6;
+}
+
+// Of a short one.
+HWY_INLINE Vector ActivateShort(Tag d, Vector x, ActivationKind kind) {
+  if (kind == ActivationKind::kNone) return x;
+  return kind == ActivationKind::kRelu ? Relu(d, x) : Relu6(d, x);
 }
 
 HWY_INLINE Vector Activate(Tag d, Vector x, const Activation& activation) {

@@ -162,9 +162,9 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
     TransformPoints<kY, 1, kPointsX>(d, column, along_y + x);
   }
   const Vector bias = hn::LoadU(d, output.bias + o);
-  const bool relu = output.activation.kind == ActivationKind::kRelu;
+  const ActivationKind kind = output.activation.kind;
   const bool second = output.second.out != nullptr && IsShort(output.activation);
-  const bool second_relu = output.second.activation.kind == ActivationKind::kRelu;
+  const ActivationKind second_kind = output.second.activation.kind;
   const Vector scale = second ? load(output.second.scale + o) : bias;
   const Vector shift = second ? load(output.second.shift + o) : bias;
   const std::int64_t* pixels = output.pixels + tile * std::int64_t{kY * kX};
@@ -183,11 +183,12 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
         value = hn::Add(value, load(rows[y * kX + x] + o));
       }
       if (output.residual != nullptr) value = hn::Add(value, load(output.residual + at));
-      if (relu) value = Relu(d, value);
+      if (IsShort(output.activation)) value = ActivateShort(d, value, kind);
       store(value, output.out + at);
       if (second) {
         const Vector beside = hn::MulAdd(value, scale, shift);
-        store(second_relu ? Relu(d, beside) : beside, output.second.out + at);
+        store(IsShort(output.second.activation) ? ActivateShort(d, beside, second_kind) : beside,
+              output.second.out + at);
       }
     }
   }
