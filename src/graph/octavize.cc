@@ -258,12 +258,6 @@ class Solver {
   std::vector<bool> named_;   // does it hold a convolution with an alpha of its own?
 };
 
-bool upsamples(const ConvOptions& conv) {
-  const std::vector<ConvPath> paths = conv_paths(conv);
-  return std::any_of(paths.begin(), paths.end(),
-                     [](const ConvPath& path) { return path.upsampled(); });
-}
-
 }  // namespace
 
 Octavized octavize(const Graph& graph, const OctavizeOptions& options) {
@@ -295,7 +289,7 @@ Octavized octavize(const Graph& graph, const OctavizeOptions& options) {
     }
     result.graph.set_exchange(id, options.exchange);
     result.graph.set_downsample(id, options.downsample);
-    if (upsamples(result.graph.conv_options(id)))
+    if (order_matters(result.graph.conv_options(id)))
       result.graph.set_low_to_high(id, options.low_to_high);
   }
   result.graph.check();

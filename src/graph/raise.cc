@@ -487,9 +487,7 @@ class Recognition {
         .groups = first.groups,
         .octave = octave_,
         .stride_mode = ways.mode,
-        .exchange = exchange,
-        .low_to_high =
-            enlarges_first ? LowToHigh::kUpsampleThenConv : LowToHigh::kConvThenUpsample};
+        .exchange = exchange};
     // One filter per channel on either grid: as many groups as channels on both together.
     const bool filters = first.groups == options.in.high && options.in == options.out &&
                          terms.size() == 2 && high_terms == 1 &&
@@ -498,6 +496,8 @@ class Recognition {
     if (options.in.total() % options.groups != 0 || options.out.total() % options.groups != 0 ||
         (options.depthwise() && options.in != options.out) || !octave_obstacle(options).empty())
       return std::nullopt;
+    if (enlarges_first && order_matters(options))
+      options.low_to_high = LowToHigh::kUpsampleThenConv;
     const std::vector<ConvPath> paths = conv_paths(options);
     if (paths.size() != terms.size()) return std::nullopt;
     Key in;
@@ -511,8 +511,8 @@ class Recognition {
           conv.dilation != first.dilation || conv.padding_begin != first.padding_begin ||
           conv.padding_end != first.padding_end || conv.stride != path.stride ||
           conv.groups != path.groups || conv.out_channels != path.rows || columns != path.columns ||
-          terms[i].enlarged != (path.upsampled() && !path.upsample_first) ||
-          (terms[i].enlarged_first >= 0) != path.upsample_first)
+          (terms[i].enlarged || terms[i].enlarged_first >= 0) != path.upsampled() ||
+          (path.upsample_first && terms[i].enlarged_first < 0))
         return std::nullopt;
       const NodeId base = below_pools(reads(terms[i]), path.pools);
       NodeId& wanted = path.src == Frequency::kHigh ? in.high : in.low;

@@ -222,6 +222,13 @@ std::string rare_option(const ConvOptions& o) {
   return "";
 }
 
+bool order_matters(const ConvOptions& o) {
+  const std::vector<ConvPath> paths = conv_paths(o);
+  return (o.kernel.elements() > 1 || o.strided()) &&
+         std::any_of(paths.begin(), paths.end(),
+                     [](const ConvPath& path) { return path.upsampled(); });
+}
+
 std::vector<ConvPath> conv_paths(const ConvOptions& o) {
   const bool down = o.exchange == Exchange::kBoth || o.exchange == Exchange::kHighToLow;
   const bool up = o.exchange == Exchange::kBoth || o.exchange == Exchange::kLowToHigh;

@@ -224,6 +224,8 @@ Reader::Value Reader::value_of(const std::string& name) const {
 
 Reader::Value Reader::input(const NodeProto& node, int index) const {
   if (!has_input(node, index)) refuse("its input " + std::to_string(index) + " is missing");
+  if (products_input(node, index) != nullptr)
+    refuse("it reads products of two values, with which only attention goes on");
   return value_of(node.input(index));
 }
 

@@ -47,6 +47,9 @@ class Reader {
     kFlattenedLast,  ///< [batch, extents * channels]
     kGrouped,        ///< [batch, groups, channels / groups, extents...]
     kShuffled,       ///< [batch, channels / groups, groups, extents...]
+    kRows,           ///< [batch, channels, pixels]
+    kColumns,        ///< [batch, pixels, channels]
+    kProducts,       ///< [batch, pixels, pixels of the keys]: half of an attention
   };
 
   /// What a tensor of the file is here.
@@ -62,6 +65,9 @@ class Reader {
     Shape pad_begin{};  ///< zeros around the map, likewise; empty: none
     Shape pad_end{};
     bool known = true;  ///< false: made by an operation that is refused
+    // Of products, those of the node's value with that of the keys.
+    NodeId keys = -1;
+    bool shares = false;  ///< after their softmax
 
     [[nodiscard]] bool waits() const noexcept {
       return scale != 1 || shift != 0 || !pad_begin.empty();
@@ -173,6 +179,14 @@ class Reader {
   [[nodiscard]] std::vector<float> per_channel(const Constant& constant, const Value& value) const;
   bool take_as_bias(const NodeProto& node, const Value& value, const std::vector<float>& term);
   bool take_self_gated(const NodeProto& node, const Value& value, const Value& gate);
+
+  // ---- reader_attention.cc
+  [[nodiscard]] bool are_rows(const Value& value) const;
+  [[nodiscard]] bool are_columns(const Value& value) const;
+  [[nodiscard]] const Value* products_input(const NodeProto& node, int index) const;
+  bool take_attention_factor(const NodeProto& node);
+  bool take_attention_softmax(const NodeProto& node, Attributes& attributes);
+  void take_products(const NodeProto& node);
 
   // ---- reader_channels.cc
   void take_concat(const NodeProto& node, Attributes& attributes);

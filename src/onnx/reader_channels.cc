@@ -191,6 +191,12 @@ Ints Reader::tail(const Value& value) const {
     case Form::kShuffled:
       sizes.insert(sizes.begin(), {count / value.groups, value.groups});
       return sizes;
+    case Form::kRows:
+      return {count, pixels};
+    case Form::kColumns:
+      return {pixels, count};
+    case Form::kProducts:
+      return {pixels, grid(value.keys).elements()};
   }
   sizes.insert(sizes.begin(), count);
   for (std::size_t axis = 0; axis < graph_.rank() && !value.pad_begin.empty(); ++axis)
@@ -222,6 +228,12 @@ Reader::Value Reader::reshaped(const NodeProto& node, const Value& value, const 
     if (!fixed_extents_) refuse("it flattens a map of open extents");
     return with(value.form == Form::kLast ? Form::kFlattenedLast : Form::kFlattened);
   }
+  if (!vector && value.form == Form::kPlain && wanted == tail(with(Form::kRows)))
+    return with(Form::kRows);
+  if (value.form == Form::kRows && wanted == tail(with(Form::kPlain))) return with(Form::kPlain);
+  if (!vector && value.form == Form::kLast && wanted == tail(with(Form::kColumns)))
+    return with(Form::kColumns);
+  if (value.form == Form::kColumns && wanted == tail(with(Form::kLast))) return with(Form::kLast);
   if (value.form == Form::kFlattened && wanted == tail(with(Form::kPlain)))
     return with(Form::kPlain);
   if (value.form == Form::kFlattenedLast && wanted == tail(with(Form::kLast)))
@@ -352,6 +364,8 @@ void Reader::take_transpose(const NodeProto& node, Attributes& attributes) {
     turned.form = spatial(x.node) ? Form::kPlain : Form::kOnes;
   } else if (order == swaps_groups && x.form == Form::kGrouped) {
     turned.form = Form::kShuffled;
+  } else if (order == Ints{0, 2, 1} && (x.form == Form::kRows || x.form == Form::kColumns)) {
+    turned.form = x.form == Form::kRows ? Form::kColumns : Form::kRows;
   } else {
     refuse(order ? "it orders axes as " + show(*order) : "it reverses the axes");
   }
@@ -372,6 +386,10 @@ void Reader::take_gemm(const NodeProto& node, Attributes& attributes) {
 
 void Reader::take_mat_mul(const NodeProto& node, Attributes& attributes) {
   attributes.check_all_read();
+  if (has_input(node, 1) && value_of(node.input(1)).constant == nullptr) {
+    take_products(node);
+    return;
+  }
   linear(node, settled_input(node, 0), /*transposed=*/false, /*bias=*/false);
 }
 

@@ -140,6 +140,7 @@ void Reader::take_clip(const NodeProto& node, Attributes& attributes) {
 
 // Over channels: of a map the second axis, which opsets below 13 could not say.
 void Reader::take_softmax(const NodeProto& node, Attributes& attributes) {
+  if (take_attention_softmax(node, attributes)) return;
   Value x = settled_input(node, 0);
   const auto dims = static_cast<std::int64_t>(tail(x).size()) + 1;
   std::int64_t axis = attributes.integer("axis", opset_ < 13 ? 1 : -1);
@@ -333,6 +334,7 @@ bool Reader::take_self_gated(const NodeProto& node, const Value& value, const Va
 // With a constant, with itself, a gate of one number for each channel, or another value.
 void Reader::take_mul(const NodeProto& node, Attributes& attributes) {
   attributes.check_all_read();
+  if (take_attention_factor(node)) return;
   Value a = input(node, 0);
   Value b = input(node, 1);
   if (a.constant != nullptr) {

@@ -196,7 +196,9 @@ TEST(RaiseStyles, EnlargingBeforeTheConvolutionIsAnOptionOfIt) {
         net.sum(net.conv(a.high, 3, kernel), net.norm(net.conv(net.twice(a.low), 3, kernel)));
     const Model raised = expect_recognised(net.model(sum), 2);
     const Node& last = raised.graph.node(raised.graph.outputs()[0]);
-    EXPECT_EQ(std::get<Conv>(last.op).low_to_high, LowToHigh::kUpsampleThenConv);
+    // Of one pixel both orders are the same, and the usual one computes less.
+    EXPECT_EQ(std::get<Conv>(last.op).low_to_high,
+              kernel > 1 ? LowToHigh::kUpsampleThenConv : LowToHigh::kConvThenUpsample);
   }
 }
 

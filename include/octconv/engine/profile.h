@@ -26,7 +26,7 @@ struct StepProfile {
 
 /// All steps, in the order in which they run.
 struct NetworkProfile {
-  std::vector<StepProfile> steps;
+  std::vector<StepProfile> steps;  ///< one after the other
   double run_ns = 0;  ///< median time of whole runs, which look at no clock between steps
 
   /// Sums over the steps.

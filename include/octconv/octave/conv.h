@@ -111,6 +111,10 @@ OCTCONV_API void check(const ConvOptions& options);
 /// the LibTorch operator has all options.
 [[nodiscard]] OCTCONV_API std::string rare_option(const ConvOptions& options);
 
+/// Whether it makes a difference if low_to_high convolves or upsamples first: it does not for
+/// kernels of one pixel without a stride. Requires checked options.
+[[nodiscard]] OCTCONV_API bool order_matters(const ConvOptions& options);
+
 /// The paths, sorted: high_to_high, low_to_high, low_to_low, high_to_low; those that exist.
 /// Requires checked options.
 [[nodiscard]] OCTCONV_API std::vector<ConvPath> conv_paths(const ConvOptions& options);
