@@ -49,8 +49,9 @@ class Execution {
   /// The same one by one: steps [0, steps()) in order, then `finish`.
   /// @{
   [[nodiscard]] std::size_t steps() const noexcept { return steps_.size(); }
-  void run_step(std::size_t step, std::span<const Tensor> inputs, float* arena) const noexcept {
-    run_step(steps_[step], inputs, arena, 0);
+  void run_step(std::size_t step, std::span<const Tensor> inputs, float* arena,
+                std::int64_t first_image = 0) const noexcept {
+    run_step(steps_[step], inputs, arena, first_image);
   }
   void finish(const float* arena, std::span<Tensor> outputs,
               std::int64_t first_image = 0) const noexcept {

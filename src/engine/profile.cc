@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/batch_parts.h"
 #include "engine/execution.h"
 #include "engine/inputs.h"
 #include "octconv/base/error.h"
@@ -22,9 +23,9 @@ using engine::Execution;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
 double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 double nanoseconds_since(Clock::time_point begin) {
@@ -140,31 +141,48 @@ NetworkProfile profile(const Network& network, std::span<const Tensor> inputs,
     throw InvalidArgument("profile: repeats must be at least 1, got " + std::to_string(repeats));
   const Network::Program& program = network.program();
   engine::check_inputs(program, inputs);
-  std::vector<Shape> extents;
-  for (const Tensor& input : inputs)
-    extents.emplace_back(std::span(input.shape().begin() + 2, program.graph.rank()));
-  const Execution execution(program, inputs[0].shape()[0], extents);
-  Tensor arena(Shape{execution.arena_elements()});
+  if (inputs.size() != 1) {
+    throw Unsupported("network '" + program.graph.name() + "' has " +
+                      std::to_string(inputs.size()) + " inputs; networks of one are profiled");
+  }
+  const Shape extents(std::span(inputs[0].shape().begin() + 2, program.graph.rank()));
+  const engine::BatchParts parts = engine::divide_batch(program, inputs[0].shape()[0], {extents});
+  Tensor arena(Shape{parts.arena_elements()});
   std::vector<Tensor> outputs;
-  for (const Shape& shape : execution.output_shapes()) outputs.emplace_back(shape);
+  for (Shape shape : parts.part->output_shapes()) {
+    shape[0] = parts.batch;
+    outputs.emplace_back(shape);
+  }
+  const auto run = [&] {
+    parts.for_each([&](const Execution& execution, std::int64_t image) {
+      execution.run(inputs, outputs, arena.data(), image);
+    });
+  };
 
-  execution.run(inputs, outputs, arena.data());
-  std::vector<std::vector<double>> times(execution.steps());
+  run();
+  const std::size_t steps = parts.part->steps();
+  std::vector<std::vector<double>> times(steps);
   std::vector<double> runs;
   for (std::int64_t repeat = 0; repeat < repeats; ++repeat) {
-    for (std::size_t step = 0; step < execution.steps(); ++step) {
-      const Clock::time_point begin = Clock::now();
-      execution.run_step(step, inputs, arena.data());
-      times[step].push_back(nanoseconds_since(begin));
-    }
+    std::vector<double> sums(steps, 0.0);  // over the parts
+    parts.for_each([&](const Execution& execution, std::int64_t image) {
+      for (std::size_t step = 0; step < steps; ++step) {
+        const Clock::time_point begin = Clock::now();
+        execution.run_step(step, inputs, arena.data(), image);
+        sums[step] += nanoseconds_since(begin);
+      }
+    });
+    for (std::size_t step = 0; step < steps; ++step) times[step].push_back(sums[step]);
     const Clock::time_point begin = Clock::now();
-    execution.run(inputs, outputs, arena.data());
+    run();
     runs.push_back(nanoseconds_since(begin));
   }
 
   NetworkProfile result{.steps = {}, .run_ns = median(std::move(runs))};
-  const Describer describe(program, execution);
-  for (std::size_t step = 0; step < execution.steps(); ++step) {
+  // Sizes of the whole batch: this is never run.
+  const Execution whole(program, parts.batch, {extents});
+  const Describer describe(program, whole);
+  for (std::size_t step = 0; step < steps; ++step) {
     result.steps.push_back(describe(program.steps[step]));
     result.steps.back().median_ns = median(std::move(times[step]));
   }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/batch_parts.h"
 #include "engine/execution.h"
 #include "engine/inputs.h"
 #include "octconv/base/error.h"
@@ -15,47 +16,17 @@
 namespace octconv {
 namespace {
 
+using engine::BatchParts;
 using engine::Execution;
 
 constexpr std::size_t kMaxShapes = 16;
-
-// Floats of working memory that a last-level cache holds beside the weights. A batch whose values
-// are larger is run in parts: what a layer has made would be far away when the next wants it.
-constexpr std::int64_t kNearFloats = std::int64_t{7} << 20;
-
-// How a batch is run: as so many parts of the same size, and one smaller part.
-struct Planned {
-  std::int64_t batch = 0;
-  std::unique_ptr<const Execution> part;
-  std::unique_ptr<const Execution> rest;  // null: there is none
-
-  [[nodiscard]] std::int64_t arena_elements() const {
-    return std::max(part->arena_elements(), rest == nullptr ? 0 : rest->arena_elements());
-  }
-};
-
-Planned plan(const Network::Program& program, std::int64_t batch,
-             const std::vector<Shape>& extents) {
-  const auto make = [&](std::int64_t images) {
-    return std::make_unique<const Execution>(program, images, extents);
-  };
-  // Kept values are those of the whole batch.
-  if (batch < 2 || !program.keep.empty()) return {.batch = batch, .part = make(batch), .rest = {}};
-  const std::int64_t one = std::max<std::int64_t>(1, make(1)->arena_elements());
-  const std::int64_t most = std::clamp<std::int64_t>(kNearFloats / one, 1, batch);
-  const std::int64_t parts = (batch + most - 1) / most;
-  const std::int64_t images = (batch + parts - 1) / parts;
-  Planned planned{.batch = batch, .part = make(images), .rest = {}};
-  if (batch % images != 0) planned.rest = make(batch % images);
-  return planned;
-}
 
 }  // namespace
 
 struct Session::Impl {
   Network network;
   SessionOptions options;
-  std::vector<Planned> plans;  // the last used first
+  std::vector<BatchParts> plans;  // the last used first
   Tensor arena;
   bool ran = false;
 
@@ -73,10 +44,10 @@ struct Session::Impl {
   }
 
   // The plan for these inputs; it becomes the first.
-  const Planned& prepare(std::span<const Tensor> inputs) {
+  const BatchParts& prepare(std::span<const Tensor> inputs) {
     engine::check_inputs(network.program(), inputs);
     const std::int64_t batch = inputs[0].shape()[0];
-    const auto fits = [&](const Planned& planned) {
+    const auto fits = [&](const BatchParts& planned) {
       bool same = planned.batch == batch;
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         const Shape& shape = inputs[i].shape();
@@ -90,7 +61,7 @@ struct Session::Impl {
       std::vector<Shape> extents;
       for (const Tensor& input : inputs)
         extents.emplace_back(std::span(input.shape().begin() + 2, network.rank()));
-      Planned planned = plan(network.program(), batch, extents);
+      BatchParts planned = engine::divide_batch(network.program(), batch, extents);
       if (planned.arena_elements() > arena.elements()) {
         arena = Tensor(Shape{planned.arena_elements()});
       }
@@ -110,19 +81,15 @@ struct Session::Impl {
     } else if (options.threads != 0) {
       scope.emplace(options.threads);
     }
-    const Planned& planned = prepare(inputs);
+    const BatchParts& planned = prepare(inputs);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       Shape shape = planned.part->output_shapes()[i];
       shape[0] = planned.batch;
       if (outputs[i].shape() != shape) outputs[i] = Tensor(shape);
     }
-    std::int64_t image = 0;
-    do {
-      const bool whole = planned.batch - image >= planned.part->batch();
-      const Execution& execution = whole ? *planned.part : *planned.rest;
+    planned.for_each([&](const Execution& execution, std::int64_t image) {
       execution.run(inputs, outputs, arena.data(), image);
-      image += execution.batch();
-    } while (image < planned.batch);
+    });
   }
 };
 

@@ -33,8 +33,22 @@ double steps_ns(const NetworkProfile& profile) {
   return sum;
 }
 
+double steps_roofline_ns(const Profiled& profiled) {
+  double sum = 0;
+  for (const StepProfile& step : profiled.profile.steps)
+    sum += roofline_ns(step.macs, step.bytes, profiled.limits);
+  return sum;
+}
+
 std::string percent(double share) {
   return fixed(100 * share, 1);
+}
+
+// Which limit is the nearer one.
+std::string bound_of(const StepProfile& step, const MachineLimits& limits) {
+  const bool computes = static_cast<double>(step.macs) / limits.macs_per_ns >
+                        static_cast<double>(step.bytes) / limits.bytes_per_ns;
+  return computes ? "peak" : "bandwidth";
 }
 
 std::string described(const StepProfile& step) {
@@ -57,7 +71,8 @@ report::Table profile_table(const Profiled& profiled) {
                        {"GFLOP/s"},
                        {"% of peak"},
                        {"GB/s"},
-                       {"% of bandwidth"}});
+                       {"% of bandwidth"},
+                       {"nearer limit", Align::kLeft}});
   const double all = steps_ns(profiled.profile);
   for (const StepProfile& step : profiled.profile.steps) {
     const double ns = step.median_ns;
@@ -66,7 +81,8 @@ report::Table profile_table(const Profiled& profiled) {
                    computes ? fixed(kFlopsPerMac * static_cast<double>(step.macs) / ns, 1) : "",
                    computes ? percent(share_of_peak(step.macs, ns, profiled.limits)) : "",
                    fixed(static_cast<double>(step.bytes) / ns, 1),
-                   percent(share_of_bandwidth(step.bytes, ns, profiled.limits))});
+                   percent(share_of_bandwidth(step.bytes, ns, profiled.limits)),
+                   bound_of(step, profiled.limits)});
   }
   return table;
 }
@@ -76,8 +92,7 @@ std::string profile_summary(const Profiled& profiled) {
   const MachineLimits& limits = profiled.limits;
   const double ns = profile.run_ns;
   const auto macs = static_cast<double>(profile.macs());
-  double floor = 0;
-  for (const StepProfile& step : profile.steps) floor += roofline_ns(step.macs, step.bytes, limits);
+  const double floor = steps_roofline_ns(profiled);
   return "whole run " + fixed(ns / 1e6, 3) + " ms (steps one by one " +
          fixed(steps_ns(profile) / 1e6, 3) + "), " + fixed(macs / 1e6, 1) +
          " million multiply-adds, " + fixed(kFlopsPerMac * macs / ns, 1) +
@@ -101,7 +116,8 @@ std::string profile_json(const Profiled& profiled) {
                      {"gflops", kFlopsPerMac * static_cast<double>(step.macs) / step.median_ns},
                      {"share_of_peak", share_of_peak(step.macs, step.median_ns, limits)},
                      {"share_of_bandwidth", share_of_bandwidth(step.bytes, step.median_ns, limits)},
-                     {"roofline_ms", roofline_ns(step.macs, step.bytes, limits) / 1e6}});
+                     {"roofline_ms", roofline_ns(step.macs, step.bytes, limits) / 1e6},
+                     {"bound", bound_of(step, limits)}});
   }
   const double ns = profiled.profile.run_ns;
   const std::int64_t macs = profiled.profile.macs();
@@ -117,6 +133,9 @@ std::string profile_json(const Profiled& profiled) {
       {"macs", macs},
       {"gflops", kFlopsPerMac * static_cast<double>(macs) / ns},
       {"share_of_peak", share_of_peak(macs, ns, limits)},
+      {"bytes", profiled.profile.bytes()},
+      {"share_of_bandwidth", share_of_bandwidth(profiled.profile.bytes(), ns, limits)},
+      {"roofline_ms", steps_roofline_ns(profiled) / 1e6},
       {"steps", steps}};
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

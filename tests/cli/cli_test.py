@@ -654,6 +654,9 @@ class Timed(CommandTest):
             self.assertGreater(step["median_ms"], 0)
             self.assertAlmostEqual(step["roofline_ms"], max(2e-6 * step["macs"] / result["peak_gflops"],
                                    1e-6 * step["bytes"] / result["bandwidth_gb_per_s"]))  # fmt: skip
+            self.assertEqual(step["bound"] == "peak",
+                             2 * step["macs"] / result["peak_gflops"] > step["bytes"] / result["bandwidth_gb_per_s"])
+        self.assertAlmostEqual(result["roofline_ms"], sum(step["roofline_ms"] for step in result["steps"]))
         exact = json.loads(self.succeed("profile", "octave.onnx", "--repeats", 1, "--exact", "--json"))
         self.assertEqual({step["method"] for step in exact["steps"]}, {"", "direct"})
 

@@ -39,7 +39,8 @@ struct NetworkProfile {
 /// Runs the network `repeats` times step by step, and as often whole, in turns, after one run that
 /// does not count.
 ///
-/// @throws InvalidArgument if `repeats` < 1 or the inputs do not fit the network
+/// @throws InvalidArgument if `repeats` < 1 or the input does not fit the network; Unsupported if
+/// it has several
 [[nodiscard]] OCTCONV_API NetworkProfile profile(const Network& network,
                                                  std::span<const Tensor> inputs,
                                                  std::int64_t repeats);
