@@ -56,7 +56,7 @@ std::vector<Stored> from_raw(const TensorProto& proto) {
     throw FormatError("initialiser '" + proto.name() + "' has " + std::to_string(raw.size()) +
                       " bytes, which are no whole number of elements");
   std::vector<Stored> values(raw.size() / sizeof(Stored));
-  std::memcpy(values.data(), raw.data(), raw.size());
+  if (!raw.empty()) std::memcpy(values.data(), raw.data(), raw.size());
   return values;
 }
 

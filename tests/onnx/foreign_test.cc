@@ -442,6 +442,18 @@ TEST(Foreign, WhatWouldChangeTheResultIsRefused) {
   EXPECT_THAT(cropped("x", 8), HasSubstr("it slices extents"));
 }
 
+// PyTorch gives Resize a region without elements, stored as raw bytes of which there are none.
+TEST(Foreign, ConstantsWithoutElements) {
+  File file({2, 9, 9});
+  file.tensor("region", {0}).set_raw_data("");
+  auto& scales = file.tensor("scales", {4});
+  for (const float scale : {1.0F, 1.0F, 2.0F, 2.0F}) scales.add_float_data(scale);
+  auto& resize = file.node("Resize", {"x", "region", "scales"}, "y");
+  set(resize, "coordinate_transformation_mode", std::string("asymmetric"));
+  set(resize, "nearest_mode", std::string("floor"));
+  EXPECT_EQ(file.complaint(), "");
+}
+
 // A file of open extents that means another network at every size.
 TEST(Foreign, SizesThatDependOnOpenExtentsAreRefused) {
   File file({2, 0, 0});
