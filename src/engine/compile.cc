@@ -87,6 +87,7 @@ class Compiler {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
       if (spent_ != nullptr) spent_->erase(graph_.node(draft.node).name + ".weight");
     }
+    share_averages(program.steps);
     if (choices_) choices_->save();
     return program;
   }
@@ -371,6 +372,24 @@ class Compiler {
         .src = node.inputs[0]};
   }
 
+  // Convolutions that begin with the averages of a value's cells get them from the one that makes
+  // the value, while it is near.
+  static void share_averages(std::vector<Step>& steps) {
+    for (Step& step : steps) {
+      auto* maker = std::get_if<RunConv>(&step.kind);
+      if (maker == nullptr) continue;
+      const NodeId value = maker->averaged(step.dst);
+      for (Step& other : steps) {
+        auto* reader = std::get_if<RunConv>(&other.kind);
+        if (reader == nullptr || reader->src != value || !reader->weights.reads_averages() ||
+            reader->weights.options().octave != maker->weights.options().octave)
+          continue;
+        reader->src_averages = true;
+        maker->epilogue.averages = true;
+      }
+    }
+  }
+
   static Tensor to_tensor(const std::vector<double>& values) {
     Tensor tensor(Shape{static_cast<std::int64_t>(values.size())});
     std::transform(values.begin(), values.end(), tensor.data(),
@@ -401,6 +420,11 @@ class Compiler {
 NodeId second_of(const Step& step) {
   const auto* conv = std::get_if<RunConv>(&step.kind);
   return conv == nullptr ? -1 : conv->second;
+}
+
+NodeId averages_of(const Step& step) {
+  const auto* conv = std::get_if<RunConv>(&step.kind);
+  return conv == nullptr || !conv->epilogue.averages ? -1 : conv->averaged(step.dst);
 }
 
 std::vector<NodeId> reads(const Step& step) {

@@ -70,6 +70,7 @@ kernels::PoolRows pool_rows(const Pool& pool, const Shape& in, const Shape& out,
   }
   return {
       .channels = channels,
+      .pitch = channels,
       .in = kernels::to_three(in, 1),
       .extents = kernels::to_three(out, 1),
       .kernel = kernels::to_three(pool.kernel, 1),
@@ -134,6 +135,7 @@ Execution::Execution(const Network::Program& program, std::int64_t batch,
     places[0] = {.pixels = batch * shape.high.elements(), .channels = shape.channels.high};
     places[1] = {.pixels = batch * shape.low.elements(), .channels = shape.channels.low};
     places_.push_back(places);
+    averages_.push_back({.pixels = batch * shape.low.elements(), .channels = shape.channels.high});
   }
   prepare(program);
   link_weights();
@@ -153,7 +155,7 @@ void Execution::prepare(const Network::Program& program) {
                      prepared.kind =
                          Conv{.plan = OctConvPlan(conv.weights, batch_,
                                                   spatial ? shape(conv.src).high : Shape{1},
-                                                  conv.epilogue),
+                                                  conv.epilogue, conv.src_averages),
                               .step = &conv};
                    },
                    [&](const RunConvTranspose& conv) {
@@ -216,6 +218,13 @@ void Execution::place(const Network::Program& program, bool keep) {
       last_read[static_cast<std::size_t>(second)] = i;
     for (const NodeId id : reads(program.steps[i])) last_read[static_cast<std::size_t>(id)] = i;
   }
+  std::vector<std::size_t> averages_read(places_.size(), 0);
+  for (std::size_t i = 0; i < end; ++i) {
+    const auto* conv = std::get_if<RunConv>(&program.steps[i].kind);
+    if (conv != nullptr && conv->src_averages) {
+      averages_read[static_cast<std::size_t>(conv->src)] = i;
+    }
+  }
   for (const NodeId id : outputs_) last_read[static_cast<std::size_t>(id)] = end;
   if (keep) {
     for (const NodeId id : program.keep) last_read[static_cast<std::size_t>(id)] = end;
@@ -225,6 +234,7 @@ void Execution::place(const Network::Program& program, bool keep) {
   std::vector<Lifetime> buffers;
   std::vector<std::array<std::size_t, 2>> buffer_of(places_.size());
   std::vector<std::pair<std::size_t, std::size_t>> scratch_of;  // step, buffer
+  std::vector<std::pair<NodeId, std::size_t>> average_buffers;
   for (std::size_t i = 0; i < end; ++i) {
     const auto dst = static_cast<std::size_t>(program.steps[i].dst);
     const NodeId victim = overwritable(program.steps[i], last_read, i);
@@ -243,6 +253,12 @@ void Execution::place(const Network::Program& program, bool keep) {
         buffers.push_back(
             {.elements = places_[id][frequency].elements(), .first = i, .last = last_read[id]});
       }
+    }
+    if (const NodeId id = averages_of(program.steps[i]); id >= 0) {
+      average_buffers.emplace_back(id, buffers.size());
+      buffers.push_back({.elements = averages_[static_cast<std::size_t>(id)].elements(),
+                         .first = i,
+                         .last = averages_read[static_cast<std::size_t>(id)]});
     }
     if (const auto* conv = std::get_if<Conv>(&steps_[i].kind)) {
       scratch_of.emplace_back(i, buffers.size());
@@ -265,6 +281,9 @@ void Execution::place(const Network::Program& program, bool keep) {
         places_[at][frequency].offset = memory.offsets[buffer_of[at][frequency]];
       }
     }
+  }
+  for (const auto& [id, buffer] : average_buffers) {
+    averages_[static_cast<std::size_t>(id)].offset = memory.offsets[buffer];
   }
   for (const auto& [step, buffer] : scratch_of) {
     const std::int64_t offset = memory.offsets[buffer];
@@ -297,7 +316,7 @@ void Execution::run_step(const Prepared& prepared, std::span<const Tensor> input
   const Places& dst = places(prepared.dst);
   const auto at = [&](const Place& place) { return arena + place.offset; };
   const auto view = [&](NodeId id) -> OctaveView<const float> {
-    return {at(places(id)[0]), at(places(id)[1])};
+    return {at(places(id)[0]), at(places(id)[1]), at(averages_[static_cast<std::size_t>(id)])};
   };
   // Calls body(frequency, first element, end) on the elements of every frequency of the result.
   const auto for_elements = [&](auto body) {
@@ -316,12 +335,14 @@ void Execution::run_step(const Prepared& prepared, std::span<const Tensor> input
           [&](const Conv& conv) {
             OctaveView<const float> residual;
             if (conv.step->residual >= 0) residual = view(conv.step->residual);
+            float* const averages =
+                at(averages_[static_cast<std::size_t>(conv.step->averaged(prepared.dst))]);
             OctaveView<float> second;
             if (conv.step->second >= 0) {
               const Places& beside = places(conv.step->second);
-              second = {at(beside[0]), at(beside[1])};
+              second = {at(beside[0]), at(beside[1]), averages};
             }
-            conv.plan.run(view(conv.step->src), residual, {at(dst[0]), at(dst[1])},
+            conv.plan.run(view(conv.step->src), residual, {at(dst[0]), at(dst[1]), averages},
                           arena + conv.scratch, second);
           },
           [&](const Transposed& conv) {

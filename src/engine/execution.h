@@ -121,7 +121,8 @@ class Execution {
   std::vector<Shape> extents_;  // of each input
   std::vector<NodeId> outputs_;
   std::vector<ValueShape> shapes_;
-  std::vector<Places> places_;  // by node
+  std::vector<Places> places_;   // by node
+  std::vector<Place> averages_;  // by node: of the cells of its high grid; empty: nobody makes them
   std::vector<Prepared> steps_;
   std::vector<Shape> output_shapes_;
   std::int64_t arena_elements_ = 0;

@@ -27,8 +27,12 @@ struct RunConv {
   OctConvWeights weights;
   ConvEpilogue epilogue;
   NodeId src = -1;
-  NodeId residual = -1;  ///< -1: none
-  NodeId second = -1;    ///< whose value the epilogue's second result is; -1: none
+  NodeId residual = -1;       ///< -1: none
+  NodeId second = -1;         ///< whose value the epilogue's second result is; -1: none
+  bool src_averages = false;  ///< whoever makes `src` averages its cells too
+
+  /// The value whose cells the epilogue averages if it averages any.
+  [[nodiscard]] NodeId averaged(NodeId dst) const noexcept { return second >= 0 ? second : dst; }
 };
 
 /// A batch norm that no convolution could take in.
@@ -117,6 +121,9 @@ struct Step {
 
 /// The other node whose value the step makes; -1: none.
 [[nodiscard]] NodeId second_of(const Step& step);
+
+/// The node of whose value the step makes the averages of the cells; -1: none.
+[[nodiscard]] NodeId averages_of(const Step& step);
 
 /// Nodes whose values the step reads.
 [[nodiscard]] std::vector<NodeId> reads(const Step& step);

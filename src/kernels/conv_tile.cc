@@ -176,7 +176,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
   }
-  if (!IsShort(tiles.activation)) {
+  if (!is_short(tiles.activation)) {
     // Rare and long: not unrolled, it takes the sums from where they were stored.
     row = tiles.out + offset;
     for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {
@@ -190,7 +190,7 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
   if (second.out == nullptr) return;
   const float* scale = second.scale + tiles.first_output + part.channel;
   const float* shift = second.shift + tiles.first_output + part.channel;
-  if (IsShort(tiles.activation) && IsShort(second.activation)) {
+  if (is_short(tiles.activation) && is_short(second.activation)) {
     const ActivationKind kind = second.activation.kind;
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {

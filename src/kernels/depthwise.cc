@@ -72,12 +72,14 @@ HWY_INLINE void AllChannels(const DepthwisePixels& all, std::int64_t pixel) {
   for (; channel + 2 * kStep <= all.channels; channel += 2 * kStep) {
     Channels<kPixels, 2, true>(all, pixel, channel, kLanes);
   }
-  for (; channel + kStep <= all.channels; channel += kStep) {
+  // What is left takes as long as two vectors even if it fills one: the sums wait for one another.
+  const auto left = static_cast<std::size_t>(all.channels - channel);
+  if (left > kLanes) {
+    Channels<kPixels, 2, false>(all, pixel, channel, left - kLanes);
+  } else if (left == kLanes) {
     Channels<kPixels, 1, true>(all, pixel, channel, kLanes);
-  }
-  if (channel < all.channels) {
-    Channels<kPixels, 1, false>(all, pixel, channel,
-                                static_cast<std::size_t>(all.channels - channel));
+  } else if (left > 0) {
+    Channels<kPixels, 1, false>(all, pixel, channel, left);
   }
 }
 

@@ -90,8 +90,8 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
     const std::int64_t image = row / (all.extents[0] * all.extents[1]);
     const Range z = window(0, row / all.extents[1] % all.extents[0]);
     const Range y = window(1, row % all.extents[1]);
-    float* out = all.out + row * all.extents[2] * all.channels;
-    for (std::int64_t at = 0; at < all.extents[2]; ++at, out += all.channels) {
+    float* out = all.out + row * all.extents[2] * all.pitch;
+    for (std::int64_t at = 0; at < all.extents[2]; ++at, out += all.pitch) {
       const Range x = window(2, at);
       const std::int64_t size = (z.end - z.begin) * (y.end - y.begin) * (x.end - x.begin);
       const float mean_factor = 1.0F / static_cast<float>(size);
@@ -101,8 +101,8 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
         for (std::int64_t iy = y.begin; iy < y.end; ++iy) {
           const float* src =
               all.src +
-              (((image * all.in[0] + iz) * all.in[1] + iy) * all.in[2] + x.begin) * all.channels;
-          for (std::int64_t ix = x.begin; ix < x.end; ++ix, src += all.channels) {
+              (((image * all.in[0] + iz) * all.in[1] + iy) * all.in[2] + x.begin) * all.pitch;
+          for (std::int64_t ix = x.begin; ix < x.end; ++ix, src += all.pitch) {
             group.rows[group.count++] = src;
             ++taken;
             if (group.count == kGroup || taken == size) {

@@ -18,6 +18,7 @@ struct PoolRows {
   const float* src = nullptr;
   float* out = nullptr;
   std::int64_t channels = 0;
+  std::int64_t pitch = 0;  ///< floats from one pixel to the next, in `src` and `out`
   Extents3 in{};
   Extents3 extents{};  ///< of the output
   Extents3 kernel{};

@@ -91,11 +91,6 @@ HWY_INLINE Vector HardSigmoid(Tag d, Vector x, float slope, float offset) {
   return hn::IfThenElse(hn::Gt(line, one), one, line);
 }
 
-// Is it computed while sums are in registers?
-HWY_INLINE bool IsShort(const Activation& activation) {
-  return activation.kind <= ActivationKind::kRelu6;
-}
-
 // Of a short one.
 HWY_INLINE Vector ActivateShort(Tag d, Vector x, ActivationKind kind) {
   if (kind == ActivationKind::kNone) return x;

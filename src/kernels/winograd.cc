@@ -135,6 +135,10 @@ void TransformAllInputs(const WinogradInput& input) {
   }
 }
 
+// Outputs of a cell along y.
+template <std::size_t kY>
+inline constexpr std::size_t kCellY = kY == 1 ? 1 : 2;
+
 // One vector of channels of one tile.
 template <std::size_t kY, std::size_t kX, bool kWhole>
 HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t tile, std::int64_t o,
@@ -163,11 +167,14 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
   }
   const Vector bias = hn::LoadU(d, output.bias + o);
   const ActivationKind kind = output.activation.kind;
-  const bool second = output.second.out != nullptr && IsShort(output.activation);
+  const bool second = output.second.out != nullptr && is_short(output.activation);
   const ActivationKind second_kind = output.second.activation.kind;
   const Vector scale = second ? load(output.second.scale + o) : bias;
   const Vector shift = second ? load(output.second.shift + o) : bias;
   const std::int64_t* pixels = output.pixels + tile * std::int64_t{kY * kX};
+  Vector cells[kX / 2];  // of a row of them: sums
+#pragma GCC unroll 2
+  for (std::size_t cell = 0; cell < kX / 2; ++cell) cells[cell] = bias;
 #pragma GCC unroll 4
   for (std::size_t y = 0; y < kY; ++y) {
     Vector line[kX];
@@ -183,13 +190,28 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
         value = hn::Add(value, load(rows[y * kX + x] + o));
       }
       if (output.residual != nullptr) value = hn::Add(value, load(output.residual + at));
-      if (IsShort(output.activation)) value = ActivateShort(d, value, kind);
+      if (is_short(output.activation)) value = ActivateShort(d, value, kind);
       store(value, output.out + at);
       if (second) {
-        const Vector beside = hn::MulAdd(value, scale, shift);
-        store(IsShort(output.second.activation) ? ActivateShort(d, beside, second_kind) : beside,
-              output.second.out + at);
+        value = hn::MulAdd(value, scale, shift);
+        if (is_short(output.second.activation)) value = ActivateShort(d, value, second_kind);
+        store(value, output.second.out + at);
       }
+      const bool begins = y % kCellY<kY> == 0 && x % 2 == 0;
+      cells[x / 2] = begins ? value : hn::Add(cells[x / 2], value);
+    }
+    if (output.averages == nullptr || (y + 1) % kCellY<kY> != 0) continue;
+    const std::size_t row = y + 1 - kCellY<kY>;  // the first of the cells
+    const std::int64_t* rows =
+        output.cells + tile * std::int64_t{kY / kCellY<kY> * kX / 2} + row / kCellY<kY> * kX / 2;
+#pragma GCC unroll 2
+    for (std::size_t cell = 0; cell < kX / 2; ++cell) {
+      if (rows[cell] < 0) continue;
+      const bool wide = pixels[row * kX + 2 * cell + 1] >= 0;
+      const bool high = pixels[y * kX + 2 * cell] >= 0;
+      const float real = (wide ? 2.0F : 1.0F) * (high ? float{kCellY<kY>} : 1.0F);
+      store(hn::Mul(cells[cell], hn::Set(d, 1.0F / real)),
+            output.averages + rows[cell] * output.stride + o);
     }
   }
 }
@@ -205,7 +227,7 @@ HWY_NOINLINE void ActivateTile(Tag d, const WinogradOutput& output, const std::i
     for (std::int64_t o = output.first; o < output.last; o += std::int64_t{kLanes}) {
       const std::size_t lanes = std::min(kLanes, static_cast<std::size_t>(output.last - o));
       Vector value = LoadPart(d, row + o, lanes);
-      if (!IsShort(output.activation)) {
+      if (!is_short(output.activation)) {
         value = Activate(d, value, output.activation);
         StorePart(d, value, row + o, lanes);
       }
@@ -221,8 +243,8 @@ HWY_NOINLINE void ActivateTile(Tag d, const WinogradOutput& output, const std::i
 template <std::size_t kY, std::size_t kX>
 void FinishAll(const WinogradOutput& output) {
   const Tag d;
-  const bool is_long = !IsShort(output.activation) ||
-                       (output.second.out != nullptr && !IsShort(output.second.activation));
+  const bool is_long = !is_short(output.activation) ||
+                       (output.second.out != nullptr && !is_short(output.second.activation));
   for (std::int64_t tile = 0; tile < output.tiles; ++tile) {
     std::int64_t o = output.first;
     for (; o + std::int64_t{kLanes} <= output.last; o += std::int64_t{kLanes}) {

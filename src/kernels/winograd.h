@@ -28,6 +28,8 @@ struct WinogradTile {
   }
   [[nodiscard]] constexpr std::int64_t points() const noexcept { return points(y) * points(x); }
   [[nodiscard]] constexpr std::int64_t outputs() const noexcept { return y * x; }
+  /// Cells of 2 outputs along each axis.
+  [[nodiscard]] constexpr std::int64_t cells() const noexcept { return (y + 1) / 2 * x / 2; }
   friend constexpr bool operator==(const WinogradTile&, const WinogradTile&) = default;
 };
 
@@ -65,6 +67,10 @@ struct WinogradOutput {
   std::int64_t stride = 0;  ///< from one row of `out` and `residual` to the next
   Activation activation{ActivationKind::kNone};
   SecondResult second;
+  /// The average of each cell of the tile, 2 outputs along each of its axes: of the second result
+  /// if there is one. Activations must be short; null: none are wanted.
+  float* averages = nullptr;
+  const std::int64_t* cells = nullptr;  ///< [tile][its cells]: the row of `averages`, or -1
 };
 
 /// The transforms of one kind of tile.

@@ -3,20 +3,16 @@
 #include "octconv/octave/conv_plan.h"
 
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
-#include "kernels/conv_tile.h"
-#include "kernels/depthwise.h"
-#include "kernels/pointwise.h"
 #include "kernels/pool.h"
 #include "kernels/resize.h"
+#include "octave/direct_pass.h"
 #include "octave/packed_conv.h"
 #include "octave/pass_memory.h"
-#include "octave/tap_grid.h"
 #include "octave/winograd_pass.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
@@ -25,27 +21,17 @@ namespace octconv {
 namespace {
 
 using kernels::Extents3;
-using kernels::kTilePixels;
 using kernels::product;
 using kernels::to_three;
 using octave::ConvMap;
 using octave::ConvPass;
-using octave::kRowPointers;
+using octave::DirectPass;
 using octave::PassInput;
 using octave::PassMemory;
-using octave::Position;
-using octave::Range;
 using octave::Slice;
-using octave::TapGrid;
 using octave::WinogradPass;
 
-// Pixels of one task: few enough for the table of their addends to live on the stack.
-constexpr std::int64_t kTaskTiles = 42;
-// Floats of input that one task reads, so that they stay in the second-level cache from one block
-// of output channels to the next.
-constexpr std::int64_t kTaskFloats = 128 * 1024;
-// Multiply-adds and copied floats for which waking another thread is worth its time.
-constexpr std::int64_t kLeastMacs = 500'000;
+// Copied floats for which waking another thread is worth its time.
 constexpr std::int64_t kLeastFloats = 16'384;
 
 // Rows of a map with zeros beside them; in floats.
@@ -76,32 +62,51 @@ void pad_rows(const PaddedRows& rows, const float* src, float* out, std::int64_t
   }
 }
 
+// `floats` are read for a row.
+template <class Body>
+void for_rows(std::int64_t rows, std::int64_t floats, const Body& body) {
+  parallel_for(rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats), body);
+}
+
+// The averages of cells of these extents, but for pointers.
+kernels::PoolRows cell_averages(const Extents3& extents, const Extents3& cell,
+                                std::int64_t channels) {
+  kernels::PoolRows pool{.channels = channels,
+                         .pitch = channels,
+                         .in = extents,
+                         .kernel = cell,
+                         .stride = cell,
+                         .kind = kernels::PoolKind::kAverage};
+  for (std::size_t axis = 0; axis < cell.size(); ++axis) {
+    pool.extents[axis] = (extents[axis] + cell[axis] - 1) / cell[axis];
+  }
+  return pool;
+}
+
+void run_pool(kernels::PoolRows pool, std::int64_t rows, const float* src, float* out) {
+  pool.src = src;
+  pool.out = out;
+  for_rows(rows, pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels,
+           [&](std::int64_t begin, std::int64_t end) { kernels::pool(pool, begin, end); });
+}
+
 void make_map(const PlannedMap& map, const float* src, float* out) {
-  // `floats` are read for a row.
-  const auto for_rows = [&](std::int64_t floats, auto body) {
-    parallel_for(map.rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats), body);
-  };
   switch (map.kind) {
     case ConvMap::Kind::kInput:
       break;
-    case ConvMap::Kind::kPooled: {
-      kernels::PoolRows pool = map.pool;
-      pool.src = src;
-      pool.out = out;
-      for_rows(pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels,
-               [&](std::int64_t begin, std::int64_t end) { kernels::pool(pool, begin, end); });
+    case ConvMap::Kind::kPooled:
+      run_pool(map.pool, map.rows, src, out);
       break;
-    }
     case ConvMap::Kind::kEnlarged: {
       kernels::ResizeRows resize = map.enlargement;
       resize.src = src;
       resize.out = out;
-      for_rows(resize.extents[2] * resize.channels,
+      for_rows(map.rows, resize.extents[2] * resize.channels,
                [&](std::int64_t begin, std::int64_t end) { kernels::resize(resize, begin, end); });
       break;
     }
     case ConvMap::Kind::kPadded:
-      for_rows(map.padding.inside, [&](std::int64_t begin, std::int64_t end) {
+      for_rows(map.rows, map.padding.inside, [&](std::int64_t begin, std::int64_t end) {
         pad_rows(map.padding, src, out, begin, end);
       });
       break;
@@ -109,200 +114,12 @@ void make_map(const PlannedMap& map, const float* src, float* out) {
 }
 
 struct PlannedPass {
-  Extents3 extents{};           // of the output
-  std::int64_t pixels = 0;      // of all images
-  std::int64_t task_tiles = 0;  // tiles that one task computes
-  std::int64_t tasks = 0;
-  std::int64_t columns = 0;  // parts of the output channels, for more threads than tasks
-  std::int64_t grain = 0;    // columns of tasks for which waking a thread is worth its time
-  std::vector<TapGrid> grids;
+  Extents3 extents{};            // of the output
   std::int64_t scratch = 0;      // where an upsampled path's result begins
   octave::Addend addend;         // but its pointer
   std::int64_t addend_from = 0;  // where in the scratch it begins
-  std::optional<WinogradPass> winograd;
+  std::variant<DirectPass, WinogradPass> method;
 };
-
-// A task's tables, on its stack. Left uninitialised on purpose.
-struct TaskRows {
-  std::array<const float*, kRowPointers> inputs;
-  std::array<const float*, kTaskTiles * kTilePixels> addends;
-};
-
-class PassRunner {
- public:
-  PassRunner(const OctConvWeights::Packed& packed, const ConvPass& pass, const PlannedPass& planned,
-             const PassMemory& memory)
-      : packed_(packed), pass_(pass), planned_(planned), memory_(memory) {}
-
-  void run() const {
-    parallel_for(planned_.tasks * planned_.columns, planned_.grain,
-                 [this](std::int64_t begin, std::int64_t end) {
-                   while (begin < end) {
-                     const std::int64_t column = begin % planned_.columns;
-                     const std::int64_t count = std::min(end - begin, planned_.columns - column);
-                     run_task(begin / planned_.columns, column, column + count);
-                     begin += count;
-                   }
-                 });
-  }
-
- private:
-  void run_task(std::int64_t task, std::int64_t column_begin, std::int64_t column_end) const {
-    const std::int64_t begin = task * planned_.task_tiles * kTilePixels;
-    const std::int64_t end = std::min(begin + planned_.task_tiles * kTilePixels, planned_.pixels);
-    TaskRows rows;
-    if (memory_.addend.map != nullptr) fill_addends(begin, end, rows);
-    for (std::size_t slice = 0; slice < pass_.slices.size(); ++slice) {
-      const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
-      if (pass_.depthwise) {
-        run_depthwise(tiles);
-      } else {
-        run_columns(pass_.slices[slice], tiles, column_begin, column_end,
-                    next_weights(task, slice, column_begin));
-      }
-    }
-  }
-
-  // What is read after a slice: the same columns of the next one, or, after the last task, the
-  // weights of what follows.
-  const float* next_weights(std::int64_t task, std::size_t slice, std::int64_t column) const {
-    if (slice + 1 == pass_.slices.size()) {
-      return task + 1 == planned_.tasks ? memory_.next : nullptr;
-    }
-    const Slice& after = pass_.slices[slice + 1];
-    const std::int64_t blocks = packed_.kernel->blocks(pass_.outputs);
-    std::int64_t depth = 0;
-    for (std::size_t i = 0; i < after.taps.size(); ++i) {
-      depth += after.taps[i].size() * after.columns[i].size();
-    }
-    return after.weights.data() + column / blocks * after.group_stride +
-           column % blocks * 2 * packed_.kernel->lanes * depth;
-  }
-
-  // Of the first group; its pointers are those of the whole pass.
-  kernels::ConvTiles fill_slice(std::size_t index, std::int64_t begin, std::int64_t end,
-                                TaskRows& rows) const {
-    const Slice& slice = pass_.slices[index];
-    const std::int64_t stride = pass_.groups * pass_.outputs;
-    // A slice but the first adds to what the one before it has stored.
-    const bool first = index == 0;
-    float* out = memory_.out + begin * stride;
-    const float* residual =
-        memory_.residual == nullptr ? nullptr : memory_.residual + begin * stride;
-    kernels::ConvTiles tiles{
-        .weights = slice.weights.data(),
-        .bias = first ? pass_.bias.data() : packed_.zeros.data(),
-        .pixels = end - begin,
-        .outputs = pass_.outputs,
-        .addend = first && memory_.addend.map != nullptr ? rows.addends.data() : nullptr,
-        .residual = first ? residual : out,
-        .out = out,
-        .stride = stride,
-        .activation = index + 1 == pass_.slices.size() ? memory_.activation
-                                                       : Activation{ActivationKind::kNone}};
-    if (index + 1 == pass_.slices.size() && memory_.second.out != nullptr) {
-      tiles.second = memory_.second;
-      tiles.second.out += begin * stride;
-    }
-    const std::int64_t pitch = (end - begin + kTilePixels - 1) / kTilePixels * kTilePixels;
-    tiles.pitch = pitch;
-    const float** to = rows.inputs.data();
-    for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
-      const Range taps = slice.taps[i];
-      tiles.sources[i] = {.rows = to,
-                          .taps = taps.size(),
-                          .first_channel = slice.columns[i].begin,
-                          .channels = slice.columns[i].size()};
-      planned_.grids[i].fill(memory_.inputs[i], packed_.zeros.data(), planned_.extents, begin, end,
-                             taps, pitch, to);
-      to += taps.size() * pitch;
-    }
-    return tiles;
-  }
-
-  // `next`: the weights that are wanted after these.
-  void run_columns(const Slice& slice, const kernels::ConvTiles& all, std::int64_t column,
-                   std::int64_t column_end, const float* next) const {
-    const std::int64_t blocks = packed_.kernel->blocks(pass_.outputs);
-    const bool first = all.bias == pass_.bias.data();
-    while (column < column_end) {
-      const std::int64_t group = column / blocks;
-      const std::int64_t block = column % blocks;
-      const std::int64_t block_end = std::min(blocks, block + column_end - column);
-      kernels::ConvTiles tiles = all;
-      tiles.next = column + block_end - block == column_end ? next : nullptr;
-      for (std::size_t i = 0; i < pass_.inputs.size(); ++i) {
-        tiles.sources[i].first_channel += group * pass_.inputs[i].columns();
-      }
-      tiles.weights += group * slice.group_stride;
-      if (first) tiles.bias += group * pass_.bias_stride;
-      tiles.first_output = group * pass_.outputs;
-      packed_.kernel->run(tiles, block, block_end);
-      column += block_end - block;
-    }
-  }
-
-  void run_depthwise(const kernels::ConvTiles& tiles) const {
-    kernels::depthwise({.rows = tiles.sources[0].rows,
-                        .taps = tiles.sources[0].taps,
-                        .pitch = tiles.pitch,
-                        .weights = tiles.weights,
-                        .bias = tiles.bias,
-                        .channels = pass_.groups,
-                        .pixels = tiles.pixels,
-                        .residual = tiles.residual,
-                        .out = tiles.out,
-                        .activation = tiles.activation});
-    const kernels::SecondResult& second = tiles.second;
-    if (second.out == nullptr) return;
-    kernels::scale_shift(tiles.out, tiles.pixels, pass_.groups, second.scale, second.shift,
-                         second.activation, second.out);
-  }
-
-  void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
-    const float** row = rows.addends.data();
-    for (std::int64_t pixel = begin; pixel < end;) {
-      const Position at(planned_.extents, pixel);
-      const std::int64_t count = std::min(planned_.extents[2] - at.x, end - pixel);
-      const float* from = memory_.addend.row(at);
-      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + memory_.addend.offset(x);
-      pixel += count;
-    }
-  }
-
-  const OctConvWeights::Packed& packed_;
-  const ConvPass& pass_;
-  const PlannedPass& planned_;
-  const PassMemory& memory_;
-};
-
-// Divides a pass into tasks of whole tiles.
-void divide(const OctConvWeights::Packed& packed, const ConvPass& pass, PlannedPass& planned) {
-  std::int64_t taps = 1;  // of the largest slice
-  for (const Slice& slice : pass.slices) {
-    taps = std::max(taps, slice.taps[0].size() + slice.taps[1].size());
-  }
-  std::int64_t channels = 1;  // that a pixel reads, if its taps are other pixels' too
-  std::int64_t depth = 1;
-  for (const PassInput& input : pass.inputs) {
-    channels += input.path.columns * pass.groups;
-    depth += input.path.columns * packed.options.kernel.elements();
-  }
-  const std::int64_t tiles = (planned.pixels + kTilePixels - 1) / kTilePixels;
-  const std::int64_t most =
-      std::max<std::int64_t>(1, std::min({kTaskTiles, kRowPointers / (kTilePixels * taps),
-                                          kTaskFloats / (kTilePixels * channels)}));
-  // Of equal size, and enough of them for a few threads, as long as a task's tables are used more
-  // than once.
-  const std::int64_t tasks =
-      std::max((tiles + most - 1) / most, std::min<std::int64_t>(8, tiles / 4));
-  planned.task_tiles = tasks == 0 ? 1 : (tiles + tasks - 1) / tasks;
-  planned.tasks = (tiles + planned.task_tiles - 1) / planned.task_tiles;
-  planned.columns = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
-  const std::int64_t macs =
-      planned.task_tiles * kTilePixels * depth * pass.outputs * pass.groups / planned.columns;
-  planned.grain = (kLeastMacs + macs - 1) / std::max<std::int64_t>(1, macs);
-}
 
 }  // namespace
 
@@ -316,8 +133,15 @@ struct OctConvPlan::Impl {
   const float* next = nullptr;        // weights that are read after a run
   std::int64_t winograd_scratch = 0;  // where that of Winograd's methods begins
 
-  Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what)
-      : weights(std::move(packed)), epilogue(std::move(what)) {
+  bool src_averages = false;  // whether they come with the input
+  // Those of the result: whether a pass makes them, and if not, how they are made from it.
+  bool pass_averages = false;
+  kernels::PoolRows averages{};
+  std::int64_t average_rows = 0;
+
+  Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what,
+       bool with_averages)
+      : weights(std::move(packed)), epilogue(std::move(what)), src_averages(with_averages) {
     const ConvOptions& options = weights.options();
     if (batch < 0) {
       throw InvalidArgument("convolution: batch must be at least 0, got " + std::to_string(batch));
@@ -334,12 +158,18 @@ struct OctConvPlan::Impl {
                             std::to_string(epilogue.second->scale.elements()) + " scales and " +
                             std::to_string(epilogue.second->shift.elements()) + " shifts");
     }
+    if (src_averages && !weights.reads_averages()) {
+      throw InvalidArgument("convolution: averages of the input's cells are given, but not read");
+    }
     extents = output_extents(options, in);
+    averages = cell_averages(to_three(extents, 1), to_three(options.octave, 1), options.out.high);
+    average_rows = batch * averages.extents[0] * averages.extents[1];
     for (const ConvMap& map : weights.packed().maps) plan_map(map, batch, in);
     for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, batch, in);
     std::int64_t most = 0;  // of one pass: they run one after the other
     for (const PlannedPass& pass : passes) {
-      if (pass.winograd) most = std::max(most, pass.winograd->scratch_elements());
+      const auto* winograd = std::get_if<WinogradPass>(&pass.method);
+      if (winograd != nullptr) most = std::max(most, winograd->scratch_elements());
     }
     winograd_scratch = take_scratch(most);
   }
@@ -349,11 +179,14 @@ struct OctConvPlan::Impl {
     const OctConvWeights::Packed& packed = weights.packed();
     const auto data = [&](std::size_t map) -> const float* {
       if (map == 0) return src.high;
-      return map == 1 ? src.low : memory + maps[map].scratch;
+      if (map == 1) return src.low;
+      return given(map) ? src.averages : memory + maps[map].scratch;
     };
     for (std::size_t i = 2; i < maps.size(); ++i) {
+      if (given(i)) continue;
       make_map(maps[i], data(packed.maps[i].from), memory + maps[i].scratch);
     }
+    float* const dst_averages = epilogue.second ? second.averages : dst.averages;
     for (std::size_t i = 0; i < passes.size(); ++i) {
       const ConvPass& pass = packed.passes[i];
       PassMemory pointers;
@@ -379,13 +212,13 @@ struct OctConvPlan::Impl {
                              .out = high ? second.high : second.low,
                              .activation = epilogue.second->activation};
         }
+        if (high && pass_averages) pointers.averages = dst_averages;
       }
-      if (passes[i].winograd) {
-        pointers.scratch = memory + winograd_scratch;
-        passes[i].winograd->run(packed, pass, pointers);
-      } else {
-        PassRunner(packed, pass, passes[i], pointers).run();
-      }
+      pointers.scratch = memory + winograd_scratch;
+      std::visit([&](const auto& method) { method.run(packed, pass, pointers); }, passes[i].method);
+    }
+    if (epilogue.averages && !pass_averages) {
+      run_pool(averages, average_rows, epilogue.second ? second.high : dst.high, dst_averages);
     }
   }
 
@@ -394,6 +227,11 @@ struct OctConvPlan::Impl {
     const std::int64_t begin = scratch;
     scratch += (elements + 15) / 16 * 16;  // whole cache lines
     return begin;
+  }
+
+  // Whether a map comes with the input.
+  [[nodiscard]] bool given(std::size_t map) const noexcept {
+    return src_averages && map == weights.packed().averages;
   }
 
   void plan_map(const ConvMap& map, std::int64_t batch, const Shape& in) {
@@ -409,12 +247,7 @@ struct OctConvPlan::Impl {
       }
       case ConvMap::Kind::kPooled:
         planned.extents = low_extents(maps[map.from].extents, map.window);
-        planned.pool = {.channels = map.channels,
-                        .in = to_three(maps[map.from].extents, 1),
-                        .extents = to_three(planned.extents, 1),
-                        .kernel = window,
-                        .stride = window,
-                        .kind = kernels::PoolKind::kAverage};
+        planned.pool = cell_averages(to_three(maps[map.from].extents, 1), window, map.channels);
         break;
       case ConvMap::Kind::kEnlarged:
         // To the grid of the high input, where the paths' own convolutions begin.
@@ -437,30 +270,34 @@ struct OctConvPlan::Impl {
     }
     const Extents3 extents3 = to_three(planned.extents, 1);
     planned.rows = batch * extents3[0] * extents3[1];
-    planned.scratch = take_scratch(batch * planned.extents.elements() * map.channels);
+    const bool made = !given(maps.size());
+    planned.scratch = take_scratch(made ? batch * planned.extents.elements() * map.channels : 0);
     maps.push_back(std::move(planned));
   }
 
   void plan_pass(const ConvPass& pass, std::int64_t batch, const Shape& in) {
     const OctConvWeights::Packed& packed = weights.packed();
-    PlannedPass planned;
     const Shape grid = pass.upsampled ? path_extents(packed.options, pass.inputs[0].path, in)
                        : pass.dst == Frequency::kHigh ? extents
                                                       : low_extents(extents, packed.options.octave);
-    planned.extents = to_three(grid, 1);
-    planned.pixels = batch * product(planned.extents);
+    const Extents3 out = to_three(grid, 1);
     std::vector<Shape> sources;
-    for (const PassInput& input : pass.inputs) {
-      sources.push_back(maps[input.map].extents);
-      ConvOptions read = packed.options;
-      if (input.row_taps > 1) {  // a row of the kernel is one tap of a map that holds its padding
-        read.kernel[read.rank() - 1] = 1;
-        read.padding_begin[read.rank() - 1] = 0;
-      }
-      planned.grids.emplace_back(read, input.path, sources.back(), packed.maps[input.map].channels);
+    for (const PassInput& input : pass.inputs) sources.push_back(maps[input.map].extents);
+    const bool pools = epilogue.averages && pass.dst == Frequency::kHigh && !pass.upsampled;
+    const Extents3 cell = pools ? averages.kernel : Extents3{1, 1, 1};
+    PlannedPass planned{
+        .extents = out,
+        .method =
+            pass.method == ConvMethod::kDirect
+                ? decltype(PlannedPass::method)(DirectPass(packed, pass, sources, out, batch, cell))
+                : WinogradPass(packed, pass, sources, out, batch, cell,
+                               is_short(epilogue.activation) &&
+                                   (!epilogue.second || is_short(epilogue.second->activation)))};
+    if (pools) {
+      pass_averages = std::visit([](const auto& method) { return method.pools(); }, planned.method);
     }
     if (pass.upsampled) {
-      planned.scratch = take_scratch(planned.pixels * pass.groups * pass.outputs);
+      planned.scratch = take_scratch(batch * product(out) * pass.groups * pass.outputs);
     }
     if (pass.adds_upsampled) {
       const ConvPass& before = packed.passes[passes.size() - 1];
@@ -468,11 +305,6 @@ struct OctConvPlan::Impl {
       planned.addend = {.extents = passes.back().extents,
                         .factor = to_three(before.inputs[0].path.upsample, 1),
                         .channels = before.groups * before.outputs};
-    }
-    if (pass.method == ConvMethod::kDirect) {
-      divide(packed, pass, planned);
-    } else {
-      planned.winograd.emplace(packed, pass, sources, planned.extents, batch);
     }
     passes.push_back(std::move(planned));
   }
@@ -504,9 +336,14 @@ std::int64_t OctConvWeights::elements() const noexcept {
   return elements;
 }
 
+bool OctConvWeights::reads_averages() const noexcept {
+  return packed_->averages != 0;
+}
+
 OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
-                         ConvEpilogue epilogue)
-    : impl_(std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue))) {}
+                         ConvEpilogue epilogue, bool src_averages)
+    : impl_(std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue),
+                                   src_averages)) {}
 
 OctConvPlan::~OctConvPlan() = default;
 OctConvPlan::OctConvPlan(OctConvPlan&&) noexcept = default;

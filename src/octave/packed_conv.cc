@@ -235,6 +235,12 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
     packed.passes.push_back(std::move(direct));
   }
 
+  for (std::size_t i = 2; i < packed.maps.size(); ++i) {
+    const ConvMap& map = packed.maps[i];
+    if (map.kind == ConvMap::Kind::kPooled && map.from == 0 && map.window == options.octave) {
+      packed.averages = i;
+    }
+  }
   check_methods(options, packed.passes);
   const WeightView view{.data = weight.data(),
                         .columns = options.in.total() / options.groups,

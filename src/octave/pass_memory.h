@@ -39,6 +39,7 @@ struct PassMemory {
   float* scratch = nullptr;     ///< of the pass alone
   Activation activation{ActivationKind::kNone};
   kernels::SecondResult second;
+  float* averages = nullptr;  ///< of the cells of the second result if there is one; may be null
 };
 
 }  // namespace octconv::octave

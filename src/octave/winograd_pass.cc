@@ -51,8 +51,10 @@ WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept {
 
 WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
                            const std::vector<Shape>& maps, const Extents3& extents,
-                           std::int64_t batch)
-    : tile_(winograd_tile(pass.method, packed.options.rank())), extents_(extents) {
+                           std::int64_t batch, const Extents3& cell, bool is_short)
+    : tile_(winograd_tile(pass.method, packed.options.rank())),
+      pools_(is_short && cell == Extents3{1, tile_.y == 1 ? 1 : 2, 2}),
+      extents_(extents) {
   const std::size_t rank = packed.options.rank();
   const Extents3 outputs = tile_extents(tile_);
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -161,9 +163,16 @@ struct WinogradPass::Run {
   void finish(const Group& group, std::int64_t first, std::int64_t last) const {
     std::array<std::int64_t, kOutputPlaces> pixels;
     std::array<const float*, kOutputPlaces> addends;
+    std::array<std::int64_t, kOutputPlaces / 2> cells;
     const std::int64_t each = plan.tile_.outputs();
     for (std::int64_t tile = 0; tile < group.count; ++tile) {
       place(group.first + tile, pixels.data() + tile * each, addends.data() + tile * each);
+    }
+    float* const averages = plan.pools_ ? memory.averages : nullptr;
+    if (averages != nullptr) {
+      for (std::int64_t tile = 0; tile < group.count; ++tile) {
+        place_cells(group.first + tile, cells.data() + tile * plan.tile_.cells());
+      }
     }
     kernel.output({.products = group.products,
                    .columns = pass.outputs,
@@ -178,7 +187,26 @@ struct WinogradPass::Run {
                    .out = memory.out,
                    .stride = pass.outputs,
                    .activation = memory.activation,
-                   .second = memory.second});
+                   .second = memory.second,
+                   .averages = averages,
+                   .cells = cells.data()});
+  }
+
+  // Where the averages of a tile's cells lie.
+  void place_cells(std::int64_t index, std::int64_t* rows) const {
+    const Position tile(plan.tiles_, index);
+    const Extents3& extents = plan.extents_;
+    const std::int64_t tall = plan.tile_.y == 1 ? 1 : 2;
+    const std::int64_t height = (extents[1] + tall - 1) / tall;
+    const std::int64_t width = (extents[2] + 1) / 2;
+    for (std::int64_t i = 0; i < plan.tile_.y / tall; ++i) {
+      const std::int64_t y = tile.y * plan.tile_.y / tall + i;
+      const std::int64_t row = ((tile.image * extents[0] + tile.z) * height + y) * width;
+      for (std::int64_t j = 0; j < plan.tile_.x / 2; ++j) {
+        const std::int64_t x = tile.x * plan.tile_.x / 2 + j;
+        *rows++ = y < height && x < width ? row + x : -1;
+      }
+    }
   }
 
   // Where the outputs of a tile lie, and what is added to them.

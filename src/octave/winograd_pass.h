@@ -22,12 +22,17 @@ class WinogradPass {
  public:
   /// @param maps     extents of the map that each of the pass's inputs reads
   /// @param extents  of the pass's output
+  /// @param cell     extents of the cells whose averages are wanted; all 1: none are
+  /// @param is_short  whether all activations are
   WinogradPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
-               const std::vector<Shape>& maps, const kernels::Extents3& extents,
-               std::int64_t batch);
+               const std::vector<Shape>& maps, const kernels::Extents3& extents, std::int64_t batch,
+               const kernels::Extents3& cell, bool is_short);
 
   /// Floats of working memory that a run needs.
   [[nodiscard]] std::int64_t scratch_elements() const noexcept { return slots_ * slot_elements(); }
+
+  /// Whether a run makes the averages: tiles must hold whole cells, and registers the values.
+  [[nodiscard]] bool pools() const noexcept { return pools_; }
 
   /// The packed weights and the pass must be those of the constructor.
   void run(const OctConvWeights::Packed& packed, const ConvPass& pass,
@@ -53,6 +58,7 @@ class WinogradPass {
   }
 
   kernels::WinogradTile tile_;
+  bool pools_ = false;
   kernels::Extents3 extents_;     // of the output
   kernels::Extents3 tiles_;       // of one image, along each axis
   std::int64_t all_tiles_ = 0;    // of all images

@@ -293,6 +293,7 @@ Parts decompose(const Tensor& maps, Upsample upsample) {
   const kernels::PoolRows pool{.src = maps.data(),
                                .out = parts.grid.data(),
                                .channels = 1,
+                               .pitch = 1,
                                .in = {1, shape[2], shape[3]},
                                .extents = {1, halved(shape[2]), halved(shape[3])},
                                .kernel = {1, kCell, kCell},

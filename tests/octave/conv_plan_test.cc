@@ -49,10 +49,37 @@ ConvOptions octave_conv(ChannelSplit in, ChannelSplit out, Shape kernel, std::in
 struct Value {
   std::vector<float> high;
   std::vector<float> low;
+  std::vector<float> averages = {};  // of the high grid's cells
 
-  [[nodiscard]] OctaveView<const float> view() const { return {high.data(), low.data()}; }
-  [[nodiscard]] OctaveView<float> view() { return {high.data(), low.data()}; }
+  [[nodiscard]] OctaveView<const float> view() const {
+    return {high.data(), low.data(), averages.data()};
+  }
+  [[nodiscard]] OctaveView<float> view() { return {high.data(), low.data(), averages.data()}; }
 };
+
+// The average of each cell of `octave` pixels, in double; fewer at a far edge.
+std::vector<double> averages_of(const std::vector<float>& values, std::int64_t batch,
+                                std::int64_t channels, const Shape& extents, const Shape& octave) {
+  const Shape cells = low_extents(extents, octave);
+  std::vector<double> sums(static_cast<std::size_t>(batch * cells.elements() * channels));
+  std::vector<int> counts(sums.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::int64_t channel = static_cast<std::int64_t>(i) % channels;
+    std::int64_t left = static_cast<std::int64_t>(i) / channels;
+    std::int64_t cell = 0;
+    std::int64_t stride = 1;
+    for (std::size_t axis = extents.rank(); axis-- > 0; left /= extents[axis]) {
+      cell += left % extents[axis] / octave[axis] * stride;
+      stride *= cells[axis];
+    }
+    cell += left * stride;  // of the images before
+    const auto to = static_cast<std::size_t>(cell * channels + channel);
+    sums[to] += static_cast<double>(values[i]);
+    ++counts[to];
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] /= counts[i];
+  return sums;
+}
 
 // One image of a channels-last batch, channels first.
 reference::Map image(const std::vector<float>& values, std::int64_t n, std::int64_t channels,
@@ -108,12 +135,19 @@ class Experiment {
 
   // Memory that must not be read is full of NaN.
   Value compute(Value* second = nullptr) const {
-    const OctConvPlan plan(OctConvWeights(run_.options, weight_, bias_, run_.methods), run_.batch,
-                           run_.extents, run_.epilogue);
+    const OctConvWeights weights(run_.options, weight_, bias_, run_.methods);
+    const bool averages = !src_.averages.empty() && weights.reads_averages();
+    const OctConvPlan plan(weights, run_.batch, run_.extents, run_.epilogue, averages);
     EXPECT_EQ(plan.extents(), out_extents_);
     std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()) + 1, kNaN);
     scratch.back() = 3.0F;
     Value dst = residual_;
+    if (run_.epilogue.averages) {
+      const std::int64_t cells = low_extents(out_extents_, run_.options.octave).elements();
+      Value& averaged = second == nullptr ? dst : *second;
+      averaged.averages.assign(static_cast<std::size_t>(run_.batch * cells * run_.options.out.high),
+                               kNaN);
+    }
     if (!run_.in_place) {
       std::fill(dst.high.begin(), dst.high.end(), kNaN);
       std::fill(dst.low.begin(), dst.low.end(), kNaN);
@@ -135,9 +169,11 @@ class Experiment {
     std::copy(scale_.begin(), scale_.end(), second.scale.data());
     std::copy(shift_.begin(), shift_.end(), second.shift.data());
     run_.epilogue.second = std::make_shared<const SecondResult>(std::move(second));
+    run_.epilogue.averages = true;
     Value beside = residual_;
     const Value first = compute(&beside);
-    run_.epilogue.second = nullptr;
+    check_averages(beside.high, beside.averages);
+    run_.epilogue = {.residual = run_.epilogue.residual, .activation = run_.epilogue.activation};
     const Value alone = compute();
     EXPECT_EQ(first.high, alone.high);
     EXPECT_EQ(first.low, alone.low);
@@ -145,8 +181,23 @@ class Experiment {
     check_norm(first.low, beside.low, run_.options.out.low, 0);
   }
 
-  void check() const {
+  // As it is, and with the averages of the input given and those of the result wanted.
+  void check() {
+    check_equations(compute());
+    if (::testing::Test::HasFatalFailure()) return;
+    run_.epilogue.averages = true;
+    for (const double average : averages_of(src_.high, run_.batch, run_.options.in.high,
+                                            run_.extents, run_.options.octave)) {
+      src_.averages.push_back(static_cast<float>(average));
+    }
     const Value computed = compute();
+    check_equations(computed);
+    if (::testing::Test::HasFatalFailure()) return;
+    check_averages(computed.high, computed.averages);
+  }
+
+ private:
+  void check_equations(const Value& computed) const {
     const ConvOptions& o = run_.options;
     const reference::Layer layer(o, weight_, bias_);
     for (std::int64_t n = 0; n < run_.batch; ++n) {
@@ -159,7 +210,20 @@ class Experiment {
     }
   }
 
- private:
+  void check_averages(const std::vector<float>& high, const std::vector<float>& averages) const {
+    const std::vector<double> expected =
+        averages_of(high, run_.batch, run_.options.out.high, out_extents_, run_.options.octave);
+    double largest = 1;
+    for (const float value : high)
+      largest = std::max(largest, static_cast<double>(std::abs(value)));
+    // 8 pixels at most: roundings of 7 sums up to 8 times as large as the result, and of a product.
+    const double tolerance = 8 * std::numeric_limits<float>::epsilon() / 2 * largest;
+    ASSERT_EQ(averages.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(averages[i], expected[i], tolerance) << "average " << i;
+    }
+  }
+
   [[nodiscard]] Value value(const ChannelSplit& split, const Shape& extents, Random& random) const {
     const Shape low = low_extents(extents, run_.options.octave);
     return {.high = random_values(run_.batch * split.high * extents.elements(), random),

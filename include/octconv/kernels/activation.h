@@ -24,4 +24,9 @@ struct Activation {
   friend bool operator==(const Activation&, const Activation&) = default;
 };
 
+/// Whether a kernel applies it to sums while they are in registers.
+[[nodiscard]] constexpr bool is_short(const Activation& activation) noexcept {
+  return activation.kind <= ActivationKind::kRelu6;
+}
+
 }  // namespace octconv

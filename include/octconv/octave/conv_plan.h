@@ -23,6 +23,9 @@ template <class T>
 struct OctaveView {
   T* high = nullptr;  ///< [batch, extents..., high channels]
   T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
+  /// [batch, ceil(extents / octave)..., high channels]: the average of each cell of the high grid,
+  /// for what reads it at half resolution. Touched only where a plan says so.
+  T* averages = nullptr;
 };
 
 /// A second result of a plan: activation(scale * result + shift), channel by channel.
@@ -38,6 +41,7 @@ struct ConvEpilogue {
   bool residual = false;  ///< adds a value of the output's shape, before the activation
   Activation activation{ActivationKind::kNone};  ///< comes last; NaN stays NaN
   std::shared_ptr<const SecondResult> second;    ///< of what was stored, beside it; may be null
+  bool averages = false;  ///< also averages the cells of the result, the second if there is one
 };
 
 /// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.
@@ -55,6 +59,9 @@ class OCTCONV_API OctConvWeights {
 
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
+
+  /// Whether a path begins with the averages of the high input's cells.
+  [[nodiscard]] bool reads_averages() const noexcept;
 
   /// How its sums are computed, one for each: 1 to 3.
   [[nodiscard]] std::vector<ConvMethod> methods() const;
@@ -79,10 +86,12 @@ class OCTCONV_API OctConvPlan {
  public:
   /// @param batch    images, >= 0
   /// @param extents  high-grid extents of the input, >= 1
-  /// @throws InvalidArgument if the extents do not fit the kernel, or the second result's channels
-  /// are not those of the output
+  /// @param src_averages  whether the input comes with the averages of its cells; otherwise a run
+  ///                      makes those that it reads
+  /// @throws InvalidArgument if the extents do not fit the kernel, the second result's channels
+  /// are not those of the output, or averages are given that the weights do not read
   OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
-              ConvEpilogue epilogue = {});
+              ConvEpilogue epilogue = {}, bool src_averages = false);
   ~OctConvPlan();
   /// What was moved from may only be assigned to or destroyed.
   /// @{

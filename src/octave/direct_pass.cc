@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octave/direct_pass.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/conv_tile.h"
+#include "kernels/depthwise.h"
+#include "kernels/pointwise.h"
+#include "octconv/base/parallel.h"
+
+namespace octconv::octave {
+
+using kernels::Extents3;
+using kernels::kTilePixels;
+using kernels::product;
+
+namespace {
+
+// Tiles of one task: few enough for the table of their addends to live on the stack.
+constexpr std::int64_t kTaskTiles = 42;
+// Floats of input that one task reads, so that they stay in the second-level cache from one block
+// of output channels to the next.
+constexpr std::int64_t kTaskFloats = 128 * 1024;
+// Multiply-adds for which waking another thread is worth its time.
+constexpr std::int64_t kLeastMacs = 500'000;
+
+std::int64_t tiles_of(std::int64_t pixels) {
+  return (pixels + kTilePixels - 1) / kTilePixels;
+}
+
+// A task's tables, on its stack. Left uninitialised on purpose.
+struct TaskRows {
+  std::array<const float*, kRowPointers> inputs;
+  std::array<const float*, kTaskTiles * kTilePixels> addends;
+};
+
+}  // namespace
+
+// The steps of one run.
+struct DirectPass::Run {
+  const DirectPass& plan;
+  const OctConvWeights::Packed& packed;
+  const ConvPass& pass;
+  const PassMemory& memory;
+
+  void run_task(std::int64_t task, std::int64_t column_begin, std::int64_t column_end) const {
+    const std::int64_t first = task * plan.task_units_;
+    const std::int64_t last = std::min(first + plan.task_units_, plan.units_);
+    const std::int64_t begin = plan.unit_begin(first);
+    const std::int64_t end = plan.unit_begin(last);
+    TaskRows rows;
+    if (memory.addend.map != nullptr) fill_addends(begin, end, rows);
+    for (std::size_t slice = 0; slice < pass.slices.size(); ++slice) {
+      const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
+      if (pass.depthwise) {
+        run_depthwise(tiles);
+      } else {
+        run_columns(pass.slices[slice], tiles, column_begin, column_end,
+                    next_weights(task, slice, column_begin));
+      }
+    }
+    if (memory.averages != nullptr && plan.pools_) pool(first, last, column_begin, column_end);
+  }
+
+  // The averages of the cells of units [first, last), in the channels of these columns.
+  void pool(std::int64_t first, std::int64_t last, std::int64_t column_begin,
+            std::int64_t column_end) const {
+    const std::int64_t channel = first_channel(column_begin);
+    kernels::PoolRows rows = plan.pool_;
+    rows.channels = first_channel(column_end) - channel;
+    rows.src = (memory.second.out == nullptr ? memory.out : memory.second.out) + channel;
+    rows.out = memory.averages + channel;
+    kernels::pool(rows, plan.pool_row(first), plan.pool_row(last));
+  }
+
+  [[nodiscard]] std::int64_t first_channel(std::int64_t column) const {
+    if (column == plan.columns_) return pass.groups * pass.outputs;
+    const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
+    return column / blocks * pass.outputs + column % blocks * 2 * packed.kernel->lanes;
+  }
+
+  // What is read after a slice: the same columns of the next one, or, after the last task, the
+  // weights of what follows.
+  const float* next_weights(std::int64_t task, std::size_t slice, std::int64_t column) const {
+    if (slice + 1 == pass.slices.size()) {
+      return task + 1 == plan.tasks_ ? memory.next : nullptr;
+    }
+    const Slice& after = pass.slices[slice + 1];
+    const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
+    std::int64_t depth = 0;
+    for (std::size_t i = 0; i < after.taps.size(); ++i) {
+      depth += after.taps[i].size() * after.columns[i].size();
+    }
+    return after.weights.data() + column / blocks * after.group_stride +
+           column % blocks * 2 * packed.kernel->lanes * depth;
+  }
+
+  // Of the first group; its pointers are those of the whole pass.
+  kernels::ConvTiles fill_slice(std::size_t index, std::int64_t begin, std::int64_t end,
+                                TaskRows& rows) const {
+    const Slice& slice = pass.slices[index];
+    const std::int64_t stride = pass.groups * pass.outputs;
+    // A slice but the first adds to what the one before it has stored.
+    const bool first = index == 0;
+    float* out = memory.out + begin * stride;
+    const float* residual = memory.residual == nullptr ? nullptr : memory.residual + begin * stride;
+    kernels::ConvTiles tiles{
+        .weights = slice.weights.data(),
+        .bias = first ? pass.bias.data() : packed.zeros.data(),
+        .pixels = end - begin,
+        .outputs = pass.outputs,
+        .addend = first && memory.addend.map != nullptr ? rows.addends.data() : nullptr,
+        .residual = first ? residual : out,
+        .out = out,
+        .stride = stride,
+        .activation = index + 1 == pass.slices.size() ? memory.activation
+                                                      : Activation{ActivationKind::kNone}};
+    if (index + 1 == pass.slices.size() && memory.second.out != nullptr) {
+      tiles.second = memory.second;
+      tiles.second.out += begin * stride;
+    }
+    const std::int64_t pitch = (end - begin + kTilePixels - 1) / kTilePixels * kTilePixels;
+    tiles.pitch = pitch;
+    const float** to = rows.inputs.data();
+    for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+      const Range taps = slice.taps[i];
+      tiles.sources[i] = {.rows = to,
+                          .taps = taps.size(),
+                          .first_channel = slice.columns[i].begin,
+                          .channels = slice.columns[i].size()};
+      plan.grids_[i].fill(memory.inputs[i], packed.zeros.data(), plan.extents_, begin, end, taps,
+                          pitch, to);
+      to += taps.size() * pitch;
+    }
+    return tiles;
+  }
+
+  // `next`: the weights that are wanted after these.
+  void run_columns(const Slice& slice, const kernels::ConvTiles& all, std::int64_t column,
+                   std::int64_t column_end, const float* next) const {
+    const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
+    const bool first = all.bias == pass.bias.data();
+    while (column < column_end) {
+      const std::int64_t group = column / blocks;
+      const std::int64_t block = column % blocks;
+      const std::int64_t block_end = std::min(blocks, block + column_end - column);
+      kernels::ConvTiles tiles = all;
+      tiles.next = column + block_end - block == column_end ? next : nullptr;
+      for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+        tiles.sources[i].first_channel += group * pass.inputs[i].columns();
+      }
+      tiles.weights += group * slice.group_stride;
+      if (first) tiles.bias += group * pass.bias_stride;
+      tiles.first_output = group * pass.outputs;
+      packed.kernel->run(tiles, block, block_end);
+      column += block_end - block;
+    }
+  }
+
+  void run_depthwise(const kernels::ConvTiles& tiles) const {
+    kernels::depthwise({.rows = tiles.sources[0].rows,
+                        .taps = tiles.sources[0].taps,
+                        .pitch = tiles.pitch,
+                        .weights = tiles.weights,
+                        .bias = tiles.bias,
+                        .channels = pass.groups,
+                        .pixels = tiles.pixels,
+                        .residual = tiles.residual,
+                        .out = tiles.out,
+                        .activation = tiles.activation});
+    const kernels::SecondResult& second = tiles.second;
+    if (second.out == nullptr) return;
+    kernels::scale_shift(tiles.out, tiles.pixels, pass.groups, second.scale, second.shift,
+                         second.activation, second.out);
+  }
+
+  void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
+    const float** row = rows.addends.data();
+    for (std::int64_t pixel = begin; pixel < end;) {
+      const Position at(plan.extents_, pixel);
+      const std::int64_t count = std::min(plan.extents_[2] - at.x, end - pixel);
+      const float* from = memory.addend.row(at);
+      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + memory.addend.offset(x);
+      pixel += count;
+    }
+  }
+};
+
+DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
+                       const std::vector<Shape>& maps, const Extents3& extents, std::int64_t batch,
+                       const Extents3& cell)
+    : extents_(extents), cell_(cell), batch_(batch), pixels_(batch * product(extents)) {
+  std::int64_t channels = 1;  // that a pixel reads, if its taps are other pixels' too
+  std::int64_t depth = 1;
+  for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+    const PassInput& input = pass.inputs[i];
+    ConvOptions read = packed.options;
+    if (input.row_taps > 1) {  // a row of the kernel is one tap of a map that holds its padding
+      read.kernel[read.rank() - 1] = 1;
+      read.padding_begin[read.rank() - 1] = 0;
+    }
+    grids_.emplace_back(read, input.path, maps[i], packed.maps[input.map].channels);
+    channels += input.path.columns * pass.groups;
+    depth += input.path.columns * packed.options.kernel.elements();
+  }
+  std::int64_t taps = 1;  // of the largest slice
+  for (const Slice& slice : pass.slices) {
+    taps = std::max(taps, slice.taps[0].size() + slice.taps[1].size());
+  }
+  const std::int64_t tiles = tiles_of(pixels_);
+  const std::int64_t most =
+      std::max<std::int64_t>(1, std::min({kTaskTiles, kRowPointers / (kTilePixels * taps),
+                                          kTaskFloats / (kTilePixels * channels)}));
+  // Of equal size, and enough of them for a few threads, as long as a task's tables are used more
+  // than once.
+  const std::int64_t tasks =
+      std::max((tiles + most - 1) / most, std::min<std::int64_t>(8, tiles / 4));
+  columns_ = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
+  if (product(cell) > 1 && tasks > 0) {
+    pool_ = {.channels = pass.groups * pass.outputs,
+             .pitch = pass.groups * pass.outputs,
+             .in = extents,
+             .kernel = cell,
+             .stride = cell,
+             .kind = kernels::PoolKind::kAverage};
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      pool_.extents[axis] = (extents[axis] + cell[axis] - 1) / cell[axis];
+    }
+    // Threads share a task's output channels too.
+    pools_ = take_cells(most, (tasks + columns_ - 1) / columns_);
+  }
+  if (!pools_) take_tiles(tasks);
+  const std::int64_t macs = (pixels_ + tasks_ - 1) / std::max<std::int64_t>(1, tasks_) * depth *
+                            pass.outputs * pass.groups / columns_;
+  grain_ = (kLeastMacs + macs - 1) / std::max<std::int64_t>(1, macs);
+}
+
+void DirectPass::take_tiles(std::int64_t tasks) {
+  units_ = tiles_of(pixels_);
+  task_units_ = tasks == 0 ? 1 : (units_ + tasks - 1) / tasks;
+  tasks_ = (units_ + task_units_ - 1) / task_units_;
+}
+
+// So many rows of cells that their pixels fill whole tiles best.
+bool DirectPass::take_cells(std::int64_t most_tiles, std::int64_t least_tasks) {
+  const bool planes = cell_[0] > 1;
+  units_each_ = planes ? pool_.extents[0] : extents_[0] * pool_.extents[1];
+  units_ = batch_ * units_each_;
+  const std::int64_t unit_pixels =
+      (planes ? cell_[0] * extents_[1] : cell_[1]) * extents_[2];  // but for the last
+  const std::int64_t most = std::min(most_tiles * kTilePixels / unit_pixels,
+                                     std::max<std::int64_t>(1, units_ / least_tasks));
+  if (most == 0) return false;
+  const auto tiles = [&](std::int64_t units) {
+    return units_ / units * tiles_of(units * unit_pixels) + tiles_of(units_ % units * unit_pixels);
+  };
+  task_units_ = most;
+  for (std::int64_t units = most - 1; 2 * units >= most && units > 0; --units) {
+    if (tiles(units) < tiles(task_units_)) task_units_ = units;
+  }
+  tasks_ = (units_ + task_units_ - 1) / task_units_;
+  return true;
+}
+
+std::int64_t DirectPass::unit_begin(std::int64_t unit) const noexcept {
+  if (!pools_) return std::min(unit * kTilePixels, pixels_);
+  const std::int64_t image = unit / units_each_;
+  std::int64_t row = unit % units_each_;  // of cells, then of pixels
+  if (cell_[0] > 1) {
+    row *= cell_[0] * extents_[1];
+  } else {
+    row = row / pool_.extents[1] * extents_[1] + row % pool_.extents[1] * cell_[1];
+  }
+  return (image * extents_[0] * extents_[1] + row) * extents_[2];
+}
+
+void DirectPass::run(const OctConvWeights::Packed& packed, const ConvPass& pass,
+                     const PassMemory& memory) const noexcept {
+  const Run steps{*this, packed, pass, memory};
+  parallel_for(tasks_ * columns_, grain_, [&](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const std::int64_t column = begin % columns_;
+      const std::int64_t count = std::min(end - begin, columns_ - column);
+      steps.run_task(begin / columns_, column, column + count);
+      begin += count;
+    }
+  });
+}
+
+}  // namespace octconv::octave
