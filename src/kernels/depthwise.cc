@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/depthwise.h"
 
+#include <algorithm>
+
 #include <cstddef>
 
 #include "kernels/targets.h"
@@ -18,75 +20,235 @@ namespace HWY_NAMESPACE {
 
 inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
 
-// `kVectors` vectors of channels of `kPixels` pixels, which share the loads of the weights. Of the
-// last vector `last` channels unless `kWhole`.
-template <std::size_t kPixels, std::size_t kVectors, bool kWhole>
-HWY_INLINE void Channels(const DepthwisePixels& all, std::int64_t pixel, std::int64_t channel,
-                         std::size_t last) {
-  const Tag d;
-  const auto load = [&](const float* from, std::size_t v) HWY_ATTR {
+// Pixels that are computed at once.
+inline constexpr std::size_t kNeighbours = 4;
+// The same where there are 32 registers: rows of 7 times a power of two are common.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
+inline constexpr std::size_t kManyNeighbours = 7;
+#else
+inline constexpr std::size_t kManyNeighbours = kNeighbours;
+#endif
+
+template <std::size_t kVectors, bool kWhole>
+struct Loader {
+  std::size_t last;  // channels in the last vector, if it is not whole
+
+  HWY_INLINE Vector operator()(Tag d, const float* from, std::size_t v) const {
     return kWhole || v + 1 < kVectors ? hn::LoadU(d, from + v * kLanes)
                                       : LoadPart(d, from + v * kLanes, last);
-  };
+  }
+};
+
+// Where the sums of some pixels go.
+struct Output {
+  const float* residual;  // of the first pixel; may be null
+  float* out;
+  std::int64_t channels;  // from one pixel to the next
+  const Activation& activation;
+};
+
+// Adds the residual, applies the activation and stores.
+template <std::size_t kPixels, std::size_t kVectors, bool kWhole>
+HWY_INLINE void Finish(Tag d, const Output& output, std::int64_t channel,
+                       const Loader<kVectors, kWhole>& load, Vector (&acc)[kPixels][kVectors]) {
+  const ActivationKind kind = output.activation.kind;
+  const bool at_once = is_short(output.activation);
+#pragma GCC unroll 7
+  for (std::size_t p = 0; p < kPixels; ++p) {
+    const std::int64_t at = static_cast<std::int64_t>(p) * output.channels + channel;
+#pragma GCC unroll 7
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      Vector value = acc[p][v];
+      if (output.residual != nullptr) value = hn::Add(value, load(d, output.residual + at, v));
+      value = at_once ? ActivateShort(d, value, kind) : Activate(d, value, output.activation);
+      float* to = output.out + at + v * kLanes;
+      if (kWhole || v + 1 < kVectors) {
+        hn::StoreU(value, d, to);
+      } else {
+        StorePart(d, value, to, load.last);
+      }
+    }
+  }
+}
+
+// `kVectors` vectors of channels of `kPixels` pixels, which share the loads of the weights.
+template <std::size_t kPixels, std::size_t kVectors, bool kWhole>
+HWY_INLINE void Pixels(const DepthwisePixels& all, std::int64_t pixel, std::int64_t channel,
+                       std::size_t last) {
+  const Tag d;
+  const Loader<kVectors, kWhole> load{last};
   Vector acc[kPixels][kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 7
   for (std::size_t v = 0; v < kVectors; ++v) {
-    const Vector bias = load(all.bias + channel, v);
-#pragma GCC unroll 4
+    const Vector bias = load(d, all.bias + channel, v);
+#pragma GCC unroll 7
     for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = bias;
   }
   const float* weights = all.weights + channel;
   const float* const* rows = all.rows + pixel;
   for (std::int64_t tap = 0; tap < all.taps; ++tap, weights += all.channels, rows += all.pitch) {
-#pragma GCC unroll 4
+#pragma GCC unroll 7
     for (std::size_t v = 0; v < kVectors; ++v) {
-      const Vector weight = load(weights, v);
-#pragma GCC unroll 4
+      const Vector weight = load(d, weights, v);
+#pragma GCC unroll 7
       for (std::size_t p = 0; p < kPixels; ++p) {
-        acc[p][v] = hn::MulAdd(load(rows[p] + channel, v), weight, acc[p][v]);
+        acc[p][v] = hn::MulAdd(load(d, rows[p] + channel, v), weight, acc[p][v]);
       }
     }
   }
-  const std::int64_t offset = pixel * all.channels + channel;
-#pragma GCC unroll 4
-  for (std::size_t p = 0; p < kPixels; ++p) {
-    const std::int64_t at = offset + static_cast<std::int64_t>(p) * all.channels;
-#pragma GCC unroll 4
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      if (all.residual != nullptr) acc[p][v] = hn::Add(acc[p][v], load(all.residual + at, v));
-      const Vector value = Activate(d, acc[p][v], all.activation);
-      float* to = all.out + at + v * kLanes;
-      if (kWhole || v + 1 < kVectors) {
-        hn::StoreU(value, d, to);
-      } else {
-        StorePart(d, value, to, last);
-      }
-    }
+  const std::int64_t first = pixel * all.channels;
+  Finish(d,
+         Output{.residual = all.residual == nullptr ? nullptr : all.residual + first,
+                .out = all.out + first,
+                .channels = all.channels,
+                .activation = all.activation},
+         channel, load, acc);
+}
+
+// Calls body.Run<kVectors, kWhole>(channel, channels in the last vector) until all are done.
+template <class Body>
+HWY_INLINE void ForChannels(std::int64_t channels, const Body& body) {
+  constexpr auto kStep = static_cast<std::int64_t>(kLanes);
+  std::int64_t channel = 0;
+  for (; channel + 2 * kStep <= channels; channel += 2 * kStep) {
+    body.template Run<2, true>(channel, kLanes);
+  }
+  // What is left takes as long as two vectors even if it fills one: the sums wait for one another.
+  const auto left = static_cast<std::size_t>(channels - channel);
+  if (left > kLanes) {
+    body.template Run<2, false>(channel, left - kLanes);
+  } else if (left == kLanes) {
+    body.template Run<1, true>(channel, kLanes);
+  } else if (left > 0) {
+    body.template Run<1, false>(channel, left);
   }
 }
 
 template <std::size_t kPixels>
-HWY_INLINE void AllChannels(const DepthwisePixels& all, std::int64_t pixel) {
-  constexpr auto kStep = static_cast<std::int64_t>(kLanes);
-  std::int64_t channel = 0;
-  for (; channel + 2 * kStep <= all.channels; channel += 2 * kStep) {
-    Channels<kPixels, 2, true>(all, pixel, channel, kLanes);
+struct AnyPixels {
+  const DepthwisePixels& all;
+  std::int64_t pixel;
+
+  template <std::size_t kVectors, bool kWhole>
+  HWY_INLINE void Run(std::int64_t channel, std::size_t last) const {
+    Pixels<kPixels, kVectors, kWhole>(all, pixel, channel, last);
   }
-  // What is left takes as long as two vectors even if it fills one: the sums wait for one another.
-  const auto left = static_cast<std::size_t>(all.channels - channel);
-  if (left > kLanes) {
-    Channels<kPixels, 2, false>(all, pixel, channel, left - kLanes);
-  } else if (left == kLanes) {
-    Channels<kPixels, 1, true>(all, pixel, channel, kLanes);
-  } else if (left > 0) {
-    Channels<kPixels, 1, false>(all, pixel, channel, left);
+};
+
+void Depthwise(const DepthwisePixels& all) {
+  constexpr auto kStep = std::int64_t{kNeighbours};
+  std::int64_t pixel = 0;
+  for (; pixel + kStep <= all.pixels; pixel += kStep) {
+    ForChannels(all.channels, AnyPixels<kNeighbours>{all, pixel});
+  }
+  for (; pixel < all.pixels; ++pixel) ForChannels(all.channels, AnyPixels<1>{all, pixel});
+}
+
+// The vector is in a register from here on: loads that several products share are not made part of
+// each.
+HWY_INLINE void Keep([[maybe_unused]] Vector& vector) {
+#if (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX2) && \
+    HWY_COMPILER_GCC
+  asm("" : "+v"(vector.raw));
+#endif
+}
+
+// kPixels neighbours of a row.
+template <std::size_t kTaps, std::size_t kStride, std::size_t kPixels>
+struct RowPixels {
+  static constexpr std::size_t kColumns = (kPixels - 1) * kStride + kTaps;
+  // Of one row of the kernel: what is read at each column.
+  struct Columns {
+    const float* at[kColumns];
+    const float* weights;
+  };
+
+  const DepthwiseRow& row;
+  Output output;
+  Columns rows[DepthwiseRow::kMostRows];
+  std::size_t count = 0;
+
+  RowPixels(const DepthwiseRow& all, std::int64_t pixel)
+      : row(all),
+        output{.residual = all.residual == nullptr ? nullptr : all.residual + pixel * all.channels,
+               .out = all.out + pixel * all.channels,
+               .channels = all.channels,
+               .activation = all.activation} {
+    const std::int64_t first = pixel * std::int64_t{kStride} - all.padding;
+    for (std::int64_t r = 0; r < all.kernel_rows; ++r) {
+      if (all.rows[r] == nullptr) continue;
+      Columns& columns = rows[count++];
+      columns.weights = all.weights + r * std::int64_t{kTaps} * all.channels;
+      for (std::size_t i = 0; i < kColumns; ++i) {
+        const std::int64_t x = first + static_cast<std::int64_t>(i);
+        columns.at[i] = x < 0 || x >= all.in_width ? all.zeros : all.rows[r] + x * all.channels;
+      }
+    }
+  }
+
+  template <std::size_t kVectors, bool kWhole>
+  HWY_INLINE void Run(std::int64_t channel, std::size_t last) const {
+    const Tag d;
+    const Loader<kVectors, kWhole> load{last};
+    Vector acc[kPixels][kVectors];
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const Vector bias = load(d, row.bias + channel, v);
+#pragma GCC unroll 7
+      for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = bias;
+    }
+    for (std::size_t r = 0; r < count; ++r) {
+      const Columns& columns = rows[r];
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        Vector values[kColumns];
+#pragma GCC unroll 17
+        for (std::size_t x = 0; x < kColumns; ++x) {
+          values[x] = load(d, columns.at[x] + channel, v);
+          Keep(values[x]);
+        }
+#pragma GCC unroll 5
+        for (std::size_t t = 0; t < kTaps; ++t) {
+          const Vector weight =
+              load(d, columns.weights + static_cast<std::int64_t>(t) * row.channels + channel, v);
+#pragma GCC unroll 7
+          for (std::size_t p = 0; p < kPixels; ++p) {
+            acc[p][v] = hn::MulAdd(values[p * kStride + t], weight, acc[p][v]);
+          }
+        }
+      }
+    }
+    Finish(d, output, channel, load, acc);
+  }
+};
+
+template <std::size_t kTaps, std::size_t kStride>
+void Row(const DepthwiseRow& row) {
+  constexpr auto kStep = std::int64_t{kNeighbours};
+  constexpr auto kLongStep = std::int64_t{kManyNeighbours};
+  std::int64_t pixel = 0;
+  for (; pixel + kLongStep <= row.width; pixel += kLongStep) {
+    ForChannels(row.channels, RowPixels<kTaps, kStride, kManyNeighbours>(row, pixel));
+  }
+  for (; pixel + kStep <= row.width; pixel += kStep) {
+    ForChannels(row.channels, RowPixels<kTaps, kStride, kNeighbours>(row, pixel));
+  }
+  if (pixel < row.width && row.width > kStep && row.residual == nullptr) {
+    // Some of these were there before, and become what they are.
+    ForChannels(row.channels, RowPixels<kTaps, kStride, kNeighbours>(row, row.width - kStep));
+    return;
+  }
+  for (; pixel < row.width; ++pixel) {
+    ForChannels(row.channels, RowPixels<kTaps, kStride, 1>(row, pixel));
   }
 }
 
-void Depthwise(const DepthwisePixels& all) {
-  std::int64_t pixel = 0;
-  for (; pixel + 4 <= all.pixels; pixel += 4) AllChannels<4>(all, pixel);
-  for (; pixel < all.pixels; ++pixel) AllChannels<1>(all, pixel);
+void RunRow(const DepthwiseRow& row) {
+  if (row.taps == 3) {
+    row.stride == 1 ? Row<3, 1>(row) : Row<3, 2>(row);
+  } else {
+    row.stride == 1 ? Row<5, 1>(row) : Row<5, 2>(row);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -97,9 +259,14 @@ HWY_AFTER_NAMESPACE();
 namespace octconv::kernels {
 
 HWY_EXPORT(Depthwise);
+HWY_EXPORT(RunRow);
 
 void depthwise(const DepthwisePixels& pixels) noexcept {
   HWY_DYNAMIC_DISPATCH(Depthwise)(pixels);
+}
+
+void depthwise(const DepthwiseRow& row) noexcept {
+  HWY_DYNAMIC_DISPATCH(RunRow)(row);
 }
 
 }  // namespace octconv::kernels

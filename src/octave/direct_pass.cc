@@ -51,7 +51,10 @@ struct DirectPass::Run {
     const std::int64_t end = plan.unit_begin(last);
     TaskRows rows;
     if (memory.addend.map != nullptr) fill_addends(begin, end, rows);
-    for (std::size_t slice = 0; slice < pass.slices.size(); ++slice) {
+    if (plan.by_rows_) {
+      for (std::int64_t row = begin; row < end; row += plan.extents_[2]) run_row(row);
+    }
+    for (std::size_t slice = 0; slice < pass.slices.size() && !plan.by_rows_; ++slice) {
       const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
       if (pass.depthwise) {
         run_depthwise(tiles);
@@ -175,6 +178,37 @@ struct DirectPass::Run {
                          second.activation, second.out);
   }
 
+  // A row of a depthwise pass.
+  void run_row(std::int64_t first) const {
+    const PassInput& input = pass.inputs[0];
+    const ConvOptions& options = packed.options;
+    const std::size_t last = options.rank() - 1;
+    std::array<const float*, kernels::DepthwiseRow::kMostRows> rows;
+    const Extents3 kernel = kernels::to_three(options.kernel, 1);
+    const Extents3 map = plan.grids_[0].map();
+    const std::int64_t kernel_rows = kernel[0] * kernel[1];
+    plan.grids_[0].fill_rows(memory.inputs[0], Position(plan.extents_, first), rows.data());
+    const std::int64_t at = first * pass.groups;
+    kernels::depthwise({.rows = rows.data(),
+                        .kernel_rows = kernel_rows,
+                        .taps = kernel[2],
+                        .stride = input.path.stride[last],
+                        .padding = options.padding_begin[last],
+                        .in_width = map[2],
+                        .width = plan.extents_[2],
+                        .weights = pass.slices[0].weights.data(),
+                        .bias = pass.bias.data(),
+                        .zeros = packed.zeros.data(),
+                        .channels = pass.groups,
+                        .residual = memory.residual == nullptr ? nullptr : memory.residual + at,
+                        .out = memory.out + at,
+                        .activation = memory.activation});
+    const kernels::SecondResult& second = memory.second;
+    if (second.out == nullptr) return;
+    kernels::scale_shift(memory.out + at, plan.extents_[2], pass.groups, second.scale, second.shift,
+                         second.activation, second.out + at);
+  }
+
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
     const float** row = rows.addends.data();
     for (std::int64_t pixel = begin; pixel < end;) {
@@ -216,6 +250,12 @@ DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pas
   // than once.
   const std::int64_t tasks =
       std::max((tiles + most - 1) / most, std::min<std::int64_t>(8, tiles / 4));
+  const std::size_t last = packed.options.rank() - 1;
+  const std::int64_t taps_x = packed.options.kernel[last];
+  by_rows_ = pass.depthwise && pass.slices.size() == 1 && product(extents) > 0 &&
+             kernels::DepthwiseRow::has(taps_x, pass.inputs[0].path.stride[last],
+                                        packed.options.dilation[last],
+                                        packed.options.kernel.elements() / taps_x);
   columns_ = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
   if (product(cell) > 1 && tasks > 0) {
     pool_ = {.channels = pass.groups * pass.outputs,
@@ -237,7 +277,8 @@ DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pas
 }
 
 void DirectPass::take_tiles(std::int64_t tasks) {
-  units_ = tiles_of(pixels_);
+  if (by_rows_) unit_pixels_ = extents_[2];
+  units_ = (pixels_ + unit_pixels_ - 1) / unit_pixels_;
   task_units_ = tasks == 0 ? 1 : (units_ + tasks - 1) / tasks;
   tasks_ = (units_ + task_units_ - 1) / task_units_;
 }
@@ -264,7 +305,7 @@ bool DirectPass::take_cells(std::int64_t most_tiles, std::int64_t least_tasks) {
 }
 
 std::int64_t DirectPass::unit_begin(std::int64_t unit) const noexcept {
-  if (!pools_) return std::min(unit * kTilePixels, pixels_);
+  if (!pools_) return std::min(unit * unit_pixels_, pixels_);
   const std::int64_t image = unit / units_each_;
   std::int64_t row = unit % units_each_;  // of cells, then of pixels
   if (cell_[0] > 1) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/conv_tile.h"
 #include "kernels/extents3.h"
 #include "kernels/pool.h"
 #include "octave/packed_conv.h"
@@ -34,8 +35,8 @@ class DirectPass {
  private:
   struct Run;
 
-  // What tasks are made of: tiles of pixels, or, if they pool, rows of cells (if the outermost axis
-  // is halved too: planes of them).
+  // What tasks are made of: tiles or rows of pixels, or, if they pool, rows of cells (if the
+  // outermost axis is halved too: planes of them).
   [[nodiscard]] std::int64_t unit_begin(std::int64_t unit) const noexcept;
   [[nodiscard]] std::int64_t pool_row(std::int64_t unit) const noexcept {
     return unit * pool_.extents[1] * pool_.extents[0] / units_each_;
@@ -48,11 +49,13 @@ class DirectPass {
   std::int64_t batch_ = 0;
   std::int64_t pixels_ = 0;  // of all images
   std::vector<TapGrid> grids_;
+  bool by_rows_ = false;  // a depthwise pass whose tasks are whole rows
   bool pools_ = false;
-  kernels::PoolRows pool_{};     // of the output, but its pointers
-  std::int64_t units_each_ = 1;  // of an image, if tasks pool
-  std::int64_t units_ = 0;       // of all images
-  std::int64_t task_units_ = 1;  // of a task
+  kernels::PoolRows pool_{};                         // of the output, but its pointers
+  std::int64_t unit_pixels_ = kernels::kTilePixels;  // of a unit, if tasks do not pool
+  std::int64_t units_each_ = 1;                      // of an image, if tasks pool
+  std::int64_t units_ = 0;                           // of all images
+  std::int64_t task_units_ = 1;                      // of a task
   std::int64_t tasks_ = 0;
   std::int64_t columns_ = 0;  // parts of the output channels, for more threads than tasks
   std::int64_t grain_ = 0;    // columns of tasks for which waking a thread is worth its time

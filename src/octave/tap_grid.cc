@@ -11,7 +11,10 @@ using kernels::to_three;
 
 TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map,
                  std::int64_t channels)
-    : in_(to_three(map, 1)), stride_(to_three(path.stride, 1)), channels_(channels) {
+    : in_(to_three(map, 1)),
+      stride_(to_three(path.stride, 1)),
+      channels_(channels),
+      row_taps_(static_cast<std::size_t>(options.kernel[options.rank() - 1])) {
   const Extents3 kernel = to_three(options.kernel, 1);
   const Extents3 dilation = to_three(options.dilation, 1);
   const Extents3 padding = to_three(options.padding_begin, 0);
@@ -41,6 +44,16 @@ void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents
   for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
     const float** row = rows + tap * pitch;
     std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
+  }
+}
+
+void TapGrid::fill_rows(const float* src, const Position& at, const float** rows) const noexcept {
+  for (std::size_t i = 0; i < taps_.size(); i += row_taps_) {
+    const std::int64_t z = at.z * stride_[0] + taps_[i].z;
+    const std::int64_t y = at.y * stride_[1] + taps_[i].y;
+    const bool inside = z >= 0 && z < in_[0] && y >= 0 && y < in_[1];
+    const std::int64_t row = (at.image * in_[0] + z) * in_[1] + y;
+    *rows++ = inside ? src + row * in_[2] * channels_ : nullptr;
   }
 }
 

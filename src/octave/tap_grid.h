@@ -37,6 +37,13 @@ class TapGrid {
   TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& map,
           std::int64_t channels);
 
+  /// Extents of the map.
+  [[nodiscard]] const kernels::Extents3& map() const noexcept { return in_; }
+
+  /// Where the map's row begins that each row of the kernel reads for the output pixel; null
+  /// outside of the map.
+  void fill_rows(const float* src, const Position& at, const float** rows) const noexcept;
+
   /// Row pointers [tap][pitch] of pixels [begin, end) of an output of these extents; `zeros`
   /// outside of the map. From `end - begin` to `pitch` they repeat the last pixel's. Requires begin
   /// < end.
@@ -60,6 +67,7 @@ class TapGrid {
   kernels::Extents3 in_;
   kernels::Extents3 stride_;
   std::int64_t channels_;
+  std::size_t row_taps_;  // along x
   std::vector<Tap> taps_;
 };
 
