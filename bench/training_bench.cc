@@ -212,8 +212,10 @@ void work(const Form& form, const Task& task, int in, int out) {
   octconv::Graph graph =
       octconv::octavize(octconv::make_network(task.network), {.alpha = task.alpha}).graph;
   at::manual_seed(1);
-  const at::Tensor images = at::randn({task.batch, 3, task.size, task.size});
-  const at::Tensor labels = at::randint(0, 1000, {task.batch}, at::kLong);
+  const auto channels = [&](octconv::NodeId id) { return graph.node(id).channels.total(); };
+  const at::Tensor images =
+      at::randn({task.batch, channels(graph.inputs()[0]), task.size, task.size});
+  const at::Tensor labels = at::randint(0, channels(graph.outputs()[0]), {task.batch}, at::kLong);
   std::optional<PlainNetwork> plain;
   std::optional<octconv::nn::GraphModule> module;
   if (form.plain) {

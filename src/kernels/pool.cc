@@ -27,7 +27,7 @@ struct Group {
 
 template <PoolKind kKind>
 HWY_INLINE Vector Combine(Vector a, Vector b) {
-  if constexpr (kKind == PoolKind::kAverage) {
+  if constexpr (kKind != PoolKind::kMax) {
     return hn::Add(a, b);
   } else {
     // The comparison with a NaN is false, also that of NaN with itself.
@@ -117,10 +117,16 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
 }
 
 void Pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) {
-  if (rows.kind == PoolKind::kMax) {
-    Rows<PoolKind::kMax>(rows, begin, end);
-  } else {
-    Rows<PoolKind::kAverage>(rows, begin, end);
+  switch (rows.kind) {
+    case PoolKind::kMax:
+      Rows<PoolKind::kMax>(rows, begin, end);
+      break;
+    case PoolKind::kAverage:
+      Rows<PoolKind::kAverage>(rows, begin, end);
+      break;
+    case PoolKind::kSum:
+      Rows<PoolKind::kSum>(rows, begin, end);
+      break;
   }
 }
 

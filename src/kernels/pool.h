@@ -8,9 +8,9 @@
 
 namespace octconv::kernels {
 
-enum class PoolKind { kMax, kAverage };
+enum class PoolKind { kMax, kAverage, kSum };
 
-/// out[n][z][y][x][c] = maximum or mean of the real pixels of the window that begins at
+/// out[n][z][y][x][c] = maximum, mean or sum of the real pixels of the window that begins at
 /// (z, y, x) * stride - padding. A NaN in a window is its result.
 ///
 /// Every window must hold a real pixel.

@@ -52,7 +52,7 @@ at::Tensor to_torch(const Tensor& tensor) {
   at::Tensor result = at::empty(as_ints(tensor.shape()), at::kFloat);
   std::memcpy(result.data_ptr<float>(), tensor.data(),
               static_cast<std::size_t>(tensor.elements()) * sizeof(float));
-  return result.contiguous(memory_format(result.dim()));
+  return result;
 }
 
 Tensor from_torch(const at::Tensor& tensor) {

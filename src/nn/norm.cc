@@ -31,10 +31,11 @@ class Rows {
     } else {
       columns_ = channels_;
     }
-    // A block and its sums stay in the first-level cache; how a sum is divided depends on the shape
-    // alone, never on threads.
+    // A block and its sums stay in a near cache, and sums are longer than what adds them up; how a
+    // sum is divided depends on the shape alone, never on threads.
     constexpr std::int64_t kBlockFloats = 4096;
-    block_ = std::max<std::int64_t>(1, kBlockFloats / columns_) * columns_;
+    constexpr std::int64_t kLeastRows = 16;
+    block_ = std::max(kLeastRows, kBlockFloats / columns_) * columns_;
   }
 
   std::int64_t channels() const noexcept { return channels_; }
@@ -46,8 +47,11 @@ class Rows {
   template <class Number>
   Floats spread(const std::vector<Number>& values) const {
     Floats all(static_cast<std::size_t>(columns_));
-    for (std::size_t k = 0; k < all.size(); ++k)
-      all[k] = static_cast<float>(values[k % values.size()]);
+    for (std::size_t first = 0; first < all.size(); first += values.size()) {
+      for (std::size_t c = 0; c < values.size(); ++c) {
+        all[first + c] = static_cast<float>(values[c]);
+      }
+    }
     return all;
   }
 
@@ -74,8 +78,9 @@ class Rows {
 
   /// Adds sums of columns to those of their channels.
   void fold(const Floats& sums, std::int64_t columns, double* channels) const {
-    for (std::int64_t k = 0; k < columns; ++k) {
-      channels[k % channels_] += static_cast<double>(sums[static_cast<std::size_t>(k)]);
+    for (std::int64_t first = 0; first < columns; first += channels_) {
+      const float* from = sums.data() + first;
+      for (std::int64_t c = 0; c < channels_; ++c) channels[c] += static_cast<double>(from[c]);
     }
   }
 
@@ -125,11 +130,18 @@ Moments moments(const Rows& rows, const float* x) {
   });
   const auto pixels = static_cast<double>(rows.pixels());
   Moments all{.mean = Doubles(channels), .variance = Doubles(channels)};
-  for (std::size_t i = 0; i < sums.size(); ++i) all.mean[i % channels] += sums[i] / pixels;
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const double count = counts[i / channels];
-    const double off = sums[i] / count - all.mean[i % channels];
-    all.variance[i % channels] += (squares[i] + count * off * off) / pixels;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      all.mean[c] += sums[block * channels + c] / pixels;
+    }
+  }
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const double count = counts[block];
+    for (std::size_t c = 0; c < channels; ++c) {
+      const std::size_t i = block * channels + c;
+      const double off = sums[i] / count - all.mean[c];
+      all.variance[c] += (squares[i] + count * off * off) / pixels;
+    }
   }
   return all;
 }
@@ -308,8 +320,11 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     });
     Doubles diff_bias(channels);
     Doubles diff_weight(channels);
-    for (std::size_t i = 0; i < partial.size(); ++i) {
-      (i / channels % 2 == 0 ? diff_bias : diff_weight)[i % channels] += partial[i];
+    for (std::size_t first = 0; first < partial.size(); first += 2 * channels) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        diff_bias[c] += partial[first + c];
+        diff_weight[c] += partial[first + channels + c];
+      }
     }
     Doubles a = numbers(saved[1]);
     Doubles b(channels);

@@ -19,6 +19,7 @@
 #include "nn/compose.h"
 #include "nn/memory.h"
 #include "nn/oct_conv_of.h"
+#include "nn/planned_conv.h"
 #include "nn/spatial.h"
 #include "nn/upsampled_conv.h"
 #include "octconv/base/error.h"
@@ -131,6 +132,10 @@ bool is_common(const ConvOptions& o) {
 
 OctTensor run_common(const Call& call, const OctTensor& input, const at::Tensor& weight,
                      const at::Tensor& bias) {
+  if ((call.rule == BiasRule::kOnce || !bias.defined()) &&
+      has_planned_conv(call.options, input, weight)) {
+    return planned_conv(call.options, input, weight, bias);
+  }
   PathSources sources(input, OddLow::kCeil);
   OctTensor result;
   for (const Group& group : call.groups) {
@@ -174,15 +179,49 @@ struct Gradients {
   at::Tensor bias;
 };
 
+at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
+                         const at::Tensor& weight) {
+  const at::Tensor gradient = at::zeros({options.out.total()}, weight.options());
+  std::int64_t row = 0;
+  for (const auto& [dy, channels] :
+       {std::pair{diff.low, options.out.low}, std::pair{diff.high, options.out.high}}) {
+    if (dy.defined()) {
+      std::vector<std::int64_t> pixels{0};
+      for (std::int64_t axis = 2; axis < dy.dim(); ++axis) pixels.push_back(axis);
+      gradient.narrow(0, row, channels).copy_(dy.sum(pixels));
+    }
+    row += channels;
+  }
+  return gradient;
+}
+
 // `wanted`: gradients of the input, the weight, the bias.
+Gradients run_planned_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
+                               const OctTensor& diff, std::array<bool, 3> wanted) {
+  Gradients gradients;
+  if (wanted[0]) {
+    gradients.input = planned_input_gradient(call.options, call.extents, diff, weight);
+  }
+  if (wanted[1]) {
+    gradients.weight = planned_weight_gradient(call.options, call.extents, input, diff, weight);
+  }
+  if (wanted[2]) gradients.bias = bias_gradient(diff, call.options, weight);
+  return gradients;
+}
+
+// The same with LibTorch's operations.
 Gradients run_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
                        bool has_bias, const OctTensor& diff, std::array<bool, 3> wanted) {
   const ConvOptions& o = call.options;
+  wanted[2] = wanted[2] && has_bias;
+  if ((call.rule == BiasRule::kOnce || !wanted[2]) && (diff.high.defined() || diff.low.defined()) &&
+      has_planned_conv_gradients(o, input, weight)) {
+    return run_planned_backward(call, input, weight, diff, wanted);
+  }
   PathSources sources(input, OddLow::kCeil);
-  const Shape none = Shape::filled(o.rank(), 0);
   const Shape low_grid = low_extents(call.extents, o.octave);
   Gradients gradients;
-  if (wanted[2] && has_bias) gradients.bias = at::zeros({o.out.total()}, weight.options());
+  if (wanted[2]) gradients.bias = at::zeros({o.out.total()}, weight.options());
 
   // high_to_high comes first and makes the high gradient; the pooled paths add to it.
   bool high_seen = false;
@@ -204,10 +243,8 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
     const bool picks = picks_pixels(o.kernel, path.stride, o.padding_begin);
     const at::Tensor read = picks ? every(x, path.stride).contiguous(x.suggest_memory_format()) : x;
     const Shape stride = picks ? Shape::filled(o.rank(), 1) : path.stride;
-    auto [dx, dw, unused] = at::convolution_backward(dy, read, block, c10::nullopt, as_ints(stride),
-                                                     as_ints(o.padding_begin), as_ints(o.dilation),
-                                                     /*transposed=*/false, as_ints(none),
-                                                     path.groups, {wanted[0], wanted[1], false});
+    auto [dx, dw] = ordinary_gradients(dy, read, block, stride, o.padding_begin, o.dilation,
+                                       path.groups, {wanted[0], wanted[1]});
     if (picks && wanted[0]) {
       const at::Tensor picked = std::exchange(dx, at::zeros_like(x));
       every(dx, path.stride).copy_(picked);

@@ -68,15 +68,15 @@ void for_rows(std::int64_t rows, std::int64_t floats, const Body& body) {
   parallel_for(rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats), body);
 }
 
-// The averages of cells of these extents, but for pointers.
-kernels::PoolRows cell_averages(const Extents3& extents, const Extents3& cell,
-                                std::int64_t channels) {
+// The averages or sums of cells of these extents, but for pointers.
+kernels::PoolRows pooled_cells(const Extents3& extents, const Extents3& cell, std::int64_t channels,
+                               kernels::PoolKind kind = kernels::PoolKind::kAverage) {
   kernels::PoolRows pool{.channels = channels,
                          .pitch = channels,
                          .in = extents,
                          .kernel = cell,
                          .stride = cell,
-                         .kind = kernels::PoolKind::kAverage};
+                         .kind = kind};
   for (std::size_t axis = 0; axis < cell.size(); ++axis) {
     pool.extents[axis] = (extents[axis] + cell[axis] - 1) / cell[axis];
   }
@@ -126,6 +126,7 @@ struct PlannedPass {
 struct OctConvPlan::Impl {
   OctConvWeights weights;
   ConvEpilogue epilogue;
+  std::int64_t batch = 0;
   Shape extents;
   std::vector<PlannedMap> maps;
   std::vector<PlannedPass> passes;
@@ -139,9 +140,12 @@ struct OctConvPlan::Impl {
   kernels::PoolRows averages{};
   std::int64_t average_rows = 0;
 
-  Impl(OctConvWeights packed, std::int64_t batch, const Shape& in, ConvEpilogue what,
+  Impl(OctConvWeights packed, std::int64_t images, const Shape& in, ConvEpilogue what,
        bool with_averages)
-      : weights(std::move(packed)), epilogue(std::move(what)), src_averages(with_averages) {
+      : weights(std::move(packed)),
+        epilogue(std::move(what)),
+        batch(images),
+        src_averages(with_averages) {
     const ConvOptions& options = weights.options();
     if (batch < 0) {
       throw InvalidArgument("convolution: batch must be at least 0, got " + std::to_string(batch));
@@ -162,10 +166,10 @@ struct OctConvPlan::Impl {
       throw InvalidArgument("convolution: averages of the input's cells are given, but not read");
     }
     extents = output_extents(options, in);
-    averages = cell_averages(to_three(extents, 1), to_three(options.octave, 1), options.out.high);
+    averages = pooled_cells(to_three(extents, 1), to_three(options.octave, 1), options.out.high);
     average_rows = batch * averages.extents[0] * averages.extents[1];
-    for (const ConvMap& map : weights.packed().maps) plan_map(map, batch, in);
-    for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, batch, in);
+    for (const ConvMap& map : weights.packed().maps) plan_map(map, in);
+    for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, in);
     std::int64_t most = 0;  // of one pass: they run one after the other
     for (const PlannedPass& pass : passes) {
       const auto* winograd = std::get_if<WinogradPass>(&pass.method);
@@ -216,6 +220,7 @@ struct OctConvPlan::Impl {
       }
       pointers.scratch = memory + winograd_scratch;
       std::visit([&](const auto& method) { method.run(packed, pass, pointers); }, passes[i].method);
+      if (packed.adjoint && pass.upsampled) share_out(pass, passes[i], pointers.out);
     }
     if (epilogue.averages && !pass_averages) {
       run_pool(averages, average_rows, epilogue.second ? second.high : dst.high, dst_averages);
@@ -223,6 +228,32 @@ struct OctConvPlan::Impl {
   }
 
  private:
+  // The weights divide by whole cells. Those at a far edge may have fewer pixels.
+  void share_out(const ConvPass& pass, const PlannedPass& planned, float* out) const noexcept {
+    const Extents3 fine = to_three(extents, 1);
+    const Extents3& cells = planned.extents;
+    const Extents3 cell = to_three(pass.inputs[0].path.upsample, 1);
+    const std::int64_t channels = pass.groups * pass.outputs;
+    const auto missing = [&](std::size_t axis, std::int64_t at) {
+      return at + 1 == cells[axis] && fine[axis] % cell[axis] != 0;
+    };
+    const auto factor = [&](std::size_t axis, std::int64_t at) {
+      return missing(axis, at)
+                 ? static_cast<float>(cell[axis]) / static_cast<float>(fine[axis] % cell[axis])
+                 : 1.0F;
+    };
+    for (std::int64_t row = 0; row < batch * cells[0] * cells[1]; ++row) {
+      const std::int64_t y = row % cells[1];
+      const std::int64_t z = row / cells[1] % cells[0];
+      const float row_factor = factor(0, z) * factor(1, y);
+      for (std::int64_t x = row_factor == 1 ? cells[2] - 1 : 0; x < cells[2]; ++x) {
+        const float all = row_factor * factor(2, x);
+        float* pixel = out + (row * cells[2] + x) * channels;
+        for (std::int64_t c = 0; c < channels; ++c) pixel[c] *= all;
+      }
+    }
+  }
+
   std::int64_t take_scratch(std::int64_t elements) {
     const std::int64_t begin = scratch;
     scratch += (elements + 15) / 16 * 16;  // whole cache lines
@@ -234,7 +265,7 @@ struct OctConvPlan::Impl {
     return src_averages && map == weights.packed().averages;
   }
 
-  void plan_map(const ConvMap& map, std::int64_t batch, const Shape& in) {
+  void plan_map(const ConvMap& map, const Shape& in) {
     const ConvOptions& options = weights.options();
     PlannedMap planned{.kind = map.kind};
     const Extents3 window = to_three(map.window, 1);
@@ -247,7 +278,9 @@ struct OctConvPlan::Impl {
       }
       case ConvMap::Kind::kPooled:
         planned.extents = low_extents(maps[map.from].extents, map.window);
-        planned.pool = cell_averages(to_three(maps[map.from].extents, 1), window, map.channels);
+        planned.pool = pooled_cells(
+            to_three(maps[map.from].extents, 1), window, map.channels,
+            weights.packed().adjoint ? kernels::PoolKind::kSum : kernels::PoolKind::kAverage);
         break;
       case ConvMap::Kind::kEnlarged:
         // To the grid of the high input, where the paths' own convolutions begin.
@@ -275,7 +308,7 @@ struct OctConvPlan::Impl {
     maps.push_back(std::move(planned));
   }
 
-  void plan_pass(const ConvPass& pass, std::int64_t batch, const Shape& in) {
+  void plan_pass(const ConvPass& pass, const Shape& in) {
     const OctConvWeights::Packed& packed = weights.packed();
     const Shape grid = pass.upsampled ? path_extents(packed.options, pass.inputs[0].path, in)
                        : pass.dst == Frequency::kHigh ? extents
@@ -315,6 +348,15 @@ OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float
                                TensorPool* pool)
     : packed_(
           std::make_shared<const Packed>(octave::pack_conv(options, weight, bias, methods, pool))) {
+}
+
+OctConvWeights::OctConvWeights(std::shared_ptr<const Packed> packed) noexcept
+    : packed_(std::move(packed)) {}
+
+OctConvWeights OctConvWeights::adjoint(const ConvOptions& options, std::span<const float> weight,
+                                       const ConvMethods& methods, TensorPool* pool) {
+  return OctConvWeights(
+      std::make_shared<const Packed>(octave::pack_adjoint(options, weight, methods, pool)));
 }
 
 const ConvOptions& OctConvWeights::options() const noexcept {

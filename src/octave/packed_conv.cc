@@ -6,6 +6,8 @@
 
 #include "octave/winograd_weights.h"
 #include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+#include "octconv/octave/conv_gradient.h"
 
 namespace octconv::octave {
 namespace {
@@ -37,8 +39,8 @@ PassInput input_of(std::vector<ConvMap>& maps, const ConvOptions& options, const
     input.map = made_map(maps, Kind::kPooled, input.map, pool.window);
   if (path.upsample_first) input.map = made_map(maps, Kind::kEnlarged, input.map, path.upsample);
   const std::size_t last = options.rank() - 1;
-  if (method == ConvMethod::kDirect && path.groups == 1 && path.columns < kFewChannels &&
-      options.kernel[last] > 1 && options.dilation[last] == 1) {
+  if (method == ConvMethod::kDirect && !options.depthwise() && path.groups == 1 &&
+      path.columns < kFewChannels && options.kernel[last] > 1 && options.dilation[last] == 1) {
     input.map = made_map(maps, Kind::kPadded, input.map, {});
     input.row_taps = options.kernel[last];
   }
@@ -47,6 +49,8 @@ PassInput input_of(std::vector<ConvMap>& maps, const ConvOptions& options, const
 
 // Products in one sum of a slice: a block's weights are then 128 kB of 512-bit vectors.
 constexpr std::int64_t kSliceDepth = 1024;
+// Packed floats for which waking another thread is worth its time.
+constexpr std::int64_t kLeastFloats = 32 * 1024;
 
 // Divides the sums of a pass: so that the row pointers of one tile fit into a task's table, and the
 // weights of two blocks into a second-level cache.
@@ -89,6 +93,7 @@ class Packer {
   Packer(const WeightView& weight, const ConvKernel& kernel, TensorPool* pool)
       : weight_(weight), kernel_(kernel), pool_(pool) {}
 
+  // Blocks of output channels on several threads.
   void pack(const ConvPass& pass, Slice& slice) const {
     std::int64_t depth = 0;
     for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
@@ -108,41 +113,57 @@ class Packer {
       }
       return;
     }
-    for (std::int64_t group = 0; group < pass.groups; ++group)
-      to = pack_group(pass, slice, group, to);
+    const std::int64_t blocks = kernel_.blocks(pass.outputs);
+    const std::int64_t each = depth * 2 * kernel_.lanes;
+    parallel_for(pass.groups * blocks, kLeastFloats / std::max<std::int64_t>(1, each) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) {
+                     const std::int64_t group = i / blocks;
+                     const std::int64_t block = i % blocks;
+                     pack_block(pass, slice, group, block,
+                                to + group * slice.group_stride + block * each);
+                   }
+                 });
   }
 
  private:
-  // Of a column and a tap as they are read.
-  [[nodiscard]] float at(const PassInput& input, std::int64_t row, std::int64_t column,
-                         std::int64_t tap) const {
+  // Of a column as it is read.
+  [[nodiscard]] WeightView::Element at(const PassInput& input, std::int64_t row,
+                                       std::int64_t column) const {
     const std::int64_t columns = input.path.columns;
-    return weight_.at(input.path, row, column % columns, tap * input.row_taps + column / columns);
+    WeightView::Element element = weight_.element(input.path, row, column % columns);
+    element.first += column / columns * element.tap_step;
+    return element;
   }
 
-  float* pack_group(const ConvPass& pass, const Slice& slice, std::int64_t group, float* to) const {
-    std::int64_t first = 0;  // output of the group
-    for (std::int64_t block = 0; block < kernel_.blocks(pass.outputs); ++block) {
-      const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
-      const std::int64_t real = std::min(width, pass.outputs - first);
-      for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-        const Range taps = slice.taps[i];
-        const Range columns = slice.columns[i];
-        // Row by row: that is how the weight lies in memory.
-        for (std::int64_t o = 0; o < real; ++o) {
-          const std::int64_t row = group * pass.outputs + first + o;
-          for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-            for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
-              to[((tap - taps.begin) * columns.size() + column - columns.begin) * width + o] =
-                  at(pass.inputs[i], row, column, tap);
-            }
-          }
+  void pack_block(const ConvPass& pass, const Slice& slice, std::int64_t group, std::int64_t block,
+                  float* to) const {
+    const std::int64_t first = block * 2 * kernel_.lanes;  // output of the group
+    const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
+    const std::int64_t real = std::min(width, pass.outputs - first);
+    for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+      const Range taps = slice.taps[i];
+      const Range columns = slice.columns[i];
+      const std::int64_t row = group * pass.outputs + first;
+      const std::int64_t row_step = weight_.row_step();
+      const auto copy = [&](std::int64_t column, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
+          const WeightView::Element element = at(pass.inputs[i], row, column);
+          const float* from = element.first + tap * pass.inputs[i].row_taps * element.tap_step;
+          float* out = to + ((tap - taps.begin) * columns.size() + column - columns.begin) * width;
+          for (std::int64_t o = begin; o < end; ++o) out[o] = from[o * row_step] * element.factor;
         }
-        to += taps.size() * columns.size() * width;
+      };
+      // Some rows at a time, so that what lies between them in memory is read while it is near.
+      constexpr std::int64_t kRows = 4;
+      const std::int64_t rows = weight_.adjoint_of != nullptr ? real : kRows;
+      for (std::int64_t o = 0; o < real; o += rows) {
+        for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+          copy(column, o, std::min(o + rows, real));
+        }
       }
-      first += width;
+      to += taps.size() * columns.size() * width;
     }
-    return to;
   }
 
   WeightView weight_;
@@ -190,19 +211,11 @@ void check_sizes(const ConvOptions& options, std::span<const float> weight,
   }
 }
 
-}  // namespace
-
-OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,
-                                 std::span<const float> bias, const ConvMethods& methods,
-                                 TensorPool* pool) {
-  check(options);
-  const std::string rare = rare_option(options);
-  if (!rare.empty()) {
-    throw Unsupported("planned octave convolution: " + rare +
-                      " is only available as a LibTorch module");
-  }
-  check_sizes(options, weight, bias);
-  OctConvWeights::Packed packed{.options = options, .kernel = &kernels::conv_kernel()};
+OctConvWeights::Packed pack(const ConvOptions& options, const WeightView& view,
+                            std::span<const float> bias, const ConvMethods& methods,
+                            TensorPool* pool) {
+  OctConvWeights::Packed packed{
+      .options = options, .adjoint = view.adjoint_of != nullptr, .kernel = &kernels::conv_kernel()};
   packed.maps = {{.from = 0, .channels = options.in.high}, {.from = 1, .channels = options.in.low}};
 
   const std::vector<ConvPath> paths = conv_paths(options);
@@ -242,9 +255,6 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
     }
   }
   check_methods(options, packed.passes);
-  const WeightView view{.data = weight.data(),
-                        .columns = options.in.total() / options.groups,
-                        .taps = options.kernel.elements()};
   const Packer packer(view, *packed.kernel, pool);
   for (ConvPass& pass : packed.passes) {
     if (pass.method == ConvMethod::kDirect) {
@@ -258,6 +268,60 @@ OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const flo
   }
   packed.zeros = Tensor(Shape{widest}, pool);
   return packed;
+}
+
+void check_common(const ConvOptions& options) {
+  check(options);
+  const std::string rare = rare_option(options);
+  if (!rare.empty()) {
+    throw Unsupported("planned octave convolution: " + rare +
+                      " is only available as a LibTorch module");
+  }
+}
+
+WeightView view_of(const ConvOptions& options, std::span<const float> weight) {
+  return {.data = weight.data(),
+          .columns = options.in.total() / options.groups,
+          .taps = options.kernel.elements()};
+}
+
+}  // namespace
+
+WeightView::Element WeightView::adjoint_element(const ConvPath& path, std::int64_t row,
+                                                std::int64_t column) const noexcept {
+  const ConvOptions& forward = *adjoint_of;
+  const bool from_low = path.src == Frequency::kLow;
+  const bool to_low = path.dst == Frequency::kLow;
+  const std::int64_t rows =
+      (from_low ? forward.out.low : forward.out.high) / forward.groups;  // of a group
+  const std::int64_t inputs = (to_low ? forward.in.low : forward.in.high) / forward.groups;
+  const std::int64_t out = (from_low ? 0 : forward.out.low) + row / inputs * rows + column;
+  const std::int64_t in = (to_low ? 0 : forward.in.low / forward.groups) + row % inputs;
+  const float factor =
+      from_low && !to_low ? 1.0F / static_cast<float>(forward.octave.elements()) : 1.0F;
+  return {data + (out * columns + in) * taps + taps - 1, -1, factor};
+}
+
+OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,
+                                 std::span<const float> bias, const ConvMethods& methods,
+                                 TensorPool* pool) {
+  check_common(options);
+  check_sizes(options, weight, bias);
+  return pack(options, view_of(options, weight), bias, methods, pool);
+}
+
+OctConvWeights::Packed pack_adjoint(const ConvOptions& options, std::span<const float> weight,
+                                    const ConvMethods& methods, TensorPool* pool) {
+  check_common(options);
+  check_sizes(options, weight, {});
+  if (!has_planned_gradient(options)) {
+    throw Unsupported("the gradient of an octave convolution: kernel " +
+                      options.kernel.to_string() + ", stride " + options.stride.to_string() +
+                      ", padding " + options.padding_begin.to_string() + " has no plan");
+  }
+  WeightView view = view_of(options, weight);
+  view.adjoint_of = &options;
+  return pack(adjoint_options(options), view, {}, methods, pool);
 }
 
 }  // namespace octconv::octave

@@ -24,7 +24,7 @@ inline constexpr std::int64_t kRowPointers = 2048;
 struct ConvMap {
   enum class Kind {
     kInput,
-    kPooled,    ///< averages of windows
+    kPooled,    ///< averages of windows; in an adjoint, sums
     kEnlarged,  ///< nearest
     kPadded,    ///< with zeros beside its rows, so that the pixels of a kernel's row are one run
   };
@@ -90,12 +90,39 @@ struct WeightView {
   const float* data = nullptr;
   std::int64_t columns = 0;
   std::int64_t taps = 0;
+  /// Of the convolution whose adjoint is packed; null: the weight is the packed one's own.
+  const ConvOptions* adjoint_of = nullptr;
 
+  /// Where an element lies, and what it is multiplied with.
+  struct Element {
+    const float* first;     ///< of the first tap
+    std::int64_t tap_step;  ///< to the next tap
+    float factor;
+
+    [[nodiscard]] float at(std::int64_t tap) const noexcept {
+      return first[tap * tap_step] * factor;
+    }
+  };
   /// Requires indices within the path's block.
+  [[nodiscard]] Element element(const ConvPath& path, std::int64_t row,
+                                std::int64_t column) const noexcept {
+    if (adjoint_of != nullptr) return adjoint_element(path, row, column);
+    return {data + ((path.row + row) * columns + path.column + column) * taps, 1, 1.0F};
+  }
+  /// From one row of a group to the next.
+  [[nodiscard]] std::int64_t row_step() const noexcept {
+    return adjoint_of != nullptr ? taps : columns * taps;
+  }
   [[nodiscard]] float at(const ConvPath& path, std::int64_t row, std::int64_t column,
                          std::int64_t tap) const noexcept {
-    return data[((path.row + row) * columns + path.column + column) * taps + tap];
+    return element(path, row, column).at(tap);
   }
+
+ private:
+  // The element with outputs and inputs exchanged and the taps in the other order. What an
+  // enlargement takes from each pixel of a cell, a pool had divided among them.
+  [[nodiscard]] Element adjoint_element(const ConvPath& path, std::int64_t row,
+                                        std::int64_t column) const noexcept;
 };
 
 }  // namespace octave
@@ -107,6 +134,7 @@ struct OctConvWeights::Packed {
   }
 
   ConvOptions options;
+  bool adjoint = false;  ///< pools sum, and what is enlarged is shared out among real pixels
   const kernels::ConvKernel* kernel = nullptr;
   std::vector<octave::ConvMap>
       maps;                  ///< [0] the high input, [1] the low input, then pooled ones in order
@@ -123,6 +151,12 @@ namespace octave {
                                                std::span<const float> weight,
                                                std::span<const float> bias,
                                                const ConvMethods& methods, TensorPool* pool);
+
+/// The convolution that takes the gradient of the output to that of the input.
+/// @throws as `adjoint_weights`
+[[nodiscard]] OctConvWeights::Packed pack_adjoint(const ConvOptions& options,
+                                                  std::span<const float> weight,
+                                                  const ConvMethods& methods, TensorPool* pool);
 
 }  // namespace octave
 }  // namespace octconv

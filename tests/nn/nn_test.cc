@@ -444,9 +444,9 @@ TEST(Norm, ResultsAreMadeAgainToTheBit) {
 
 TEST(OctConv, OfOrdinaryValuesIsLibTorchsConvolution) {
   torch::manual_seed(3);
-  const at::Tensor x = at::randn({2, 6, 9, 8});
-  const at::Tensor weight = at::randn({4, 3, 3, 2});
-  const at::Tensor bias = at::randn({4});
+  const at::Tensor x = at::randn({2, 6, 9, 8}, at::kDouble);  // float has sums of another order
+  const at::Tensor weight = at::randn({4, 3, 3, 2}, at::kDouble);
+  const at::Tensor bias = at::randn({4}, at::kDouble);
   const ConvOptions o{.in = {6, 0},
                       .out = {4, 0},
                       .kernel = {3, 2},

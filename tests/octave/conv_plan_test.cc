@@ -382,6 +382,25 @@ TEST_P(ConvPlanTest, EqualsTheEquationsWhereLowIsUpsampledBeforeItsConvolution) 
   }
 }
 
+TEST_P(ConvPlanTest, EqualsTheEquationsOfDepthwiseRows) {
+  for (const Shape& extents : {Shape{4, 2}, Shape{5, 9}, Shape{8, 15}, Shape{3, 30}}) {
+    for (const std::int64_t taps : {3, 5, 7}) {
+      for (const std::int64_t stride : {1, 2}) {
+        for (const std::int64_t dilation : {1, 2}) {
+          const ChannelSplit channels{.high = extents[1] == 2 ? 2 : 21,
+                                      .low = extents[1] == 2 ? 1 : 5};
+          ConvOptions options = octave_conv(channels, channels, {taps, taps}, stride);
+          options.groups = channels.total();
+          options.dilation = {dilation, 1};
+          options.padding_begin[0] = options.padding_end[0] = dilation * (taps - 1) / 2;
+          check_run({.options = options, .extents = extents, .batch = 2});
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ConvPlanTest, EqualsTheEquationsWhereOnlySpaceIsHalvedAndTimeIsStrided) {
   for (const StrideMode mode :
        {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {

@@ -57,6 +57,22 @@ class OCTCONV_API OctConvWeights {
                  std::span<const float> bias, const ConvMethods& methods = {},
                  TensorPool* pool = nullptr);
 
+  /// Those of the adjoint: the octave convolution that takes the gradient of the output to that of
+  /// the input.
+  ///
+  ///   dX_high = conv'(dY_high; W_hh) + upsample( conv'(dY_low; W_hl) / pixels of a cell )
+  ///   dX_low  = conv'(dY_low;  W_ll) + conv'( sum of cells of dY_high; W_lh )
+  ///
+  /// conv' exchanges inputs and outputs and turns the taps around. A plan of these weights takes
+  /// the output's extents; its own are the input's.
+  ///
+  /// @param options  of the convolution itself
+  /// @throws as the constructor; Unsupported unless `has_planned_gradient(options)`
+  [[nodiscard]] static OctConvWeights adjoint(const ConvOptions& options,
+                                              std::span<const float> weight,
+                                              const ConvMethods& methods = {},
+                                              TensorPool* pool = nullptr);
+
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
 
@@ -74,6 +90,8 @@ class OCTCONV_API OctConvWeights {
   [[nodiscard]] const Packed& packed() const noexcept { return *packed_; }
 
  private:
+  explicit OctConvWeights(std::shared_ptr<const Packed> packed) noexcept;
+
   std::shared_ptr<const Packed> packed_;
 };
 

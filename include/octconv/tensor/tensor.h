@@ -67,6 +67,12 @@ class OCTCONV_API Tensor {
 /// die before them. Not for several threads at once.
 class OCTCONV_API TensorPool {
  public:
+  /// Of pieces of its own.
+  TensorPool() = default;
+  /// Begins with a piece of the caller's, all zero, on a 64-byte boundary.
+  TensorPool(std::shared_ptr<float[]> piece, std::size_t size) noexcept
+      : piece_(std::move(piece)), size_(size) {}
+
   /// Memory for this many floats, all zero, on a 64-byte boundary, and what keeps it.
   /// @throws std::bad_alloc if there is no memory
   [[nodiscard]] std::pair<float*, std::shared_ptr<const void>> take(std::size_t count);

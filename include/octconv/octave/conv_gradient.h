@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gradients of an octave convolution. That of its input is an octave convolution again
+// (`OctConvWeights::adjoint`); that of its weight is a correlation for each path.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "octconv/base/api.h"
+#include "octconv/octave/conv.h"
+#include "octconv/octave/conv_plan.h"
+#include "octconv/tensor/shape.h"
+
+namespace octconv {
+
+/// Whether the gradient of the input of such a convolution has a plan: stride 1, no rare option,
+/// padding of no more than the kernel reaches, `low` upsampled after its convolution.
+[[nodiscard]] OCTCONV_API bool has_planned_gradient(const ConvOptions& options);
+
+/// Options of the convolution that takes the gradient of the output to that of the input. Requires
+/// such a plan.
+[[nodiscard]] OCTCONV_API ConvOptions adjoint_options(const ConvOptions& options);
+
+/// Whether that of its weight has one: no rare option, `low` upsampled after its convolution, not
+/// depthwise.
+[[nodiscard]] OCTCONV_API bool has_weight_gradient(const ConvOptions& options);
+
+/// The gradient of the weight: for each path the correlation of what it reads with the gradient of
+/// what it makes, where that was upsampled with the sums of its cells.
+///
+/// The result has the same bits for any number of threads.
+///
+/// @param extents  high-grid extents of the input
+/// @param src      the input
+/// @param diff     the gradient of the output
+/// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
+/// @throws InvalidArgument if a size does not fit; Unsupported unless
+/// `has_weight_gradient(options)`
+OCTCONV_API void weight_gradient(const ConvOptions& options, std::int64_t batch,
+                                 const Shape& extents, OctaveView<const float> src,
+                                 OctaveView<const float> diff, std::span<float> weight);
+
+}  // namespace octconv

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/planned_conv.h"
+
+#include <span>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "nn/spatial.h"
+#include "octconv/base/executor.h"
+#include "octconv/octave/conv_gradient.h"
+#include "octconv/octave/conv_plan.h"
+
+namespace octconv::nn {
+namespace {
+
+at::MemoryFormat last_format(std::int64_t dim) {
+  return dim == 5 ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::ChannelsLast;
+}
+
+bool is_float(const at::Tensor& x) {
+  return !x.defined() || (x.is_cpu() && x.scalar_type() == at::kFloat);
+}
+
+// The memory of a map, channels last. Of one axis LibTorch knows no such format: there it is a
+// transposed tensor.
+at::Tensor to_last(const at::Tensor& x) {
+  if (!x.defined()) return x;
+  return x.dim() == 3 ? x.transpose(1, 2).contiguous() : x.contiguous(last_format(x.dim()));
+}
+
+at::Tensor empty_last(std::int64_t batch, std::int64_t channels, const Shape& extents) {
+  if (channels == 0) return {};
+  std::vector<std::int64_t> sizes{batch};
+  if (extents.rank() == 1) {
+    sizes.insert(sizes.end(), {extents[0], channels});
+    return at::empty(sizes, at::kFloat);
+  }
+  sizes.push_back(channels);
+  sizes.insert(sizes.end(), extents.begin(), extents.end());
+  return at::empty(sizes, at::kFloat, last_format(static_cast<std::int64_t>(sizes.size())));
+}
+
+// As a tensor of the usual axes, in the order of memory that the operand had.
+at::Tensor from_last(const at::Tensor& x, const at::Tensor& like) {
+  if (!x.defined()) return x;
+  if (x.dim() == 3) return x.transpose(1, 2).contiguous();
+  return like.suggest_memory_format() == last_format(x.dim()) ? x : x.contiguous();
+}
+
+const float* data(const at::Tensor& x) {
+  return x.defined() ? x.data_ptr<float>() : nullptr;
+}
+
+std::span<const float> values(const at::Tensor& x) {
+  if (!x.defined()) return {};
+  return {x.data_ptr<float>(), static_cast<std::size_t>(x.numel())};
+}
+
+// Memory for packed weights from LibTorch's allocator, which may keep it from step to step.
+TensorPool pool_for(const at::Tensor& weight) {
+  constexpr std::int64_t kPadding = 32 * 1024;
+  const at::Tensor piece = at::zeros({weight.numel() + weight.numel() / 4 + kPadding}, at::kFloat);
+  return {std::shared_ptr<float[]>(piece.data_ptr<float>(), [piece](float*) {}),
+          static_cast<std::size_t>(piece.numel())};
+}
+
+std::int64_t batch_of(const OctTensor& x) {
+  return (x.high.defined() ? x.high : x.low).size(0);
+}
+
+// Winograd's, where there are enough pixels for the weights' transform to cost little.
+ConvMethods methods_for(const ConvOptions& options, const Shape& extents, std::int64_t batch) {
+  constexpr std::int64_t kPixels = 1024;
+  if (batch * extents.elements() < kPixels) return {};
+  return choose_methods(options, extents);
+}
+
+OctTensor run(const OctConvWeights& weights, const OctTensor& input, const Shape& extents) {
+  const at::Tensor high = to_last(input.high);
+  const at::Tensor low = to_last(input.low);
+  const std::int64_t batch = batch_of(input);
+  const OctConvPlan plan(weights, batch, extents);
+  const ConvOptions& options = plan.options();
+  const at::Tensor out_high = empty_last(batch, options.out.high, plan.extents());
+  const at::Tensor out_low =
+      empty_last(batch, options.out.low, low_extents(plan.extents(), options.octave));
+  const at::Tensor scratch = at::empty({plan.scratch_elements()}, at::kFloat);
+  plan.run({data(high), data(low)}, {},
+           {out_high.defined() ? out_high.data_ptr<float>() : nullptr,
+            out_low.defined() ? out_low.data_ptr<float>() : nullptr},
+           scratch.data_ptr<float>());
+  const at::Tensor& like = input.high.defined() ? input.high : input.low;
+  return {from_last(out_high, like), from_last(out_low, like)};
+}
+
+// The gradient with zeros for a frequency that nothing depends on.
+OctTensor whole_diff(const ConvOptions& options, const Shape& extents, const OctTensor& diff) {
+  OctTensor whole = diff;
+  const std::int64_t batch = batch_of(diff);
+  const Shape out = output_extents(options, extents);
+  const auto fill = [&](at::Tensor& x, std::int64_t channels, const Shape& grid) {
+    if (channels == 0 || x.defined()) return;
+    const at::Tensor zeros = empty_last(batch, channels, grid).zero_();
+    x = grid.rank() == 1 ? zeros.transpose(1, 2) : zeros;
+  };
+  fill(whole.high, options.out.high, out);
+  fill(whole.low, options.out.low, low_extents(out, options.octave));
+  return whole;
+}
+
+}  // namespace
+
+bool has_planned_conv(const ConvOptions& options, const OctTensor& input,
+                      const at::Tensor& weight) {
+  return rare_option(options).empty() && is_float(input.high) && is_float(input.low) &&
+         is_float(weight) && batch_of(input) > 0;
+}
+
+OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const at::Tensor& weight,
+                       const at::Tensor& bias) {
+  const ParallelScope threads(at::get_num_threads());
+  const at::Tensor dense = weight.contiguous();
+  const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
+  const Shape extents = full_extents(input, options.octave, options.odd_low);
+  TensorPool pool = pool_for(dense);
+  const ConvMethods methods = methods_for(options, extents, batch_of(input));
+  return run(OctConvWeights(options, values(dense), values(added), methods, &pool), input, extents);
+}
+
+bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
+                                const at::Tensor& weight) {
+  return has_planned_conv(options, input, weight) && has_planned_gradient(options) &&
+         has_weight_gradient(options);
+}
+
+OctTensor planned_input_gradient(const ConvOptions& options, const Shape& extents,
+                                 const OctTensor& diff, const at::Tensor& weight) {
+  const ParallelScope threads(at::get_num_threads());
+  const at::Tensor dense = weight.contiguous();
+  TensorPool pool = pool_for(dense);
+  const Shape out = output_extents(options, extents);
+  const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
+  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool),
+             whole_diff(options, extents, diff), out);
+}
+
+at::Tensor planned_weight_gradient(const ConvOptions& options, const Shape& extents,
+                                   const OctTensor& input, const OctTensor& diff,
+                                   const at::Tensor& weight) {
+  const ParallelScope threads(at::get_num_threads());
+  const OctTensor whole = whole_diff(options, extents, diff);
+  const at::Tensor high = to_last(input.high);
+  const at::Tensor low = to_last(input.low);
+  const at::Tensor diff_high = to_last(whole.high);
+  const at::Tensor diff_low = to_last(whole.low);
+  const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
+  weight_gradient(options, batch_of(input), extents, {data(high), data(low)},
+                  {data(diff_high), data(diff_low)},
+                  {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())});
+  return gradient.contiguous(weight.suggest_memory_format());
+}
+
+std::pair<at::Tensor, at::Tensor> ordinary_gradients(
+    const at::Tensor& diff, const at::Tensor& input, const at::Tensor& weight, const Shape& stride,
+    const Shape& padding, const Shape& dilation, std::int64_t groups, std::array<bool, 2> wanted) {
+  ConvOptions options{.in = {.high = input.size(1)},
+                      .out = {.high = weight.size(0)},
+                      .kernel = spatial_extents(weight),
+                      .stride = stride,
+                      .dilation = dilation,
+                      .padding_begin = padding,
+                      .padding_end = padding,
+                      .groups = groups,
+                      .octave = Shape::filled(stride.rank(), 1)};
+  const bool planned = has_planned_conv(options, OctTensor(input), weight);
+  const Shape extents = spatial_extents(input);
+  std::pair<at::Tensor, at::Tensor> gradients;
+  if (wanted[0] && planned && has_planned_gradient(options)) {
+    gradients.first = planned_input_gradient(options, extents, OctTensor(diff), weight).high;
+    wanted[0] = false;
+  }
+  if (wanted[1] && planned && has_weight_gradient(options)) {
+    gradients.second =
+        planned_weight_gradient(options, extents, OctTensor(input), OctTensor(diff), weight);
+    wanted[1] = false;
+  }
+  if (!wanted[0] && !wanted[1]) return gradients;
+  const Shape none = Shape::filled(stride.rank(), 0);
+  auto [dx, dw, unused] = at::convolution_backward(
+      diff, input, weight, c10::nullopt, as_ints(stride), as_ints(padding), as_ints(dilation),
+      /*transposed=*/false, as_ints(none), groups, {wanted[0], wanted[1], false});
+  if (wanted[0]) gradients.first = dx;
+  if (wanted[1]) gradients.second = dw;
+  return gradients;
+}
+
+}  // namespace octconv::nn

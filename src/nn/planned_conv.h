@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The octave convolution and its gradients on the planned kernels (octave/conv_plan.h,
+// octave/conv_gradient.h): float tensors on the CPU.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include <ATen/core/Tensor.h>
+
+#include "octconv/nn/oct_tensor.h"
+#include "octconv/octave/conv.h"
+
+namespace octconv::nn {
+
+/// Whether a plan computes the convolution of this input; `options` are checked and fit it.
+[[nodiscard]] bool has_planned_conv(const ConvOptions& options, const OctTensor& input,
+                                    const at::Tensor& weight);
+
+/// @param bias  added once; may be undefined
+[[nodiscard]] OctTensor planned_conv(const ConvOptions& options, const OctTensor& input,
+                                     const at::Tensor& weight, const at::Tensor& bias);
+
+/// Whether plans compute both gradients too.
+[[nodiscard]] bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
+                                              const at::Tensor& weight);
+
+/// The gradient of the input, whose extents on the high grid are `extents`.
+[[nodiscard]] OctTensor planned_input_gradient(const ConvOptions& options, const Shape& extents,
+                                               const OctTensor& diff, const at::Tensor& weight);
+
+/// The gradient of the weight. A frequency of `diff` may be missing: it is 0.
+[[nodiscard]] at::Tensor planned_weight_gradient(const ConvOptions& options, const Shape& extents,
+                                                 const OctTensor& input, const OctTensor& diff,
+                                                 const at::Tensor& weight);
+
+/// The gradients of an ordinary convolution, on plans as far as there are some, otherwise
+/// LibTorch's.
+/// @param wanted  gradients of the input and the weight
+[[nodiscard]] std::pair<at::Tensor, at::Tensor> ordinary_gradients(
+    const at::Tensor& diff, const at::Tensor& input, const at::Tensor& weight, const Shape& stride,
+    const Shape& padding, const Shape& dilation, std::int64_t groups, std::array<bool, 2> wanted);
+
+}  // namespace octconv::nn

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradients of octave convolutions. The convolution is linear in its input and in its weight, so a
+// derivative is what the article's equations, in double, make of a single 1.
+#include "octconv/octave/conv_gradient.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
+#include "support/random_values.h"
+#include "support/reference_conv.h"
+#include "support/targets.h"
+
+namespace octconv {
+namespace {
+
+using reference::Map;
+using testing::random_values;
+
+struct Layer {
+  ConvOptions options;
+  Shape extents;
+  std::int64_t batch = 1;
+  ConvMethods methods = {};
+};
+
+ConvOptions conv(ChannelSplit in, ChannelSplit out, Shape kernel, std::int64_t dilation = 1) {
+  const std::size_t rank = kernel.rank();
+  ConvOptions options{.in = in,
+                      .out = out,
+                      .kernel = kernel,
+                      .stride = Shape::filled(rank, 1),
+                      .dilation = Shape::filled(rank, dilation),
+                      .padding_begin = kernel,
+                      .octave = Shape::filled(rank, 2)};
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    options.padding_begin[axis] = dilation * (kernel[axis] - 1) / 2;
+  }
+  options.padding_end = options.padding_begin;
+  return options;
+}
+
+// Both frequencies of a batch, channels last.
+struct Value {
+  ChannelSplit channels;
+  Shape high_extents;
+  Shape low_extents;
+  std::vector<float> high;
+  std::vector<float> low;
+
+  Value(const ChannelSplit& split, const Shape& extents, const Shape& octave, std::int64_t batch,
+        Random& random)
+      : channels(split),
+        high_extents(extents),
+        low_extents(octconv::low_extents(extents, octave)),
+        high(random_values(batch * split.high * high_extents.elements(), random)),
+        low(random_values(batch * split.low * low_extents.elements(), random)) {}
+
+  [[nodiscard]] OctaveView<const float> view() const { return {high.data(), low.data()}; }
+
+  static Map image(const std::vector<float>& values, std::int64_t n, std::int64_t channels,
+                   const Shape& extents) {
+    Map map(channels, extents);
+    for (std::size_t i = 0; i < map.values.size(); ++i) {
+      const auto pixel = static_cast<std::int64_t>(i) % extents.elements();
+      const auto channel = static_cast<std::int64_t>(i) / extents.elements();
+      map.values[i] = static_cast<double>(
+          values[static_cast<std::size_t>((n * extents.elements() + pixel) * channels + channel)]);
+      map.magnitudes[i] = std::abs(map.values[i]);
+    }
+    return map;
+  }
+  [[nodiscard]] Map high_image(std::int64_t n) const {
+    return image(high, n, channels.high, high_extents);
+  }
+  [[nodiscard]] Map low_image(std::int64_t n) const {
+    return image(low, n, channels.low, low_extents);
+  }
+};
+
+struct Dot {
+  double value = 0;
+  double magnitude = 0;
+
+  void add(const Map& a, const Map& b) {
+    for (std::size_t i = 0; i < a.values.size(); ++i) {
+      value += a.values[i] * b.values[i];
+      magnitude += std::abs(a.values[i] * b.values[i]);
+    }
+  }
+};
+
+class Experiment {
+ public:
+  explicit Experiment(const Layer& layer)
+      : layer_(layer),
+        out_(output_extents(layer.options, layer.extents)),
+        random_(3),
+        src_(layer.options.in, layer.extents, layer.options.octave, layer.batch, random_),
+        diff_(layer.options.out, out_, layer.options.octave, layer.batch, random_) {
+    const ConvOptions& o = layer.options;
+    weight_ =
+        random_values(o.out.total() * (o.in.total() / o.groups) * o.kernel.elements(), random_);
+  }
+
+  void check() {
+    check_weight();
+    if (!::testing::Test::HasFatalFailure() && has_planned_gradient(layer_.options)) check_input();
+  }
+
+ private:
+  // Sums of so many terms: a rounding each, and some for pools, parts and transforms.
+  [[nodiscard]] double tolerance(const Dot& dot, std::int64_t terms) const {
+    const double growth = layer_.methods == ConvMethods{} ? 1 : 240;
+    return static_cast<double>(terms + 24) * growth * std::numeric_limits<float>::epsilon() *
+           std::max(dot.magnitude, 1e-3);
+  }
+
+  void check_weight() {
+    const ConvOptions& o = layer_.options;
+    std::vector<float> gradient(weight_.size(), 7.0F);
+    weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_.view(), gradient);
+    const std::size_t step = std::max<std::size_t>(1, weight_.size() / 40);
+    std::vector<float> one(weight_.size());
+    for (std::size_t i = 0; i < weight_.size(); i += step) {
+      one[i] = 1;
+      const reference::Layer derivative(o, one, {});
+      Dot dot;
+      for (std::int64_t n = 0; n < layer_.batch; ++n) {
+        const auto [high, low] = derivative(src_.high_image(n), src_.low_image(n));
+        if (o.out.high > 0) dot.add(high, diff_.high_image(n));
+        if (o.out.low > 0) dot.add(low, diff_.low_image(n));
+      }
+      one[i] = 0;
+      ASSERT_NEAR(gradient[i], dot.value, tolerance(dot, layer_.batch * layer_.extents.elements()))
+          << "weight " << i;
+    }
+  }
+
+  void check_input() {
+    const ConvOptions& o = layer_.options;
+    const OctConvPlan plan(OctConvWeights::adjoint(o, weight_, layer_.methods), layer_.batch, out_);
+    ASSERT_EQ(plan.extents(), layer_.extents);
+    Value gradient = src_;
+    std::fill(gradient.high.begin(), gradient.high.end(), 7.0F);
+    std::fill(gradient.low.begin(), gradient.low.end(), 7.0F);
+    std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
+    plan.run(diff_.view(), {}, {gradient.high.data(), gradient.low.data()}, scratch.data());
+    const std::int64_t terms = o.out.total() * o.kernel.elements();
+    const reference::Layer layer(o, weight_, {});
+    for (std::int64_t n = 0; n < layer_.batch; ++n) {
+      for (const bool is_high : {true, false}) {
+        Map ones[2] = {Map(o.in.high, src_.high_extents), Map(o.in.low, src_.low_extents)};
+        Map& probe = ones[is_high ? 0 : 1];
+        const Map actual = is_high ? gradient.high_image(n) : gradient.low_image(n);
+        const std::size_t step = std::max<std::size_t>(1, probe.values.size() / 50);
+        for (std::size_t i = 0; i < probe.values.size(); i += step) {
+          probe.values[i] = probe.magnitudes[i] = 1;
+          const auto [high, low] = layer(ones[0], ones[1]);
+          probe.values[i] = probe.magnitudes[i] = 0;
+          Dot dot;
+          if (o.out.high > 0) dot.add(high, diff_.high_image(n));
+          if (o.out.low > 0) dot.add(low, diff_.low_image(n));
+          ASSERT_NEAR(actual.values[i], dot.value, tolerance(dot, terms))
+              << (is_high ? "high" : "low") << " input " << i << " of image " << n;
+        }
+      }
+    }
+  }
+
+  const Layer& layer_;
+  Shape out_;
+  Random random_;
+  Value src_;
+  Value diff_;
+  std::vector<float> weight_;
+};
+
+void check_layer(const Layer& layer) {
+  SCOPED_TRACE("kernel " + layer.options.kernel.to_string() + " extents " +
+               layer.extents.to_string() + " in " + std::to_string(layer.options.in.high) + "+" +
+               std::to_string(layer.options.in.low) + " out " +
+               std::to_string(layer.options.out.high) + "+" +
+               std::to_string(layer.options.out.low));
+  ASSERT_EQ(has_planned_gradient(layer.options), !layer.options.strided());
+  Experiment(layer).check();
+}
+
+class ConvGradientTest : public testing::TargetTest {};
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesForAnyNumberOfChannels) {
+  for (const std::int64_t channels :
+       {1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 15, 16, 17, 20, 24, 31, 33}) {
+    check_layer({.options = conv({35 - channels, channels}, {channels, 35 - channels}, {3, 3}),
+                 .extents = {3, 4}});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesInAllRanksAndAtOddEdges) {
+  for (const Shape& extents : {Shape{9}, Shape{10}, Shape{7, 5}, Shape{6, 8}, Shape{1, 2},
+                               Shape{3, 5, 4}, Shape{1, 1, 1}}) {
+    for (const std::int64_t taps : {1, 3}) {
+      for (const Exchange exchange :
+           {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}) {
+        ConvOptions options = conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
+        options.exchange = exchange;
+        check_layer({.options = options, .extents = extents, .batch = 2});
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesWhereAFrequencyIsMissing) {
+  const ChannelSplit both{.high = 5, .low = 3};
+  const ChannelSplit high{.high = 9, .low = 0};
+  const ChannelSplit low{.high = 0, .low = 4};
+  for (const ChannelSplit& in : {both, high, low}) {
+    for (const ChannelSplit& out : {both, high, low}) {
+      check_layer({.options = conv(in, out, {3, 3}), .extents = {5, 6}, .batch = 2});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesOfGroupsDilationsAndOtherPadding) {
+  ConvOptions groups = conv({8, 4}, {12, 8}, {3, 3});
+  groups.groups = 4;
+  check_layer({.options = groups, .extents = {4, 5}});
+  check_layer({.options = conv({4, 3}, {3, 4}, {3, 3}, 2), .extents = {6, 5}});
+  ConvOptions time = conv({4, 3}, {3, 4}, {3, 1, 3});
+  time.octave = {1, 2, 2};
+  check_layer({.options = time, .extents = {3, 5, 4}});
+  ConvOptions bare = conv({6, 0}, {5, 0}, {3, 2});
+  bare.padding_begin = {0, 1};
+  bare.padding_end = {2, 0};
+  check_layer({.options = bare, .extents = {5, 6}});
+}
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesOfStridedWeights) {
+  for (const Shape& extents : {Shape{9}, Shape{7, 5}, Shape{6, 8}, Shape{3, 5, 4}}) {
+    for (const std::int64_t taps : {1, 3}) {
+      for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow,
+                                    StrideMode::kStrided}) {
+        ConvOptions options = conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
+        options.stride = Shape::filled(extents.rank(), 2);
+        options.stride_mode = mode;
+        check_layer({.options = options, .extents = extents, .batch = 2});
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(ConvGradientTest, EqualsTheDerivativesWithWinograd) {
+  for (const ConvMethod method : {ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
+    check_layer({.options = conv({5, 3}, {6, 2}, {3, 3}),
+                 .extents = {7, 5},
+                 .batch = 2,
+                 .methods = {.high = method, .low_to_high = method, .low = method}});
+  }
+}
+
+// So many pixels that they are divided into parts.
+TEST_P(ConvGradientTest, HasTheSameBitsForAnyNumberOfThreads) {
+  const ConvOptions options = conv({12, 4}, {20, 12}, {3, 3});
+  const Shape extents{40, 40};
+  Random random(1);
+  const Value src(options.in, extents, options.octave, 4, random);
+  const Value diff(options.out, extents, options.octave, 4, random);
+  std::vector<std::vector<float>> results;
+  const int before = thread_count();
+  for (const int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    results.emplace_back(16 * 32 * 9);
+    weight_gradient(options, 4, extents, src.view(), diff.view(), results.back());
+  }
+  set_thread_count(before);
+  EXPECT_EQ(results[1], results[0]);
+  EXPECT_EQ(results[2], results[0]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ConvGradientTest, testing::all_targets(), testing::target_name);
+
+TEST(ConvGradient, RefusesWhatHasNoPlan) {
+  ConvOptions strided = conv({4, 0}, {4, 0}, {3, 3});
+  strided.stride = {2, 2};
+  EXPECT_FALSE(has_planned_gradient(strided));
+  const std::vector<float> weight(4 * 4 * 9);
+  EXPECT_THROW(static_cast<void>(OctConvWeights::adjoint(strided, weight)), Unsupported);
+  ConvOptions depthwise = conv({4, 0}, {4, 0}, {3, 3});
+  depthwise.groups = 4;
+  EXPECT_FALSE(has_weight_gradient(depthwise));
+  std::vector<float> gradient(4 * 9);
+  EXPECT_THROW(weight_gradient(depthwise, 1, {4, 4}, {}, {}, gradient), Unsupported);
+  const ConvOptions fine = conv({4, 0}, {4, 0}, {3, 3});
+  std::vector<float> small(7);
+  EXPECT_THROW(weight_gradient(fine, 1, {4, 4}, {}, {}, small), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace octconv
