@@ -388,6 +388,49 @@ TEST(Operator, GradientsEqualCentralDifferences) {
   EXPECT_GT(checked, 3000);
 }
 
+// Floats on the CPU have kernels of their own (octave/conv_gradient.h).
+TEST(Operator, GradientsInFloatEqualThoseInDouble) {
+  Random random(13);
+  int checked = 0;
+  for (int draw = 0; draw < 250; ++draw) {
+    const Layer layer = random_layer(random);
+    SCOPED_TRACE("draw " + std::to_string(draw) + ": " + describe(layer));
+    Operands exact = random_operands(random, layer);
+    if (!fits(layer, exact)) continue;
+    const OctTensor factors = random_like(random, run(layer, exact));
+    const auto gradients = [&](at::ScalarType type) {
+      Operands operands = exact;
+      std::vector<at::Tensor> inputs;
+      for (at::Tensor* tensor : operands.all()) {
+        *tensor = tensor->detach().to(type).requires_grad_();
+        inputs.push_back(*tensor);
+      }
+      const auto like = [&](const at::Tensor& x) { return x.defined() ? x.to(type) : x; };
+      return torch::autograd::grad(
+          {weighted_sum(run(layer, operands), {like(factors.high), like(factors.low)})}, inputs, {},
+          /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+    };
+    const auto expected = gradients(at::kDouble);
+    const auto got = gradients(at::kFloat);
+    // A gradient is a sum of at most so many products of numbers up to 1, rounded beforehand too.
+    // So small maps are not computed by Winograd's method.
+    double outputs = 0;
+    for (const at::Tensor& x : {factors.high, factors.low})
+      outputs += x.defined() ? static_cast<double>(x.numel()) : 0.0;
+    const double terms = outputs * static_cast<double>(layer.options.kernel.elements());
+    const double bound = 4 * terms * std::numeric_limits<float>::epsilon();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(got[i].defined(), expected[i].defined()) << "operand " << i;
+      if (!expected[i].defined()) continue;
+      ASSERT_EQ(got[i].sizes(), expected[i].sizes());
+      const double difference = (got[i].to(at::kDouble) - expected[i]).abs().max().item<double>();
+      ASSERT_LE(difference, bound) << "operand " << i;
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 300);
+}
+
 TEST(Operator, SecondDerivativesEqualCentralDifferencesOfTheFirst) {
   Random random(12);
   int checked = 0;
