@@ -6,8 +6,9 @@
 #include <string>
 
 #include "octconv/base/error.h"
-#include "octconv/base/parallel.h"
+#include "octconv/base/file.h"
 #include "octconv/base/random.h"
+#include "octconv/image/crop.h"
 
 namespace octconv::train {
 
@@ -32,10 +33,14 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
     fail("have " + std::to_string(images.height) + " x " + std::to_string(images.width) +
          " pixels of " + std::to_string(images.channels) + " channels");
   }
-  const std::int64_t expected = images.count() * images.height * images.width * images.channels;
+  const std::int64_t expected = images.are_files() ? 0 : images.count() * image_size();
   if (static_cast<std::int64_t>(images.pixels.size()) != expected) {
     fail("have " + std::to_string(images.pixels.size()) + " values instead of " +
          std::to_string(expected));
+  }
+  if (images.are_files() && images.files.size() != images.labels.size()) {
+    fail("are " + std::to_string(images.files.size()) + " files with " +
+         std::to_string(images.labels.size()) + " labels");
   }
   const auto channels = static_cast<std::size_t>(images.channels);
   if (mean.size() != channels || deviation.size() != channels) {
@@ -58,37 +63,40 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
   }
 }
 
-void Loader::fill(std::span<const std::int64_t> indices, const Augmentation& augmentation,
-                  float* pixels, std::int64_t* labels) const {
-  const std::int64_t size = images_.height * images_.width * images_.channels;
-  parallel_for(
-      static_cast<std::int64_t>(indices.size()), 16, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t index = indices[static_cast<std::size_t>(i)];
-          Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
-          const auto shift = [&] {
-            const auto places = static_cast<std::uint64_t>(2 * augmentation.crop_padding + 1);
-            return static_cast<std::int64_t>(random.below(places)) - augmentation.crop_padding;
-          };
-          const std::int64_t down = shift();
-          const std::int64_t right = shift();
-          const bool flipped = augmentation.flip && random.below(2) == 1;
-          fill_image(index, down, right, flipped, pixels + i * size);
-          labels[i] = images_.labels[static_cast<std::size_t>(index)];
-        }
-      });
+void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
+  Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
+  const std::int64_t height = images_.height;
+  const std::int64_t width = images_.width;
+  Image made;  // unless the image can be used where it lies
+  if (augmentation.random_crop && images_.are_files()) {
+    const std::filesystem::path path = images_.path(index);
+    made = decode_crop(
+        read_file(path), path.string(), images_.channels,
+        [&](std::int64_t h, std::int64_t w) { return random_crop(h, w, random); }, height, width);
+  } else if (augmentation.random_crop) {
+    made = crop(image_at(images_, index), random_crop(height, width, random), height, width);
+  } else if (images_.are_files()) {
+    made = image_at(images_, index);
+  }
+  const auto shift = [&] {
+    const auto places = static_cast<std::uint64_t>(2 * augmentation.crop_padding + 1);
+    return static_cast<std::int64_t>(random.below(places)) - augmentation.crop_padding;
+  };
+  const std::int64_t down = shift();
+  const std::int64_t right = shift();
+  const bool flipped = augmentation.flip && random.below(2) == 1;
+  normalise(made.pixels.empty() ? images_.pixels.data() + index * image_size() : made.pixels.data(),
+            {.down = down, .right = right, .flipped = flipped}, pixels);
 }
 
-void Loader::fill_image(std::int64_t index, std::int64_t down, std::int64_t right, bool flipped,
-                        float* pixels) const {
+void Loader::normalise(const std::uint8_t* image, const Shift& shift, float* pixels) const {
   const std::int64_t height = images_.height;
   const std::int64_t width = images_.width;
   const std::int64_t channels = images_.channels;
-  const std::uint8_t* image = images_.pixels.data() + index * height * width * channels;
   for (std::int64_t y = 0; y < height; ++y) {
-    const std::int64_t from_y = y - down;
+    const std::int64_t from_y = y - shift.down;
     for (std::int64_t x = 0; x < width; ++x) {
-      const std::int64_t from_x = (flipped ? width - 1 - x : x) - right;
+      const std::int64_t from_x = (shift.flipped ? width - 1 - x : x) - shift.right;
       const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
       const std::uint8_t* from = inside ? image + (from_y * width + from_x) * channels : nullptr;
       for (std::int64_t channel = 0; channel < channels; ++channel) {

@@ -56,6 +56,23 @@ Schedule parse_schedule(std::string_view text) {
                         "'; known are cosine, onecycle, constant");
 }
 
+std::string_view to_string(Crop crop) noexcept {
+  switch (crop) {
+    case Crop::kShift:
+      return "shift";
+    case Crop::kResized:
+      return "resized";
+  }
+  return "?";
+}
+
+Crop parse_crop(std::string_view text) {
+  for (const Crop crop : {Crop::kShift, Crop::kResized}) {
+    if (text == to_string(crop)) return crop;
+  }
+  throw InvalidArgument("unknown crop '" + std::string(text) + "'; known are shift, resized");
+}
+
 void check(const TrainOptions& o) {
   require(o.epochs >= 1, "epochs", o.epochs, "at least 1");
   require(o.batch_size >= 1, "batch_size", o.batch_size, "at least 1");
@@ -72,6 +89,7 @@ void check(const TrainOptions& o) {
           o.warmup_epochs, "0 with schedule onecycle, which has a warm-up of its own");
   require(o.crop_padding >= 0, "crop_padding", o.crop_padding, "at least 0");
   require(o.threads >= 0 && o.threads <= 1024, "threads", o.threads, "in [0, 1024]");
+  require(o.workers >= 0 && o.workers <= 1024, "workers", o.workers, "in [0, 1024]");
   require(o.train_images >= 0, "train_images", o.train_images, "at least 0");
   if (o.resume && o.folder.empty())
     throw InvalidArgument("train: resume needs a folder to resume from");

@@ -4,6 +4,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -15,8 +18,10 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/nn/graph_module.h"
+#include "train/broken_images.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
+#include "train/prefetch.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -60,17 +65,20 @@ struct Batch {
   at::Tensor labels;
 };
 
-Batch make_batch(const Loader& loader, std::span<const std::int64_t> indices,
-                 const Augmentation& augmentation) {
-  const LabelledImages& images = loader.images();
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{.images = at::empty(
-                  {count, images.channels, images.height, images.width},
-                  at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast)),
-              .labels = at::empty({count}, at::kLong)};
-  loader.fill(indices, augmentation, batch.images.data_ptr<float>(),
-              batch.labels.data_ptr<std::int64_t>());
-  return batch;
+Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
+  const auto kept = std::make_shared<LoadedBatch>(std::move(loaded));
+  const auto count = static_cast<std::int64_t>(kept->labels.size());
+  const std::int64_t row = images.width * images.channels;
+  return {.images = at::from_blob(
+              kept->pixels.get(), {count, images.channels, images.height, images.width},
+              {images.height * row, 1, row, images.channels}, [kept](void*) {}, at::kFloat),
+          .labels = at::from_blob(
+              kept->labels.data(), {count}, [kept](void*) {}, at::kLong)};
+}
+
+// What checkpoints do not compare themselves.
+void add_identity(const TrainOptions& options, std::map<std::string, std::string>& identity) {
+  identity["crop"] = options.crop ? to_string(*options.crop) : "by the data";
 }
 
 // Loss and accuracy over some images.
@@ -155,7 +163,11 @@ class Trainer {
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
         test_(data.test, data.mean, data.deviation, classes(graph), "test"),
+        broken_training_(options.train_images > 0 ? options.train_images : data.train.count(),
+                         "training"),
+        broken_test_(data.test.count(), "test"),
         identity_(identity_of(graph, data, options, start)) {
+    add_identity(options, identity_.options);
     if (start != nullptr) module_.load(*start);
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
     if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
@@ -185,6 +197,21 @@ class Trainer {
     return graph.node(graph.outputs()[0]).channels.total();
   }
 
+  std::int64_t workers() const { return options_.workers == 0 ? thread_count() : options_.workers; }
+
+  // Empty if none of its images can be read.
+  Batch next_batch(Prefetcher& batches, const Loader& loader, BrokenImages& broken) {
+    LoadedBatch loaded = batches.next();
+    const std::int64_t known = broken.count();
+    const std::vector<BrokenImage> fresh = broken.add(loaded.broken);
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+      observer_.on_skipped({.path = loader.images().path(fresh[i].index),
+                            .why = fresh[i].why,
+                            .skipped = known + static_cast<std::int64_t>(i) + 1});
+    }
+    return to_tensors(std::move(loaded), loader.images());
+  }
+
   EpochRecord run_epoch(std::int64_t epoch) {
     const auto epoch_start = Clock::now();
     const auto stream = [&](std::uint64_t purpose) {
@@ -194,19 +221,24 @@ class Trainer {
     std::vector<std::int64_t> order =
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
-    const Augmentation augmentation{
-        .crop_padding = options_.crop_padding, .flip = options_.flip, .seed = stream(kAugment)};
+    order.resize(static_cast<std::size_t>(steps_ * batch_));
+    const bool resized =
+        options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
+        Crop::kResized;
+    Prefetcher batches(train_, std::move(order), batch_,
+                       {.random_crop = resized,
+                        .crop_padding = resized ? 0 : options_.crop_padding,
+                        .flip = options_.flip,
+                        .seed = stream(kAugment)},
+                       workers());
 
     EpochRecord record{.epoch = epoch};
     Tally tally;
     module_.train();
     for (std::int64_t step = 0; step < steps_; ++step) {
       record.learning_rate = learning_rate_at(options_, (epoch - 1) * steps_ + step, steps_);
-      const Batch batch =
-          make_batch(train_,
-                     std::span(order).subspan(static_cast<std::size_t>(step * batch_),
-                                              static_cast<std::size_t>(batch_)),
-                     augmentation);
+      const Batch batch = next_batch(batches, train_, broken_training_);
+      if (batch.labels.size(0) == 0) continue;
       take_step(batch, record.learning_rate, tally, epoch, step);
       record.images_per_second = static_cast<double>(tally.count()) / seconds_since(epoch_start);
       observer_.on_step({.epoch = epoch,
@@ -246,12 +278,12 @@ class Trainer {
     const auto start = Clock::now();
     module_.eval();
     Tally tally;
-    std::vector<std::int64_t> indices;
+    std::vector<std::int64_t> all(static_cast<std::size_t>(data_.test.count()));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    Prefetcher batches(test_, std::move(all), options_.batch_size, {}, workers());
     for (std::int64_t first = 0; first < data_.test.count(); first += options_.batch_size) {
-      indices.clear();
-      const std::int64_t end = std::min(first + options_.batch_size, data_.test.count());
-      for (std::int64_t image = first; image < end; ++image) indices.push_back(image);
-      const Batch batch = make_batch(test_, indices, {});
+      const Batch batch = next_batch(batches, test_, broken_test_);
+      if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
       tally.add(cross_entropy(logits, batch.labels, 0).item<double>(), logits, batch.labels);
     }
@@ -316,6 +348,8 @@ class Trainer {
   Sgd sgd_;
   Loader train_;
   Loader test_;
+  BrokenImages broken_training_;
+  BrokenImages broken_test_;
   Identity identity_;
   std::vector<std::int64_t> used_;  // indices of the training images
   std::int64_t batch_ = 0;
@@ -328,6 +362,7 @@ class Trainer {
 
 Observer::~Observer() = default;
 void Observer::on_step(const StepProgress&) {}
+void Observer::on_skipped(const SkippedImage&) {}
 void Observer::on_epoch(const EpochRecord&) {}
 
 namespace {

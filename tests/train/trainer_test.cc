@@ -15,6 +15,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/graph/octavize.h"
+#include "support/picture_files.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -437,6 +438,82 @@ TEST(Sgd, StepsLikeLibTorchsWithNesterovMomentum) {
     reference.zero_grad();
     // The same operations in another order: a few roundings of numbers near 1.
     for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::allclose(ours[i], theirs[i], 1e-13, 1e-13));
+  }
+}
+
+// small_network for pictures of three channels.
+Graph colour_network() {
+  Graph graph("colour", Shape{2, 2});
+  const NodeId x = graph.add("input", Input{3}, {});
+  const Shape ones{1, 1};
+  const NodeId y = graph.add("conv",
+                             Conv{.out_channels = 8,
+                                  .kernel = {3, 3},
+                                  .stride = {2, 2},
+                                  .dilation = ones,
+                                  .padding_begin = ones,
+                                  .padding_end = ones},
+                             {x});
+  const NodeId normal = graph.add("norm", BatchNorm{}, {y});
+  const NodeId relu = graph.add("relu", Activation{}, {normal});
+  const NodeId pooled = graph.add("pool", GlobalPool{}, {relu});
+  graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
+  return graph;
+}
+
+class SkippedFiles : public Observer {
+ public:
+  void on_skipped(const SkippedImage& image) override { skipped.push_back(image); }
+  std::vector<SkippedImage> skipped;
+};
+
+TEST(TrainOnFiles, LearnsAndDoesNotDependOnTheWorkers) {
+  const Folder folder;
+  write_picture_folder(folder.path(), 24, 8);
+  const Dataset data = open_dataset(folder.path().string(), {.size = 16});
+  TrainOptions options = small_options();
+  options.epochs = 6;
+  options.batch_size = 6;
+  options.flip = true;
+  options.workers = 1;
+  SkippedFiles observer;
+  const TrainResult one = train(colour_network(), data, options, &observer);
+  EXPECT_EQ(one.history.back().test_accuracy, 1);
+  EXPECT_TRUE(observer.skipped.empty());
+  for (const std::int64_t workers : {2, 5}) {
+    options.workers = workers;
+    const TrainResult other = train(colour_network(), data, options);
+    expect_same(one.history, other.history);
+    EXPECT_TRUE(same_bits(one.model.weights, other.model.weights)) << workers;
+  }
+  options.crop = Crop::kShift;
+  EXPECT_FALSE(same_bits(one.model.weights, train(colour_network(), data, options).model.weights));
+}
+
+TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
+  const Folder folder;
+  write_picture_folder(folder.path(), 24, 8);
+  const Dataset data = open_dataset(folder.path().string(), {.size = 16});
+  const auto truncate = [](const std::filesystem::path& path) {
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  };
+  truncate(data.train.path(5));
+  truncate(data.test.path(1));
+  TrainOptions options = small_options();
+  options.batch_size = 6;
+  SkippedFiles observer;
+  const TrainResult result = train(colour_network(), data, options, &observer);
+  EXPECT_EQ(result.history.size(), 2U);
+  ASSERT_EQ(observer.skipped.size(), 2U);
+  EXPECT_EQ(observer.skipped[0].path, data.train.path(5));
+  EXPECT_EQ(observer.skipped[1].path, data.test.path(1));
+  EXPECT_THAT(observer.skipped[0].why, testing::HasSubstr(data.train.path(5).string()));
+  for (std::int64_t i = 10; i < 20; ++i) truncate(data.train.path(i));
+  try {
+    static_cast<void>(train(colour_network(), data, options));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("10 of 24 training images cannot be read"));
   }
 }
 

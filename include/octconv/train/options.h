@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include "octconv/base/api.h"
@@ -26,6 +27,18 @@ enum class Schedule {
 /// @throws InvalidArgument naming the text and the known values
 [[nodiscard]] OCTCONV_API Schedule parse_schedule(std::string_view text);
 
+/// How training images are cut.
+enum class Crop {
+  kShift,    ///< shifted by some pixels (`crop_padding`)
+  kResized,  ///< a random part of random size and shape, resized (`octconv::random_crop`)
+};
+
+/// "shift", "resized".
+[[nodiscard]] OCTCONV_API std::string_view to_string(Crop crop) noexcept;
+/// The kind of that name.
+/// @throws InvalidArgument naming the text and the known values
+[[nodiscard]] OCTCONV_API Crop parse_crop(std::string_view text);
+
 /// Stochastic gradient descent with Nesterov momentum on the cross-entropy.
 struct TrainOptions {
   std::int64_t epochs = 10;  ///< >= 1
@@ -39,11 +52,14 @@ struct TrainOptions {
   Schedule schedule = Schedule::kCosine;  ///< of the learning rate
   std::int64_t warmup_epochs =
       0;  ///< >= 0, < epochs: the rate rises linearly; 0 with Schedule::kOneCycle
-  std::int64_t crop_padding =
-      2;             ///< >= 0: images are shifted by up to so many pixels each way, black comes in
-  bool flip = true;  ///< every second image is mirrored left to right
+  std::optional<Crop> crop;       ///< unset: kResized where the images are files, kShift in memory
+  std::int64_t crop_padding = 2;  ///< >= 0: images are shifted by up to so many pixels each way,
+                                  ///< black comes in; of Crop::kShift
+  bool flip = true;               ///< every second image is mirrored left to right
   std::uint64_t seed = 0;    ///< of the initial weights, the order of images and their augmentation
   std::int64_t threads = 0;  ///< >= 0; 0: octconv::thread_count()
+  std::int64_t workers = 0;  ///< >= 0, threads that prepare images ahead; 0: as many as `threads`.
+                             ///< Their number changes no result
   std::int64_t train_images = 0;  ///< >= 0; the first so many of a seeded shuffle, 0: all
   std::filesystem::path
       folder;           ///< where checkpoint.pt is written after each epoch; empty: nowhere
