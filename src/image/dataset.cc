@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "image/cifar.h"
 #include "image/idx.h"
 #include "image/picture_folder.h"
 #include "octconv/base/error.h"
@@ -146,8 +147,14 @@ Dataset open_folder(const std::filesystem::path& folder, const std::string& name
   if (image::is_picture_folder(folder)) {
     return image::open_picture_folder(folder, name, options.size == 0 ? kUsualSize : options.size);
   }
-  Dataset data =
-      read_folder(folder, name, known == nullptr ? std::vector<std::string>{} : known->classes);
+  Dataset data;
+  if (const auto cifar = image::cifar_in(folder)) {
+    data = image::read_cifar(folder, name, *cifar);
+    set_statistics(data);
+  } else {
+    data =
+        read_folder(folder, name, known == nullptr ? std::vector<std::string>{} : known->classes);
+  }
   check_size(data, options);
   return data;
 }

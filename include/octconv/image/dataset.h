@@ -69,6 +69,8 @@ struct OpenOptions {
 /// - the four idx files of the MNIST family (train-images-idx3-ubyte, train-labels-idx1-ubyte and
 ///   the same with t10k, plain or .gz); unless it is called like a known data set, its classes are
 ///   the numbers up to the largest training label;
+/// - the binary files of CIFAR-10 (data_batch_1.bin to data_batch_5.bin, test_batch.bin) or
+///   CIFAR-100 (train.bin, test.bin; the fine labels), with their files of class names or without;
 /// - pictures by class (train/CLASS/..., and val/CLASS/... or test/CLASS/...): JPEG, PNG, WebP,
 /// BMP,
 ///   TIFF and PNM files of any size, also in folders below a class's. Classes are numbered in the
