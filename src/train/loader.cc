@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string>
 
 #include "octconv/base/error.h"
 #include "octconv/base/file.h"
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
 #include "octconv/image/crop.h"
 
 namespace octconv::train {
@@ -24,7 +26,7 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {
 
 Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
                const std::vector<float>& deviation, std::int64_t classes, const char* what)
-    : images_(images) {
+    : images_(images), mean_(mean), deviation_(deviation) {
   const auto fail = [&](const std::string& why) {
     throw InvalidArgument("train: the " + std::string(what) + " images " + why);
   };
@@ -54,11 +56,13 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
     }
   }
   normalised_.resize(channels);
+  unchanged_.resize(channels);
   for (std::size_t channel = 0; channel < channels; ++channel) {
     if (!(deviation[channel] > 0)) fail("have deviation " + std::to_string(deviation[channel]));
     for (std::size_t value = 0; value < 256; ++value) {
       normalised_[channel][value] =
           (static_cast<float>(value) / 255.0F - mean[channel]) / deviation[channel];
+      unchanged_[channel][value] = static_cast<float>(value);
     }
   }
 }
@@ -85,11 +89,28 @@ void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* p
   const std::int64_t down = shift();
   const std::int64_t right = shift();
   const bool flipped = augmentation.flip && random.below(2) == 1;
-  normalise(made.pixels.empty() ? images_.pixels.data() + index * image_size() : made.pixels.data(),
-            {.down = down, .right = right, .flipped = flipped}, pixels);
+  const bool coloured = augmentation.colour_jitter > 0 || augmentation.colour_noise > 0;
+  shift_into(
+      made.pixels.empty() ? images_.pixels.data() + index * image_size() : made.pixels.data(),
+      {.down = down, .right = right, .flipped = flipped}, coloured ? unchanged_ : normalised_,
+      pixels);
+  if (coloured) vary_colours(augmentation, random, pixels);
 }
 
-void Loader::normalise(const std::uint8_t* image, const Shift& shift, float* pixels) const {
+// Of levels up to 255, which become normalised values.
+void Loader::vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const {
+  const std::span<float> levels(pixels, static_cast<std::size_t>(image_size()));
+  if (augmentation.colour_jitter > 0)
+    jitter_colours(levels, random_jitter(augmentation.colour_jitter, random));
+  const std::array<double, 3> shift = random_colour_shift(augmentation.colour_noise, random);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const std::size_t c = i % 3;
+    levels[i] = ((levels[i] + static_cast<float>(shift[c])) / 255.0F - mean_[c]) / deviation_[c];
+  }
+}
+
+void Loader::shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
+                        float* pixels) const {
   const std::int64_t height = images_.height;
   const std::int64_t width = images_.width;
   const std::int64_t channels = images_.channels;
@@ -101,7 +122,7 @@ void Loader::normalise(const std::uint8_t* image, const Shift& shift, float* pix
       const std::uint8_t* from = inside ? image + (from_y * width + from_x) * channels : nullptr;
       for (std::int64_t channel = 0; channel < channels; ++channel) {
         const std::size_t value = inside ? from[channel] : 0;
-        *pixels++ = normalised_[static_cast<std::size_t>(channel)][value];
+        *pixels++ = levels[static_cast<std::size_t>(channel)][value];
       }
     }
   }

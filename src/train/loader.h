@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "octconv/base/random.h"
 #include "octconv/image/dataset.h"
 
 namespace octconv::train {
@@ -18,6 +19,8 @@ struct Augmentation {
   bool random_crop = false;       ///< a random part, resized (`octconv::random_crop`)
   std::int64_t crop_padding = 0;  ///< shifted by up to so many pixels each way, black comes in
   bool flip = false;              ///< every second image is mirrored
+  double colour_jitter = 0;       ///< strength of `random_jitter`, of images of 3 channels
+  double colour_noise = 0;        ///< strength of `random_colour_shift`, of images of 3 channels
   std::uint64_t seed =
       0;  ///< of the epoch; what happens to an image depends on it and the image's index alone
 };
@@ -47,10 +50,17 @@ class Loader {
     std::int64_t right = 0;
     bool flipped = false;
   };
-  void normalise(const std::uint8_t* image, const Shift& shift, float* pixels) const;
+  using Levels = std::vector<std::array<float, 256>>;  // by channel and pixel value
+
+  void shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
+                  float* pixels) const;
+  void vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const;
 
   const LabelledImages& images_;
-  std::vector<std::array<float, 256>> normalised_;  // by channel and pixel value
+  std::vector<float> mean_;
+  std::vector<float> deviation_;
+  Levels normalised_;
+  Levels unchanged_;  // each level as it is
 };
 
 }  // namespace octconv::train

@@ -10,6 +10,7 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
 #include "octconv/image/crop.h"
 
 namespace octconv::train {
@@ -125,6 +126,30 @@ TEST(Loader, ARandomCropOfImagesInMemoryIsThatOfTheImageLayer) {
   const Image expected = crop(image_at(images, 1), random_crop(9, 12, random), 9, 12);
   for (std::size_t i = 0; i < pixels.size(); ++i)
     EXPECT_EQ(pixels[i], static_cast<float>(expected.pixels[i]) / 255.0F);
+}
+
+TEST(Loader, ChangesColoursBeforeItNormalises) {
+  LabelledImages images{.height = 4, .width = 5, .channels = 3, .labels = {0, 1}};
+  Random values(3);
+  for (int i = 0; i < 2 * 4 * 5 * 3; ++i)
+    images.pixels.push_back(static_cast<std::uint8_t>(values.below(256)));
+  const std::vector<float> mean{0.5F, 0.25F, 0.125F};
+  const std::vector<float> deviation{0.5F, 1.F, 2.F};
+  const Loader loader(images, mean, deviation, kClasses, "training");
+  constexpr std::uint64_t kSeed = 8;
+  std::vector<float> pixels(4 * 5 * 3);
+  loader.fill(1, {.colour_jitter = 0.4, .colour_noise = 0.1, .seed = kSeed}, pixels.data());
+  Random random(derive_seed(kSeed, 1));
+  static_cast<void>(random.below(1));  // the two shifts of no padding
+  static_cast<void>(random.below(1));
+  std::vector<float> levels(images.pixels.begin() + 60, images.pixels.end());
+  jitter_colours(levels, random_jitter(0.4, random));
+  const std::array<double, 3> shift = random_colour_shift(0.1, random);
+  // Two roundings of numbers below 5 each.
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const double level = (levels[i] + shift[i % 3]) / 255;
+    EXPECT_NEAR(pixels[i], (level - mean[i % 3]) / deviation[i % 3], 2e-6);
+  }
 }
 
 TEST(Loader, RefusesImagesThatContradictThemselves) {

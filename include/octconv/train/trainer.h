@@ -16,12 +16,13 @@ namespace octconv::train {
 
 /// What an epoch came to.
 struct EpochRecord {
-  std::int64_t epoch = 0;        ///< 1 is the first
-  double train_loss = 0;         ///< mean over the epoch's steps, with label smoothing
-  double train_accuracy = 0;     ///< share of the epoch's images, augmented as they were, in [0, 1]
-  double test_loss = 0;          ///< after the epoch, on all test images, without label smoothing
-  double test_accuracy = 0;      ///< in [0, 1]
-  double learning_rate = 0;      ///< of the last step
+  std::int64_t epoch = 0;     ///< 1 is the first
+  double train_loss = 0;      ///< mean over the epoch's images, with label smoothing and mixup
+  double train_accuracy = 0;  ///< share of the epoch's images, augmented as they were, in [0, 1];
+                              ///< of mixed ones the class with the larger share counts
+  double test_loss = 0;       ///< after the epoch, on all test images, without label smoothing
+  double test_accuracy = 0;   ///< in [0, 1]
+  double learning_rate = 0;   ///< of the last step
   double images_per_second = 0;  ///< while training
   double seconds = 0;            ///< training and testing
 };
