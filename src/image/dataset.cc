@@ -6,9 +6,13 @@
 #include <cstdlib>
 #include <optional>
 
+#include "image/cifar.h"
 #include "image/idx.h"
+#include "image/picture_folder.h"
 #include "octconv/base/error.h"
+#include "octconv/base/file.h"
 #include "octconv/base/text.h"
+#include "octconv/image/crop.h"
 
 namespace octconv {
 namespace {
@@ -127,6 +131,34 @@ Dataset read_folder(const std::filesystem::path& folder, std::string name,
   return dataset;
 }
 
+constexpr std::int64_t kUsualSize = 224;
+constexpr std::int64_t kMaxSize = 1 << 14;
+
+void check_size(const Dataset& data, const OpenOptions& options) {
+  if (options.size == 0 || (options.size == data.train.height && options.size == data.train.width))
+    return;
+  throw InvalidArgument(
+      "the images of data set '" + data.name + "' are of " + std::to_string(data.train.height) +
+      " x " + std::to_string(data.train.width) + " pixels, not of " + std::to_string(options.size));
+}
+
+Dataset open_folder(const std::filesystem::path& folder, const std::string& name,
+                    const KnownDataset* known, const OpenOptions& options) {
+  if (image::is_picture_folder(folder)) {
+    return image::open_picture_folder(folder, name, options.size == 0 ? kUsualSize : options.size);
+  }
+  Dataset data;
+  if (const auto cifar = image::cifar_in(folder)) {
+    data = image::read_cifar(folder, name, *cifar);
+    set_statistics(data);
+  } else {
+    data =
+        read_folder(folder, name, known == nullptr ? std::vector<std::string>{} : known->classes);
+  }
+  check_size(data, options);
+  return data;
+}
+
 const KnownDataset* find_known(std::string_view name) {
   for (const KnownDataset& known : known_datasets()) {
     if (known.name == name) return &known;
@@ -136,8 +168,32 @@ const KnownDataset* find_known(std::string_view name) {
 
 }  // namespace
 
-Dataset open_dataset(std::string_view name_or_folder) {
+Image image_at(const LabelledImages& images, std::int64_t index) {
+  const std::int64_t height = images.height;
+  const std::int64_t width = images.width;
+  if (images.are_files()) {
+    const std::filesystem::path path = images.path(index);
+    return decode_crop(
+        read_file(path), path.string(), images.channels,
+        [&](std::int64_t h, std::int64_t w) {
+          return centre_crop(h, w, height, width, images.crop_ratio);
+        },
+        height, width);
+  }
+  const std::int64_t bytes = height * width * images.channels;
+  const auto first = images.pixels.begin() + index * bytes;
+  return {.height = height,
+          .width = width,
+          .channels = images.channels,
+          .pixels = {first, first + bytes}};
+}
+
+Dataset open_dataset(std::string_view name_or_folder, const OpenOptions& options) {
   const std::string name(name_or_folder);
+  if (options.size < 0 || options.size > kMaxSize) {
+    throw InvalidArgument("the size of images must be in [1, " + std::to_string(kMaxSize) +
+                          "], got " + std::to_string(options.size));
+  }
   std::error_code error;
   if (const KnownDataset* known = find_known(name)) {
     const std::filesystem::path folder = data_root() / name;
@@ -146,15 +202,13 @@ Dataset open_dataset(std::string_view name_or_folder) {
                       "': " + known->install + ", or set OCTCONV_DATA to the folder that holds '" +
                       name + "'");
     }
-    return read_folder(folder, name, known->classes);
+    return open_folder(folder, name, known, options);
   }
   const std::filesystem::path folder(name);
   if (std::filesystem::is_directory(folder, error)) {
     std::filesystem::path last = folder.filename();
     if (last.empty()) last = folder.parent_path().filename();
-    const KnownDataset* known = find_known(last.string());
-    return read_folder(folder, last.string(),
-                       known == nullptr ? std::vector<std::string>{} : known->classes);
+    return open_folder(folder, last.string(), find_known(last.string()), options);
   }
   std::vector<std::string> names;
   for (const KnownDataset& known : known_datasets()) names.emplace_back(known.name);

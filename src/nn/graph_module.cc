@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <torch/nn/module.h>
 
 #include "nn/enlarge.h"
@@ -136,12 +137,16 @@ class GraphModule::Impl {
     return weights;
   }
 
-  at::Tensor forward(const at::Tensor& images) {
+  at::Tensor forward(const at::Tensor& images, const Dropout& dropout) {
     check_input(images);
+    check_dropout(dropout);
     std::vector<Value> values(graph_.nodes().size());
     values[static_cast<std::size_t>(graph_.inputs()[0])].tensor.high = channels_last(images);
     for (const Step& step : steps_) {
-      values[static_cast<std::size_t>(step.node)] = run(step, values);
+      values[static_cast<std::size_t>(step.node)] =
+          step.node == last_linear_ && dropout.rate > 0 && root_->is_training()
+              ? run_dropped(step, values, dropout)
+              : run(step, values);
       // A value that autograd does not need is freed as soon as nobody reads it again.
       for (const NodeId dead : step.dead_after) values[static_cast<std::size_t>(dead)] = {};
     }
@@ -217,6 +222,9 @@ class GraphModule::Impl {
       for (const NodeId read : steps_.back().reads) wanted[static_cast<std::size_t>(read)] = true;
     }
     std::reverse(steps_.begin(), steps_.end());
+    for (const Step& step : steps_) {
+      if (is<Linear>(step.node)) last_linear_ = step.node;
+    }
   }
 
   void find_last_uses() {
@@ -246,6 +254,35 @@ class GraphModule::Impl {
            ", the weights are of type " + c10::toString(by_name_.begin()->second.scalar_type()));
     }
     static_cast<void>(infer_shapes(graph_, images.size(0), spatial_extents(images)));
+  }
+
+  void check_dropout(const Dropout& dropout) const {
+    if (!(dropout.rate >= 0 && dropout.rate < 1)) {
+      throw InvalidArgument("dropout: the rate must be in [0, 1), got " +
+                            std::to_string(dropout.rate));
+    }
+    if (dropout.rate > 0 && last_linear_ == kNone) {
+      throw InvalidArgument("network '" + graph_.name() +
+                            "' has no linear layer in front of which values could be dropped");
+    }
+  }
+
+  static at::Tensor with_zeros(const at::Tensor& x, const Dropout& dropout) {
+    const at::Generator generator = at::detail::createCPUGenerator(dropout.seed);
+    const double kept = 1 - dropout.rate;
+    return x * at::empty_like(x, x.options().requires_grad(false))
+                   .bernoulli_(kept, generator)
+                   .div_(kept);
+  }
+
+  // Others may read the same value whole.
+  Value run_dropped(const Step& step, std::vector<Value>& values, const Dropout& dropout) {
+    at::Tensor& read = values[static_cast<std::size_t>(step.reads[0])].tensor.high;
+    const at::Tensor whole = read;
+    read = with_zeros(whole, dropout);
+    Value made = run(step, values);
+    read = whole;
+    return made;
   }
 
   NormTensors norm_tensors(NodeId id) const {
@@ -323,6 +360,7 @@ class GraphModule::Impl {
       tensors_;  // by node, in the order of parameters(graph, node)
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
+  NodeId last_linear_ = kNone;
 };
 
 GraphModule::GraphModule(Graph graph, std::uint64_t seed)
@@ -337,8 +375,8 @@ void GraphModule::load(const Weights& weights) {
 Weights GraphModule::weights() const {
   return impl_->weights();
 }
-at::Tensor GraphModule::forward(const at::Tensor& images) {
-  return impl_->forward(images);
+at::Tensor GraphModule::forward(const at::Tensor& images, const Dropout& dropout) {
+  return impl_->forward(images, dropout);
 }
 void GraphModule::train(bool on) {
   impl_->root()->train(on);

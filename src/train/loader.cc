@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string>
 
 #include "octconv/base/error.h"
-#include "octconv/base/parallel.h"
+#include "octconv/base/file.h"
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
+#include "octconv/image/crop.h"
 
 namespace octconv::train {
 
@@ -23,7 +26,7 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {
 
 Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
                const std::vector<float>& deviation, std::int64_t classes, const char* what)
-    : images_(images) {
+    : images_(images), mean_(mean), deviation_(deviation) {
   const auto fail = [&](const std::string& why) {
     throw InvalidArgument("train: the " + std::string(what) + " images " + why);
   };
@@ -32,10 +35,14 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
     fail("have " + std::to_string(images.height) + " x " + std::to_string(images.width) +
          " pixels of " + std::to_string(images.channels) + " channels");
   }
-  const std::int64_t expected = images.count() * images.height * images.width * images.channels;
+  const std::int64_t expected = images.are_files() ? 0 : images.count() * image_size();
   if (static_cast<std::int64_t>(images.pixels.size()) != expected) {
     fail("have " + std::to_string(images.pixels.size()) + " values instead of " +
          std::to_string(expected));
+  }
+  if (images.are_files() && images.files.size() != images.labels.size()) {
+    fail("are " + std::to_string(images.files.size()) + " files with " +
+         std::to_string(images.labels.size()) + " labels");
   }
   const auto channels = static_cast<std::size_t>(images.channels);
   if (mean.size() != channels || deviation.size() != channels) {
@@ -49,51 +56,73 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
     }
   }
   normalised_.resize(channels);
+  unchanged_.resize(channels);
   for (std::size_t channel = 0; channel < channels; ++channel) {
     if (!(deviation[channel] > 0)) fail("have deviation " + std::to_string(deviation[channel]));
     for (std::size_t value = 0; value < 256; ++value) {
       normalised_[channel][value] =
           (static_cast<float>(value) / 255.0F - mean[channel]) / deviation[channel];
+      unchanged_[channel][value] = static_cast<float>(value);
     }
   }
 }
 
-void Loader::fill(std::span<const std::int64_t> indices, const Augmentation& augmentation,
-                  float* pixels, std::int64_t* labels) const {
-  const std::int64_t size = images_.height * images_.width * images_.channels;
-  parallel_for(
-      static_cast<std::int64_t>(indices.size()), 16, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t index = indices[static_cast<std::size_t>(i)];
-          Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
-          const auto shift = [&] {
-            const auto places = static_cast<std::uint64_t>(2 * augmentation.crop_padding + 1);
-            return static_cast<std::int64_t>(random.below(places)) - augmentation.crop_padding;
-          };
-          const std::int64_t down = shift();
-          const std::int64_t right = shift();
-          const bool flipped = augmentation.flip && random.below(2) == 1;
-          fill_image(index, down, right, flipped, pixels + i * size);
-          labels[i] = images_.labels[static_cast<std::size_t>(index)];
-        }
-      });
+void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
+  Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
+  const std::int64_t height = images_.height;
+  const std::int64_t width = images_.width;
+  Image made;  // unless the image can be used where it lies
+  if (augmentation.random_crop && images_.are_files()) {
+    const std::filesystem::path path = images_.path(index);
+    made = decode_crop(
+        read_file(path), path.string(), images_.channels,
+        [&](std::int64_t h, std::int64_t w) { return random_crop(h, w, random); }, height, width);
+  } else if (augmentation.random_crop) {
+    made = crop(image_at(images_, index), random_crop(height, width, random), height, width);
+  } else if (images_.are_files()) {
+    made = image_at(images_, index);
+  }
+  const auto shift = [&] {
+    const auto places = static_cast<std::uint64_t>(2 * augmentation.crop_padding + 1);
+    return static_cast<std::int64_t>(random.below(places)) - augmentation.crop_padding;
+  };
+  const std::int64_t down = shift();
+  const std::int64_t right = shift();
+  const bool flipped = augmentation.flip && random.below(2) == 1;
+  const bool coloured = augmentation.colour_jitter > 0 || augmentation.colour_noise > 0;
+  shift_into(
+      made.pixels.empty() ? images_.pixels.data() + index * image_size() : made.pixels.data(),
+      {.down = down, .right = right, .flipped = flipped}, coloured ? unchanged_ : normalised_,
+      pixels);
+  if (coloured) vary_colours(augmentation, random, pixels);
 }
 
-void Loader::fill_image(std::int64_t index, std::int64_t down, std::int64_t right, bool flipped,
+// Of levels up to 255, which become normalised values.
+void Loader::vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const {
+  const std::span<float> levels(pixels, static_cast<std::size_t>(image_size()));
+  if (augmentation.colour_jitter > 0)
+    jitter_colours(levels, random_jitter(augmentation.colour_jitter, random));
+  const std::array<double, 3> shift = random_colour_shift(augmentation.colour_noise, random);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const std::size_t c = i % 3;
+    levels[i] = ((levels[i] + static_cast<float>(shift[c])) / 255.0F - mean_[c]) / deviation_[c];
+  }
+}
+
+void Loader::shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
                         float* pixels) const {
   const std::int64_t height = images_.height;
   const std::int64_t width = images_.width;
   const std::int64_t channels = images_.channels;
-  const std::uint8_t* image = images_.pixels.data() + index * height * width * channels;
   for (std::int64_t y = 0; y < height; ++y) {
-    const std::int64_t from_y = y - down;
+    const std::int64_t from_y = y - shift.down;
     for (std::int64_t x = 0; x < width; ++x) {
-      const std::int64_t from_x = (flipped ? width - 1 - x : x) - right;
+      const std::int64_t from_x = (shift.flipped ? width - 1 - x : x) - shift.right;
       const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
       const std::uint8_t* from = inside ? image + (from_y * width + from_x) * channels : nullptr;
       for (std::int64_t channel = 0; channel < channels; ++channel) {
         const std::size_t value = inside ? from[channel] : 0;
-        *pixels++ = normalised_[static_cast<std::size_t>(channel)][value];
+        *pixels++ = levels[static_cast<std::size_t>(channel)][value];
       }
     }
   }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images as batches of network input.
+// Images as network input.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "octconv/base/random.h"
 #include "octconv/image/dataset.h"
 
 namespace octconv::train {
@@ -14,9 +14,13 @@ namespace octconv::train {
 /// 0 ... count - 1 in an order that the seed alone decides.
 [[nodiscard]] std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed);
 
+/// What happens to an image before a network sees it.
 struct Augmentation {
-  std::int64_t crop_padding = 0;
-  bool flip = false;
+  bool random_crop = false;       ///< a random part, resized (`octconv::random_crop`)
+  std::int64_t crop_padding = 0;  ///< shifted by up to so many pixels each way, black comes in
+  bool flip = false;              ///< every second image is mirrored
+  double colour_jitter = 0;       ///< strength of `random_jitter`, of images of 3 channels
+  double colour_noise = 0;        ///< strength of `random_colour_shift`, of images of 3 channels
   std::uint64_t seed =
       0;  ///< of the epoch; what happens to an image depends on it and the image's index alone
 };
@@ -31,16 +35,32 @@ class Loader {
 
   [[nodiscard]] const LabelledImages& images() const noexcept { return images_; }
 
-  /// Writes indices.size() images [height, width, channels] and labels.
-  void fill(std::span<const std::int64_t> indices, const Augmentation& augmentation, float* pixels,
-            std::int64_t* labels) const;
+  /// Values of an image.
+  [[nodiscard]] std::int64_t image_size() const noexcept {
+    return images_.height * images_.width * images_.channels;
+  }
+
+  /// Writes one image [height, width, channels]. May be called by several threads at once.
+  /// @throws FileError or FormatError naming a file that cannot be read or decoded
+  void fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const;
 
  private:
-  void fill_image(std::int64_t index, std::int64_t down, std::int64_t right, bool flipped,
+  struct Shift {
+    std::int64_t down = 0;
+    std::int64_t right = 0;
+    bool flipped = false;
+  };
+  using Levels = std::vector<std::array<float, 256>>;  // by channel and pixel value
+
+  void shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
                   float* pixels) const;
+  void vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const;
 
   const LabelledImages& images_;
-  std::vector<std::array<float, 256>> normalised_;  // by channel and pixel value
+  std::vector<float> mean_;
+  std::vector<float> deviation_;
+  Levels normalised_;
+  Levels unchanged_;  // each level as it is
 };
 
 }  // namespace octconv::train

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/sgd.h"
 
+#include <cmath>
+
 #include <ATen/ATen.h>
 
 namespace octconv::train {
+
+double clip_gradients(const std::vector<Trained>& trained, double max_norm) {
+  const at::NoGradGuard guard;
+  double squares = 0;
+  for (const Trained& tensor : trained) {
+    const at::Tensor& gradient = tensor.value.grad();
+    if (gradient.defined()) squares += std::pow(gradient.norm().item<double>(), 2);
+  }
+  const double norm = std::sqrt(squares);
+  if (norm <= max_norm) return norm;
+  for (const Trained& tensor : trained) {
+    at::Tensor gradient = tensor.value.grad();
+    if (gradient.defined()) gradient.mul_(max_norm / norm);
+  }
+  return norm;
+}
 
 Sgd::Sgd(std::vector<Trained> trained, double momentum)
     : trained_(std::move(trained)), velocity_(trained_.size()), momentum_(momentum) {}

@@ -18,6 +18,10 @@ struct Trained {
   double weight_decay = 0;
 };
 
+/// Scales the gradients that the tensors hold by min(1, max_norm / norm), where norm is the
+/// Euclidean norm of all of them together (Pascanu, Mikolov, Bengio, ICML 2013). Returns norm.
+double clip_gradients(const std::vector<Trained>& trained, double max_norm);
+
 /// PyTorch's rule (torch.optim.SGD with nesterov): g += decay * w; v = momentum * v + g (v = g at
 /// first); w -= rate * (g + momentum * v).
 class Sgd {

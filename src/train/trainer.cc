@@ -4,6 +4,10 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -15,8 +19,13 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/nn/graph_module.h"
+#include "train/average.h"
+#include "train/broken_images.h"
 #include "train/checkpoint.h"
+#include "train/identity.h"
 #include "train/loader.h"
+#include "train/mixup.h"
+#include "train/prefetch.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -27,6 +36,11 @@ constexpr std::uint64_t kSubset = 1;
 constexpr std::uint64_t kOrder = 2;
 constexpr std::uint64_t kAugment = 3;
 constexpr std::uint64_t kWeights = 4;
+constexpr std::uint64_t kMixup = 5;
+constexpr std::uint64_t kDropout = 6;
+
+// Begins the name of a weight's moving average in a checkpoint.
+constexpr const char* kAverage = "average/";
 
 using Clock = std::chrono::steady_clock;
 
@@ -60,17 +74,15 @@ struct Batch {
   at::Tensor labels;
 };
 
-Batch make_batch(const Loader& loader, std::span<const std::int64_t> indices,
-                 const Augmentation& augmentation) {
-  const LabelledImages& images = loader.images();
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{.images = at::empty(
-                  {count, images.channels, images.height, images.width},
-                  at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast)),
-              .labels = at::empty({count}, at::kLong)};
-  loader.fill(indices, augmentation, batch.images.data_ptr<float>(),
-              batch.labels.data_ptr<std::int64_t>());
-  return batch;
+Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
+  const auto kept = std::make_shared<LoadedBatch>(std::move(loaded));
+  const auto count = static_cast<std::int64_t>(kept->labels.size());
+  const std::int64_t row = images.width * images.channels;
+  return {.images = at::from_blob(
+              kept->pixels.get(), {count, images.channels, images.height, images.width},
+              {images.height * row, 1, row, images.channels}, [kept](void*) {}, at::kFloat),
+          .labels = at::from_blob(
+              kept->labels.data(), {count}, [kept](void*) {}, at::kLong)};
 }
 
 // Loss and accuracy over some images.
@@ -91,11 +103,6 @@ class Tally {
   std::int64_t correct_ = 0;
   std::int64_t count_ = 0;
 };
-
-at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
-  constexpr std::int64_t kIgnoreNothing = -100;
-  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, kIgnoreNothing, smoothing);
-}
 
 std::set<std::string> without_decay(const Graph& graph, const TrainOptions& options) {
   std::set<std::string> names;
@@ -135,6 +142,9 @@ void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& opt
       data.test.width != data.train.width) {
     fail("training and test images differ in size");
   }
+  if ((options.colour_jitter > 0 || options.colour_noise > 0) && channels != 3) {
+    fail("colours cannot be varied in images of " + std::to_string(channels) + " channels");
+  }
   if (options.train_images > data.train.count()) {
     fail("train_images is " + std::to_string(options.train_images) + ", there are " +
          std::to_string(data.train.count()));
@@ -155,12 +165,22 @@ class Trainer {
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
         test_(data.test, data.mean, data.deviation, classes(graph), "test"),
+        broken_training_(options.train_images > 0 ? options.train_images : data.train.count(),
+                         "training"),
+        broken_test_(data.test.count(), "test"),
         identity_(identity_of(graph, data, options, start)) {
+    identity_.options.merge(recipe_identity(options));
     if (start != nullptr) module_.load(*start);
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
     if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
     batch_ = std::min<std::int64_t>(options.batch_size, static_cast<std::int64_t>(used_.size()));
-    steps_ = static_cast<std::int64_t>(used_.size()) / batch_;
+    const std::int64_t batches = static_cast<std::int64_t>(used_.size()) / batch_;
+    steps_ = batches - batches % options.accumulate;
+    if (steps_ == 0) {
+      throw InvalidArgument("train: accumulate is " + std::to_string(options.accumulate) +
+                            ", and an epoch has " + std::to_string(batches) + " batches");
+    }
+    if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
     if (!options.folder.empty()) make_folder(options.folder);
     if (options.resume) resume();
   }
@@ -171,6 +191,7 @@ class Trainer {
       if (!options_.folder.empty()) save();
       observer_.on_epoch(history_.back());
     }
+    if (average_) average_->exchange();
     const Preprocessing preprocessing{.mean = data_.mean,
                                       .deviation = data_.deviation,
                                       .extents = {data_.train.height, data_.train.width},
@@ -185,6 +206,21 @@ class Trainer {
     return graph.node(graph.outputs()[0]).channels.total();
   }
 
+  std::int64_t workers() const { return options_.workers == 0 ? thread_count() : options_.workers; }
+
+  // Empty if none of its images can be read.
+  Batch next_batch(Prefetcher& batches, const Loader& loader, BrokenImages& broken) {
+    LoadedBatch loaded = batches.next();
+    const std::int64_t known = broken.count();
+    const std::vector<BrokenImage> fresh = broken.add(loaded.broken);
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+      observer_.on_skipped({.path = loader.images().path(fresh[i].index),
+                            .why = fresh[i].why,
+                            .skipped = known + static_cast<std::int64_t>(i) + 1});
+    }
+    return to_tensors(std::move(loaded), loader.images());
+  }
+
   EpochRecord run_epoch(std::int64_t epoch) {
     const auto epoch_start = Clock::now();
     const auto stream = [&](std::uint64_t purpose) {
@@ -194,20 +230,34 @@ class Trainer {
     std::vector<std::int64_t> order =
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
-    const Augmentation augmentation{
-        .crop_padding = options_.crop_padding, .flip = options_.flip, .seed = stream(kAugment)};
+    order.resize(static_cast<std::size_t>(steps_ * batch_));
+    const bool resized =
+        options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
+        Crop::kResized;
+    Prefetcher batches(train_, std::move(order), batch_,
+                       {.random_crop = resized,
+                        .crop_padding = resized ? 0 : options_.crop_padding,
+                        .flip = options_.flip,
+                        .colour_jitter = options_.colour_jitter,
+                        .colour_noise = options_.colour_noise,
+                        .seed = stream(kAugment)},
+                       workers());
 
     EpochRecord record{.epoch = epoch};
     Tally tally;
     module_.train();
     for (std::int64_t step = 0; step < steps_; ++step) {
-      record.learning_rate = learning_rate_at(options_, (epoch - 1) * steps_ + step, steps_);
-      const Batch batch =
-          make_batch(train_,
-                     std::span(order).subspan(static_cast<std::size_t>(step * batch_),
-                                              static_cast<std::size_t>(batch_)),
-                     augmentation);
-      take_step(batch, record.learning_rate, tally, epoch, step);
+      const std::int64_t updates = steps_ / options_.accumulate;
+      record.learning_rate =
+          learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
+      const Batch batch = next_batch(batches, train_, broken_training_);
+      if (batch.labels.size(0) > 0) {
+        const auto seed = [&](std::uint64_t purpose) {
+          return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
+        };
+        add_gradients(batch, mixup_share(epoch, seed(kMixup)), seed(kDropout), tally, epoch, step);
+      }
+      if ((step + 1) % options_.accumulate == 0) take_step(record.learning_rate);
       record.images_per_second = static_cast<double>(tally.count()) / seconds_since(epoch_start);
       observer_.on_step({.epoch = epoch,
                          .epochs = options_.epochs,
@@ -226,35 +276,51 @@ class Trainer {
     return record;
   }
 
-  void take_step(const Batch& batch, double learning_rate, Tally& tally, std::int64_t epoch,
-                 std::int64_t step) {
-    const at::Tensor logits = module_.forward(batch.images);
-    const at::Tensor loss = cross_entropy(logits, batch.labels, options_.label_smoothing);
+  // How much of each image of a batch is its own.
+  double mixup_share(std::int64_t epoch, std::uint64_t seed) const {
+    if (options_.mixup == 0 || epoch > options_.epochs - options_.mixup_off_epochs) return 1;
+    Random random(seed);
+    return random_share(options_.mixup, random);
+  }
+
+  void add_gradients(const Batch& batch, double share, std::uint64_t dropout_seed, Tally& tally,
+                     std::int64_t epoch, std::int64_t step) {
+    const at::Tensor images = share == 1 ? batch.images : blend(batch.images, share);
+    const at::Tensor logits =
+        module_.forward(images, {.rate = options_.dropout, .seed = dropout_seed});
+    const at::Tensor loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
       throw Error("train: the loss is " + std::to_string(value) + " in epoch " +
                   std::to_string(epoch) + ", step " + std::to_string(step + 1) +
                   "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
     }
-    loss.backward();
+    (options_.accumulate == 1 ? loss : loss / options_.accumulate).backward();
+    tally.add(value, logits.detach(), share < 0.5 ? batch.labels.flip(0) : batch.labels);
+  }
+
+  void take_step(double learning_rate) {
+    if (options_.clip_norm > 0) clip_gradients(sgd_.trained(), options_.clip_norm);
     sgd_.step(learning_rate);
-    tally.add(value, logits.detach(), batch.labels);
+    if (average_) average_->update();
   }
 
   void test(EpochRecord& record) {
     const at::NoGradGuard guard;
     const auto start = Clock::now();
     module_.eval();
+    if (average_) average_->exchange();
     Tally tally;
-    std::vector<std::int64_t> indices;
+    std::vector<std::int64_t> all(static_cast<std::size_t>(data_.test.count()));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    Prefetcher batches(test_, std::move(all), options_.batch_size, {}, workers());
     for (std::int64_t first = 0; first < data_.test.count(); first += options_.batch_size) {
-      indices.clear();
-      const std::int64_t end = std::min(first + options_.batch_size, data_.test.count());
-      for (std::int64_t image = first; image < end; ++image) indices.push_back(image);
-      const Batch batch = make_batch(test_, indices, {});
+      const Batch batch = next_batch(batches, test_, broken_test_);
+      if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
-      tally.add(cross_entropy(logits, batch.labels, 0).item<double>(), logits, batch.labels);
+      tally.add(blended_loss(logits, batch.labels, 1, 0).item<double>(), logits, batch.labels);
     }
+    if (average_) average_->exchange();
     record.test_loss = tally.loss();
     record.test_accuracy = tally.accuracy();
     test_seconds_ = seconds_since(start);
@@ -270,12 +336,20 @@ class Trainer {
     return training + static_cast<double>(options_.epochs - epoch + 1) * testing;
   }
 
+  // Parameters and buffers.
+  std::vector<std::pair<std::string, at::Tensor>> all_tensors() const {
+    std::vector<std::pair<std::string, at::Tensor>> all = module_.named_parameters();
+    for (auto& item : module_.named_buffers()) all.push_back(std::move(item));
+    return all;
+  }
+
   void save() const {
     Checkpoint checkpoint{.identity = identity_, .history = history_};
-    for (const auto& [name, value] : module_.named_parameters())
-      checkpoint.tensors.emplace(name, value);
-    for (const auto& [name, value] : module_.named_buffers())
-      checkpoint.tensors.emplace(name, value);
+    for (const auto& [name, value] : all_tensors()) checkpoint.tensors.emplace(name, value);
+    if (average_) {
+      for (const auto& [name, value] : average_->averages())
+        checkpoint.tensors.emplace(kAverage + name, value);
+    }
     for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
       checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
     }
@@ -297,10 +371,12 @@ class Trainer {
       }
       return found->second;
     };
-    for (const auto& [name, value] : module_.named_parameters())
+    for (const auto& [name, value] : all_tensors())
       value.copy_(take(checkpoint.tensors, name, value));
-    for (const auto& [name, value] : module_.named_buffers())
-      value.copy_(take(checkpoint.tensors, name, value));
+    if (average_) {
+      for (const auto& [name, value] : average_->averages())
+        value.copy_(take(checkpoint.tensors, kAverage + name, value));
+    }
     for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
       const Trained& trained = sgd_.trained()[i];
       sgd_.set_velocity(i, at::empty_like(trained.value)
@@ -316,7 +392,10 @@ class Trainer {
   Sgd sgd_;
   Loader train_;
   Loader test_;
+  BrokenImages broken_training_;
+  BrokenImages broken_test_;
   Identity identity_;
+  std::optional<WeightAverage> average_;
   std::vector<std::int64_t> used_;  // indices of the training images
   std::int64_t batch_ = 0;
   std::int64_t steps_ = 0;  // of an epoch
@@ -328,6 +407,7 @@ class Trainer {
 
 Observer::~Observer() = default;
 void Observer::on_step(const StepProgress&) {}
+void Observer::on_skipped(const SkippedImage&) {}
 void Observer::on_epoch(const EpochRecord&) {}
 
 namespace {

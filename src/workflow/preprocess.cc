@@ -54,15 +54,6 @@ std::int64_t output_classes(const Model& model) {
   return model.graph.node(model.graph.outputs()[0]).channels.total();
 }
 
-Image image_at(const LabelledImages& images, std::int64_t index) {
-  const std::int64_t bytes = images.height * images.width * images.channels;
-  const auto first = images.pixels.begin() + index * bytes;
-  return {.height = images.height,
-          .width = images.width,
-          .channels = images.channels,
-          .pixels = {first, first + bytes}};
-}
-
 Preprocessor::Preprocessor(const Model& model)
     : channels_(input_channels(model)), extents_(model.preprocessing.extents) {
   for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {

@@ -26,9 +26,6 @@ void check_takes_pictures(const Model& model, const std::string& name);
 std::int64_t input_channels(const Model& model);
 std::int64_t output_classes(const Model& model);
 
-// Image `index` of the set. Requires 0 <= index < count.
-Image image_at(const LabelledImages& images, std::int64_t index);
-
 // Makes inputs for one model.
 class Preprocessor {
  public:

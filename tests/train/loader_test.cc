@@ -9,8 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
-#include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
+#include "octconv/image/crop.h"
 
 namespace octconv::train {
 namespace {
@@ -37,8 +38,8 @@ LabelledImages random_images(std::int64_t count) {
 std::vector<float> filled(const Loader& loader, const std::vector<std::int64_t>& indices,
                           const Augmentation& augmentation) {
   std::vector<float> pixels(indices.size() * kSize);
-  std::vector<std::int64_t> labels(indices.size());
-  loader.fill(indices, augmentation, pixels.data(), labels.data());
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    loader.fill(indices[i], augmentation, pixels.data() + i * kSize);
   return pixels;
 }
 
@@ -47,10 +48,7 @@ TEST(Loader, WithoutAugmentationNormalisesEachChannel) {
   const std::vector<float> mean{0.25F, 0.5F};
   const std::vector<float> deviation{0.5F, 0.125F};
   const Loader loader(images, mean, deviation, kClasses, "training");
-  std::vector<float> pixels(2 * kSize);
-  std::vector<std::int64_t> labels(2);
-  loader.fill(std::vector<std::int64_t>{6, 3}, {}, pixels.data(), labels.data());
-  EXPECT_THAT(labels, testing::ElementsAre(2, 3));
+  const std::vector<float> pixels = filled(loader, {6, 3}, {});
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     const std::size_t image = i < kSize ? 6 : 3;
     const float pixel = static_cast<float>(images.pixels[image * kSize + i % kSize]) / 255.0F;
@@ -108,15 +106,50 @@ TEST(Loader, AugmentationDependsOnTheSeedAndTheImageAlone) {
   std::vector<std::int64_t> all(64);
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
   const std::vector<float> together = filled(loader, all, augmentation);
-  const int threads = thread_count();
-  set_thread_count(3);
-  EXPECT_EQ(filled(loader, all, augmentation), together);
-  set_thread_count(threads);
   for (const std::int64_t image : all) {
     const std::vector<float> alone = filled(loader, {image}, augmentation);
     EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + image * kSize)) << image;
   }
   EXPECT_NE(filled(loader, all, {.crop_padding = 2, .flip = true, .seed = 6}), together);
+}
+
+TEST(Loader, ARandomCropOfImagesInMemoryIsThatOfTheImageLayer) {
+  LabelledImages images{.height = 9, .width = 12, .channels = 3, .labels = {0, 1}};
+  Random values(3);
+  for (int i = 0; i < 2 * 9 * 12 * 3; ++i)
+    images.pixels.push_back(static_cast<std::uint8_t>(values.below(256)));
+  const Loader loader(images, {0, 0, 0}, {1, 1, 1}, kClasses, "training");
+  constexpr std::uint64_t kSeed = 8;
+  std::vector<float> pixels(9 * 12 * 3);
+  loader.fill(1, {.random_crop = true, .seed = kSeed}, pixels.data());
+  Random random(derive_seed(kSeed, 1));
+  const Image expected = crop(image_at(images, 1), random_crop(9, 12, random), 9, 12);
+  for (std::size_t i = 0; i < pixels.size(); ++i)
+    EXPECT_EQ(pixels[i], static_cast<float>(expected.pixels[i]) / 255.0F);
+}
+
+TEST(Loader, ChangesColoursBeforeItNormalises) {
+  LabelledImages images{.height = 4, .width = 5, .channels = 3, .labels = {0, 1}};
+  Random values(3);
+  for (int i = 0; i < 2 * 4 * 5 * 3; ++i)
+    images.pixels.push_back(static_cast<std::uint8_t>(values.below(256)));
+  const std::vector<float> mean{0.5F, 0.25F, 0.125F};
+  const std::vector<float> deviation{0.5F, 1.F, 2.F};
+  const Loader loader(images, mean, deviation, kClasses, "training");
+  constexpr std::uint64_t kSeed = 8;
+  std::vector<float> pixels(4 * 5 * 3);
+  loader.fill(1, {.colour_jitter = 0.4, .colour_noise = 0.1, .seed = kSeed}, pixels.data());
+  Random random(derive_seed(kSeed, 1));
+  static_cast<void>(random.below(1));  // the two shifts of no padding
+  static_cast<void>(random.below(1));
+  std::vector<float> levels(images.pixels.begin() + 60, images.pixels.end());
+  jitter_colours(levels, random_jitter(0.4, random));
+  const std::array<double, 3> shift = random_colour_shift(0.1, random);
+  // Two roundings of numbers below 5 each.
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const double level = (levels[i] + shift[i % 3]) / 255;
+    EXPECT_NEAR(pixels[i], (level - mean[i % 3]) / deviation[i % 3], 2e-6);
+  }
 }
 
 TEST(Loader, RefusesImagesThatContradictThemselves) {
@@ -141,6 +174,8 @@ TEST(Loader, RefusesImagesThatContradictThemselves) {
               HasSubstr("209 values instead of 210"));
   EXPECT_THAT(with([](LabelledImages& i) { i.labels[1] = 4; }), HasSubstr("label 4"));
   EXPECT_THAT(with([](LabelledImages& i) { i.labels[1] = -1; }), HasSubstr("label -1"));
+  EXPECT_THAT(with([](LabelledImages& i) { i.pixels.clear(), i.files = {"a.png"}; }),
+              HasSubstr("1 files with 3 labels"));
   EXPECT_THAT(with([](LabelledImages& i) { i.width = 0; }), HasSubstr("5 x 0"));
   EXPECT_THAT(message([](LabelledImages&) {}, {0.F}, kUnit), HasSubstr("have 1 and 2"));
   EXPECT_THAT(message([](LabelledImages&) {}, kNoMean, {1.F, 0.F}), HasSubstr("deviation 0"));

@@ -53,11 +53,33 @@ TEST(Schedule, OneCycleHasPyTorchsEndsAndPeak) {
   }
 }
 
+TEST(Schedule, StepMultipliesTheRateAtTheBeginningOfItsEpochs) {
+  const TrainOptions options{.epochs = 9,
+                             .learning_rate = 0.2,
+                             .schedule = Schedule::kStep,
+                             .warmup_epochs = 1,
+                             .step_epochs = {3, 7},
+                             .step_factor = 0.1};
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 4, kSteps), 0.1);
+  for (std::int64_t step = kSteps; step < 9 * kSteps; ++step) {
+    const double expected = step < 30 ? 0.2 : step < 70 ? 0.02 : 0.002;
+    EXPECT_DOUBLE_EQ(learning_rate_at(options, step, kSteps), expected) << step;
+  }
+}
+
 TEST(Schedule, NamesAreReadBack) {
-  for (const Schedule schedule : {Schedule::kCosine, Schedule::kOneCycle, Schedule::kConstant}) {
+  for (const Schedule schedule :
+       {Schedule::kCosine, Schedule::kOneCycle, Schedule::kStep, Schedule::kConstant}) {
     EXPECT_EQ(parse_schedule(to_string(schedule)), schedule);
   }
-  EXPECT_THROW(static_cast<void>(parse_schedule("step")), InvalidArgument);
+  EXPECT_THROW(static_cast<void>(parse_schedule("steps")), InvalidArgument);
+}
+
+TEST(Crop, NamesAreReadBack) {
+  for (const Crop crop : {Crop::kShift, Crop::kResized}) {
+    EXPECT_EQ(parse_crop(to_string(crop)), crop);
+  }
+  EXPECT_THROW(static_cast<void>(parse_crop("centre")), InvalidArgument);
 }
 
 TEST(TrainOptions, OutOfRangeAreRefusedByNameAndValue) {
@@ -84,6 +106,20 @@ TEST(TrainOptions, OutOfRangeAreRefusedByNameAndValue) {
                },
                "onecycle", "got 1"},
            Row{[](TrainOptions& o) { o.crop_padding = -1; }, "crop_padding", "got -1"},
+           Row{[](TrainOptions& o) {
+                 o.step_epochs = {3, 3};
+               },
+               "step_epochs", "got 3"},
+           Row{[](TrainOptions& o) { o.step_factor = 0; }, "step_factor", "got 0"},
+           Row{[](TrainOptions& o) { o.accumulate = 0; }, "accumulate", "got 0"},
+           Row{[&](TrainOptions& o) { o.clip_norm = nan; }, "clip_norm", "got nan"},
+           Row{[](TrainOptions& o) { o.dropout = 1; }, "dropout", "got 1"},
+           Row{[](TrainOptions& o) { o.mixup = 1.5; }, "mixup", "got 1.5"},
+           Row{[](TrainOptions& o) { o.mixup_off_epochs = -1; }, "mixup_off_epochs", "got -1"},
+           Row{[](TrainOptions& o) { o.average_decay = 1; }, "average_decay", "got 1"},
+           Row{[](TrainOptions& o) { o.colour_jitter = 2; }, "colour_jitter", "got 2"},
+           Row{[](TrainOptions& o) { o.colour_noise = -1; }, "colour_noise", "got -1"},
+           Row{[](TrainOptions& o) { o.workers = -1; }, "workers", "got -1"},
            Row{[](TrainOptions& o) { o.threads = 1025; }, "threads", "got 1025"},
            Row{[](TrainOptions& o) { o.train_images = -1; }, "train_images", "got -1"},
            Row{[](TrainOptions& o) { o.resume = true; }, "resume", "folder"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octconv/train/trainer.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/graph/octavize.h"
+#include "support/picture_files.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -437,6 +439,239 @@ TEST(Sgd, StepsLikeLibTorchsWithNesterovMomentum) {
     reference.zero_grad();
     // The same operations in another order: a few roundings of numbers near 1.
     for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::allclose(ours[i], theirs[i], 1e-13, 1e-13));
+  }
+}
+
+TEST(ClipGradients, ScalesAllByTheirCommonNorm) {
+  std::vector<Trained> trained;
+  double squares = 0;
+  Random random(4);
+  for (const std::int64_t size : {3, 7, 5}) {
+    const at::Tensor value = at::zeros({size}, at::kFloat);
+    at::Tensor gradient = at::empty({size}, at::kFloat);
+    for (std::int64_t i = 0; i < size; ++i) {
+      gradient.data_ptr<float>()[i] = static_cast<float>(random.normal());
+      squares += std::pow(double{gradient.data_ptr<float>()[i]}, 2);
+    }
+    value.mutable_grad() = gradient;
+    trained.push_back({"t", value, 0});
+  }
+  trained.push_back({"without a gradient", at::zeros({2}), 0});
+  const at::Tensor before = trained[1].value.grad().clone();
+  const double norm = std::sqrt(squares);
+  // 15 squares of a few units in float.
+  EXPECT_NEAR(clip_gradients(trained, 2 * norm), norm, norm * 15 * 6e-8);
+  EXPECT_TRUE(trained[1].value.grad().equal(before));
+  EXPECT_NEAR(clip_gradients(trained, 0.5), norm, norm * 15 * 6e-8);
+  double clipped = 0;
+  for (std::size_t t = 0; t < 3; ++t) {
+    const at::Tensor& gradient = trained[t].value.grad();
+    for (std::int64_t i = 0; i < gradient.numel(); ++i)
+      clipped += std::pow(double{gradient.data_ptr<float>()[i]}, 2);
+  }
+  EXPECT_NEAR(std::sqrt(clipped), 0.5, 1e-6);
+}
+
+// A convolution and a classifier: nothing in it depends on the other images of a batch.
+Graph network_without_norm() {
+  Graph graph("plain", Shape{2, 2});
+  const Shape ones{1, 1};
+  const NodeId y = graph.add("conv",
+                             Conv{.out_channels = 6,
+                                  .kernel = {3, 3},
+                                  .stride = {2, 2},
+                                  .dilation = ones,
+                                  .padding_begin = ones,
+                                  .padding_end = ones},
+                             {graph.add("input", Input{1}, {})});
+  const NodeId relu = graph.add("relu", Activation{}, {y});
+  const NodeId pooled = graph.add("pool", GlobalPool{}, {relu});
+  graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
+  return graph;
+}
+
+TEST(Train, BatchesThatMakeUpOneStepEqualOneLargeBatch) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  const TrainResult large = train(network_without_norm(), data, options);
+  options.batch_size = 8;
+  options.accumulate = 2;
+  const TrainResult small = train(network_without_norm(), data, options);
+  ASSERT_EQ(small.history.size(), 2U);
+  EXPECT_EQ(small.history[1].learning_rate, large.history[1].learning_rate);
+  EXPECT_NEAR(small.history[1].train_loss, large.history[1].train_loss, 1e-5);
+  for (const auto& [name, tensor] : large.model.weights) {
+    const auto& other = small.model.weights.at(name).values();
+    // Four steps that round sums of 16 images of 64 pixels in another order.
+    for (std::size_t i = 0; i < tensor.values().size(); ++i)
+      EXPECT_NEAR(tensor.values()[i], other[i], 1e-5) << name;
+  }
+  options.accumulate = 6;  // of 5 batches
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(network_without_norm(), data, options)); }),
+              testing::HasSubstr("accumulate is 6, and an epoch has 5 batches"));
+}
+
+TEST(Train, OfATinyNormMovesByNoMoreThanTheRateTimesIt) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.epochs = 1;
+  options.momentum = 0;
+  options.weight_decay = 0;
+  options.schedule = Schedule::kConstant;
+  options.learning_rate = 0.5;
+  options.clip_norm = 1e-3;
+  const TrainResult clipped = train(small_network(), data, options);
+  options.learning_rate = 1e-30;
+  const TrainResult unmoved = train(small_network(), data, options);
+  double squares = 0;
+  for (const Parameter& parameter : parameters(clipped.model.graph)) {
+    if (!parameter.trained()) continue;
+    const auto& moved = clipped.model.weights.at(parameter.name).values();
+    const auto& start = unmoved.model.weights.at(parameter.name).values();
+    for (std::size_t i = 0; i < moved.size(); ++i)
+      squares += std::pow(double{moved[i]} - double{start[i]}, 2);
+  }
+  // Two steps; weights near 1 are rounded to 6e-8 each.
+  EXPECT_LE(std::sqrt(squares), 2 * 0.5 * 1e-3 * 1.001);
+  EXPECT_GT(squares, 0);
+}
+
+TrainOptions options_of_everything() {
+  TrainOptions options = small_options();
+  options.batch_size = 8;
+  options.accumulate = 2;
+  options.clip_norm = 1;
+  options.dropout = 0.2;
+  options.mixup = 0.2;
+  options.mixup_off_epochs = 1;
+  options.average_decay = 0.8;
+  options.crop = Crop::kResized;
+  return options;
+}
+
+TEST(Train, WithAllThatARecipeHasResumesToTheSameBits) {
+  const Dataset data = small_data();
+  TrainOptions options = options_of_everything();
+  options.epochs = 3;
+  const TrainResult through = train(small_network(), data, options);
+  const Folder folder;
+  options.folder = folder.path();
+  StopsInTheSecondEpoch stop;
+  EXPECT_THROW(static_cast<void>(train(small_network(), data, options, &stop)), Stop);
+  options.resume = true;
+  options.workers = 3;
+  TrainOptions other = options;
+  other.mixup = 0.3;
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(small_network(), data, other)); }),
+              testing::HasSubstr("mixup 0.2, not 0.3"));
+  const TrainResult resumed = train(small_network(), data, options);
+  EXPECT_TRUE(same_bits(through.model.weights, resumed.model.weights));
+  expect_same(through.history, resumed.history);
+}
+
+TEST(Train, EachPartOfARecipeChangesTheResult) {
+  const Dataset data = small_data();
+  const TrainOptions options = small_options();
+  const Weights plain = train(small_network(), data, options).model.weights;
+  for (const std::function<void(TrainOptions&)>& change :
+       {std::function<void(TrainOptions&)>([](TrainOptions& o) { o.mixup = 0.2; }),
+        {[](TrainOptions& o) { o.dropout = 0.3; }},
+        {[](TrainOptions& o) { o.clip_norm = 0.01; }},
+        {[](TrainOptions& o) { o.average_decay = 0.5; }},
+        {[](TrainOptions& o) { o.accumulate = 2; }},
+        {[](TrainOptions& o) { o.crop = Crop::kResized; }}}) {
+    TrainOptions changed = options;
+    change(changed);
+    EXPECT_FALSE(same_bits(plain, train(small_network(), data, changed).model.weights));
+  }
+  TrainOptions off = options;
+  off.mixup = 0.2;
+  off.mixup_off_epochs = 2;
+  EXPECT_TRUE(same_bits(plain, train(small_network(), data, off).model.weights));
+}
+
+TEST(Train, RefusesToVaryTheColoursOfGreyImages) {
+  TrainOptions options = small_options();
+  options.colour_jitter = 0.4;
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(small_network(), small_data(), options)); }),
+              testing::HasSubstr("colours cannot be varied in images of 1 channels"));
+}
+
+// small_network for pictures of three channels.
+Graph colour_network() {
+  Graph graph("colour", Shape{2, 2});
+  const NodeId x = graph.add("input", Input{3}, {});
+  const Shape ones{1, 1};
+  const NodeId y = graph.add("conv",
+                             Conv{.out_channels = 8,
+                                  .kernel = {3, 3},
+                                  .stride = {2, 2},
+                                  .dilation = ones,
+                                  .padding_begin = ones,
+                                  .padding_end = ones},
+                             {x});
+  const NodeId normal = graph.add("norm", BatchNorm{}, {y});
+  const NodeId relu = graph.add("relu", Activation{}, {normal});
+  const NodeId pooled = graph.add("pool", GlobalPool{}, {relu});
+  graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
+  return graph;
+}
+
+class SkippedFiles : public Observer {
+ public:
+  void on_skipped(const SkippedImage& image) override { skipped.push_back(image); }
+  std::vector<SkippedImage> skipped;
+};
+
+TEST(TrainOnFiles, LearnsAndDoesNotDependOnTheWorkers) {
+  const Folder folder;
+  write_picture_folder(folder.path(), 24, 8);
+  const Dataset data = open_dataset(folder.path().string(), {.size = 16});
+  TrainOptions options = small_options();
+  options.epochs = 6;
+  options.batch_size = 6;
+  options.flip = true;
+  options.colour_jitter = 0.1;
+  options.colour_noise = 0.1;
+  options.workers = 1;
+  SkippedFiles observer;
+  const TrainResult one = train(colour_network(), data, options, &observer);
+  EXPECT_EQ(one.history.back().test_accuracy, 1);
+  EXPECT_TRUE(observer.skipped.empty());
+  for (const std::int64_t workers : {2, 5}) {
+    options.workers = workers;
+    const TrainResult other = train(colour_network(), data, options);
+    expect_same(one.history, other.history);
+    EXPECT_TRUE(same_bits(one.model.weights, other.model.weights)) << workers;
+  }
+  options.crop = Crop::kShift;
+  EXPECT_FALSE(same_bits(one.model.weights, train(colour_network(), data, options).model.weights));
+}
+
+TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
+  const Folder folder;
+  write_picture_folder(folder.path(), 24, 8);
+  const Dataset data = open_dataset(folder.path().string(), {.size = 16});
+  const auto truncate = [](const std::filesystem::path& path) {
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  };
+  truncate(data.train.path(5));
+  truncate(data.test.path(1));
+  TrainOptions options = small_options();
+  options.batch_size = 6;
+  SkippedFiles observer;
+  const TrainResult result = train(colour_network(), data, options, &observer);
+  EXPECT_EQ(result.history.size(), 2U);
+  ASSERT_EQ(observer.skipped.size(), 2U);
+  EXPECT_EQ(observer.skipped[0].path, data.train.path(5));
+  EXPECT_EQ(observer.skipped[1].path, data.test.path(1));
+  EXPECT_THAT(observer.skipped[0].why, testing::HasSubstr(data.train.path(5).string()));
+  for (std::int64_t i = 10; i < 20; ++i) truncate(data.train.path(i));
+  try {
+    static_cast<void>(train(colour_network(), data, options));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("10 of 24 training images cannot be read"));
   }
 }
 

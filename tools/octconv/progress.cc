@@ -65,6 +65,12 @@ void ProgressDisplay::on_step(const train::StepProgress& p) {
   }
 }
 
+void ProgressDisplay::on_skipped(const train::SkippedImage& image) {
+  if (terminal_) redraw("");
+  std::cerr << (terminal_ ? "\r" : "") << "skipped: " << image.why << "\n";
+  drawn_ = 0;
+}
+
 void ProgressDisplay::on_epoch(const train::EpochRecord& r) {
   const std::string line =
       title_ + "  epoch " + std::to_string(r.epoch) +

@@ -22,6 +22,7 @@ class ProgressDisplay : public train::Observer {
   ~ProgressDisplay() override;
 
   void on_step(const train::StepProgress& progress) override;
+  void on_skipped(const train::SkippedImage& image) override;
   void on_epoch(const train::EpochRecord& record) override;
 
  private:

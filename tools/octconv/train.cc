@@ -34,6 +34,8 @@ struct Arguments {
   bool zero_gamma = false;
   bool decay_norm = false;
   bool no_flip = false;
+  std::string crop;
+  std::int64_t size = 0;
   train::TrainOptions training;
 };
 
@@ -59,13 +61,14 @@ void run(const Arguments& arguments) {
   options.schedule = train::parse_schedule(arguments.schedule);
   options.no_weight_decay_on_norm = !arguments.decay_norm;
   options.flip = !arguments.no_flip;
+  if (!arguments.crop.empty()) options.crop = train::parse_crop(arguments.crop);
   train::check(options);
   if (!options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
         "'" + options.folder.string() +
         "' holds a training already; continue it with --resume or name another folder");
   }
-  const Dataset data = open_dataset(arguments.data);
+  const Dataset data = open_dataset(arguments.data, {.size = arguments.size});
   const bool trained_on = is_file(arguments.model);
   std::ostringstream title;
   title << arguments.model;
@@ -94,7 +97,9 @@ void add_train(CLI::App& app) {
       "         octconv train --model resnet20 --alpha 0.25 --epochs 10 --out run --resume\n"
       "         octconv train --model octave.onnx --epochs 1 --learning-rate 0.02 --out tuned");
   command->option_defaults()->always_capture_default();
-  command->add_option("--data", arguments->data, "name of a data set, or a folder with one");
+  command->add_option("--data", arguments->data, kDataHelp);
+  command->add_option("--size", arguments->size,
+                      "height and width of images from picture files; 0: 224");
   command->add_option("--model", arguments->model,
                       "name from `octconv zoo`, or an ONNX file to train on from");
   // What a file says itself.
@@ -125,17 +130,27 @@ void add_train(CLI::App& app) {
                       "of the learning rate: cosine, onecycle or constant");
   command->add_option("--warmup-epochs", training.warmup_epochs,
                       "epochs in which the learning rate rises");
-  command->add_option("--crop-padding", training.crop_padding,
-                      "pixels by which training images are shifted at most");
+  CLI::Option* const crop = command->add_option(
+      "--crop", arguments->crop,
+      "shift, or resized: a random part of random size and shape; default: resized for picture "
+      "files, shift for others");
+  CLI::Option* const padding =
+      command->add_option("--crop-padding", training.crop_padding,
+                          "pixels by which training images are shifted at most");
   command->add_flag("--no-flip", arguments->no_flip, "do not mirror training images");
   command->add_option("--seed", training.seed, "of weights, order and augmentation");
   command->add_option("--threads", training.threads, "0: one per processor");
+  command->add_option("--workers", training.workers,
+                      "threads that decode and vary images; 0: as many as threads");
   command->add_option("--train-images", training.train_images,
                       "train on so many of the images; 0: all");
   command->add_option("--out", training.folder, "folder for checkpoint.pt and model.onnx")
       ->required();
   command->add_flag("--resume", training.resume, "continue the training in the folder");
-  command->callback([arguments, of_new_networks] {
+  command->callback([arguments, of_new_networks, crop, padding] {
+    if (padding->count() > 0 && crop->count() > 0 && arguments->crop == "resized") {
+      throw CLI::ValidationError("--crop-padding", "is for --crop shift");
+    }
     for (const CLI::Option* option : of_new_networks) {
       if (is_file(arguments->model) && option->count() > 0) {
         throw CLI::ValidationError(option->get_name(),

@@ -2,6 +2,7 @@
 // Any network as one LibTorch module with gradients.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,12 @@ class Module;
 }  // namespace torch::nn
 
 namespace octconv::nn {
+
+/// Random zeros among the values that the last linear layer reads, in training mode.
+struct Dropout {
+  double rate = 0;         ///< in [0, 1): share of zeros; the others are divided by 1 - rate
+  std::uint64_t seed = 0;  ///< decides which
+};
 
 /// A network, ordinary or octave, that LibTorch can train.
 ///
@@ -43,8 +50,9 @@ class OCTCONV_API GraphModule {
   ///
   /// In training mode batch norm takes the statistics of the batch and updates the running ones.
   /// @param images  [n, channels, extents...] of the parameters' type and device
-  /// @throws InvalidArgument if the shape or type does not fit
-  [[nodiscard]] at::Tensor forward(const at::Tensor& images);
+  /// @throws InvalidArgument if the shape or type does not fit, for a rate out of its range, or for
+  ///         one above 0 if the network has no linear layer
+  [[nodiscard]] at::Tensor forward(const at::Tensor& images, const Dropout& dropout = {});
 
   /// Training mode (as after construction) or evaluation mode.
   /// @{

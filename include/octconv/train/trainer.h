@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "octconv/base/api.h"
@@ -14,12 +16,13 @@ namespace octconv::train {
 
 /// What an epoch came to.
 struct EpochRecord {
-  std::int64_t epoch = 0;        ///< 1 is the first
-  double train_loss = 0;         ///< mean over the epoch's steps, with label smoothing
-  double train_accuracy = 0;     ///< share of the epoch's images, augmented as they were, in [0, 1]
-  double test_loss = 0;          ///< after the epoch, on all test images, without label smoothing
-  double test_accuracy = 0;      ///< in [0, 1]
-  double learning_rate = 0;      ///< of the last step
+  std::int64_t epoch = 0;     ///< 1 is the first
+  double train_loss = 0;      ///< mean over the epoch's images, with label smoothing and mixup
+  double train_accuracy = 0;  ///< share of the epoch's images, augmented as they were, in [0, 1];
+                              ///< of mixed ones the class with the larger share counts
+  double test_loss = 0;       ///< after the epoch, on all test images, without label smoothing
+  double test_accuracy = 0;   ///< in [0, 1]
+  double learning_rate = 0;   ///< of the last step
   double images_per_second = 0;  ///< while training
   double seconds = 0;            ///< training and testing
 };
@@ -37,6 +40,13 @@ struct StepProgress {
   double seconds_left = 0;       ///< until training ends, estimated
 };
 
+/// An image file that could not be read and is left out.
+struct SkippedImage {
+  std::filesystem::path path;  ///< of the file
+  std::string why;             ///< one sentence that names it
+  std::int64_t skipped = 0;    ///< of this part of the data so far, with this one
+};
+
 /// Told how training goes, on the thread that trains. What it throws ends the training; the
 /// checkpoint of the last complete epoch stands.
 class OCTCONV_API Observer {
@@ -47,6 +57,8 @@ class OCTCONV_API Observer {
   virtual ~Observer();
   /// After each step.
   virtual void on_step(const StepProgress& progress);
+  /// Once for each image file that cannot be read, when it is first wanted.
+  virtual void on_skipped(const SkippedImage& image);
   /// After the epoch's checkpoint was written.
   virtual void on_epoch(const EpochRecord& record);
 };
@@ -65,11 +77,15 @@ struct TrainResult {
 /// another number of threads sums may round differently. Freed memory is kept
 /// (`nn::keep_freed_memory`).
 ///
+/// Images that are files are decoded by threads of their own, ahead of their use. A batch goes on
+/// without those that cannot be read.
+///
 /// @throws InvalidArgument if options are out of range or do not fit the data, or if the checkpoint
 /// to resume
 ///         from is of another network, other data or other options (`threads` may differ);
 ///         FileError and FormatError if it cannot be read or is not whole; Error if the loss is no
-///         longer finite
+///         longer finite, or if more than 1 % of the training or test images, and 10 or more,
+///         cannot be read
 [[nodiscard]] OCTCONV_API TrainResult train(const Graph& graph, const Dataset& data,
                                             const TrainOptions& options,
                                             Observer* observer = nullptr);

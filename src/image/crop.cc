@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "octconv/image/crop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include <opencv2/imgproc.hpp>
+
+#include "image/jpeg.h"
+#include "image/matrix.h"
+#include "octconv/base/error.h"
+
+namespace octconv {
+namespace {
+
+void require(bool good, const char* who, const std::string& what) {
+  if (!good) throw InvalidArgument(std::string(who) + ": " + what);
+}
+
+void check(const RandomCropOptions& o) {
+  require(o.min_area > 0 && o.min_area <= o.max_area && o.max_area <= 1, "random_crop",
+          "areas must be in (0, 1] and ordered, got " + std::to_string(o.min_area) + " to " +
+              std::to_string(o.max_area));
+  require(o.min_aspect > 0 && o.min_aspect <= o.max_aspect && std::isfinite(o.max_aspect),
+          "random_crop",
+          "aspects must be positive and ordered, got " + std::to_string(o.min_aspect) + " to " +
+              std::to_string(o.max_aspect));
+}
+
+Rectangle centred(double picture_height, double picture_width, double height, double width) {
+  return {.top = (picture_height - height) / 2,
+          .left = (picture_width - width) / 2,
+          .height = height,
+          .width = width};
+}
+
+// Where an edge at `at` of `extent` pixels falls if these are `pixels`, in whole ones.
+int edge(double at, double extent, int pixels) {
+  return std::clamp(static_cast<int>(std::lround(at / extent * pixels)), 0, pixels);
+}
+
+// The part of a picture whose extents are height x width, in a matrix that shows it smaller.
+cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
+                std::int64_t width) {
+  const auto full_height = static_cast<double>(height);
+  const auto full_width = static_cast<double>(width);
+  constexpr double kRounding = 1e-6;
+  const bool inside = part.top >= -kRounding && part.left >= -kRounding && part.height > 0 &&
+                      part.width > 0 && part.top + part.height <= full_height + kRounding &&
+                      part.left + part.width <= full_width + kRounding;
+  require(inside, "crop",
+          "a part of " + std::to_string(part.height) + " x " + std::to_string(part.width) + " at " +
+              std::to_string(part.top) + ", " + std::to_string(part.left) +
+              " is not inside of a picture of " + std::to_string(height) + " x " +
+              std::to_string(width));
+  const int top = std::min(edge(part.top, full_height, pixels.rows), pixels.rows - 1);
+  const int left = std::min(edge(part.left, full_width, pixels.cols), pixels.cols - 1);
+  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.rows), top + 1);
+  const int right = std::max(edge(part.left + part.width, full_width, pixels.cols), left + 1);
+  return pixels(cv::Range(top, bottom), cv::Range(left, right));
+}
+
+// How much smaller a part may be decoded without being smaller than what is made of it.
+int reduction(const Rectangle& part, std::int64_t height, std::int64_t width) {
+  for (const int times : {8, 4, 2}) {
+    if (part.height >= static_cast<double>(times * height) &&
+        part.width >= static_cast<double>(times * width)) {
+      return times;
+    }
+  }
+  return 1;
+}
+
+}  // namespace
+
+Rectangle random_crop(std::int64_t height, std::int64_t width, Random& random,
+                      const RandomCropOptions& options) {
+  image::check_extents("random_crop", height, width);
+  check(options);
+  constexpr int kDraws = 10;
+  const auto h = static_cast<double>(height);
+  const auto w = static_cast<double>(width);
+  const double low = std::log(options.min_aspect);
+  const double high = std::log(options.max_aspect);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const double share =
+        options.min_area + (options.max_area - options.min_area) * random.uniform();
+    const double aspect = std::exp(low + (high - low) * random.uniform());
+    const double crop_height = std::sqrt(share * h * w / aspect);
+    const double crop_width = std::sqrt(share * h * w * aspect);
+    if (crop_height > h || crop_width > w) continue;
+    const double top = (h - crop_height) * random.uniform();
+    const double left = (w - crop_width) * random.uniform();
+    return {.top = top, .left = left, .height = crop_height, .width = crop_width};
+  }
+  return centred(h, w, std::min(h, w / options.min_aspect), std::min(w, h * options.max_aspect));
+}
+
+Rectangle centre_crop(std::int64_t height, std::int64_t width, std::int64_t to_height,
+                      std::int64_t to_width, double ratio) {
+  image::check_extents("centre_crop", height, width);
+  image::check_extents("centre_crop", to_height, to_width);
+  require(ratio > 0 && ratio <= 1, "centre_crop",
+          "the ratio must be in (0, 1], got " + std::to_string(ratio));
+  const auto h = static_cast<double>(height);
+  const auto w = static_cast<double>(width);
+  const auto to_h = static_cast<double>(to_height);
+  const auto to_w = static_cast<double>(to_width);
+  const double pixels_of_one = ratio * std::min(h / to_h, w / to_w);
+  return centred(h, w, to_h * pixels_of_one, to_w * pixels_of_one);
+}
+
+Image crop(const Image& image, const Rectangle& part, std::int64_t height, std::int64_t width) {
+  image::check_extents("crop", height, width);
+  const cv::Mat pixels = image::matrix("crop", image);
+  return image::from_matrix(
+      image::resized(part_of(pixels, part, image.height, image.width), height, width));
+}
+
+Image decode_crop(std::string_view bytes, std::string_view name, std::int64_t channels,
+                  const ChooseCrop& choose, std::int64_t height, std::int64_t width) {
+  image::check_channels("decode_crop", channels);
+  image::check_extents("decode_crop", height, width);
+  cv::Mat made;
+  if (const auto jpeg = image::jpeg_extents(bytes)) {
+    const Rectangle part = choose(jpeg->height, jpeg->width);
+    const cv::Mat pixels = image::decode(bytes, name, channels, reduction(part, height, width));
+    made = image::resized(part_of(pixels, part, jpeg->height, jpeg->width), height, width);
+  } else {
+    const cv::Mat pixels = image::decode(bytes, name, channels);
+    const Rectangle part = choose(pixels.rows, pixels.cols);
+    made = image::resized(part_of(pixels, part, pixels.rows, pixels.cols), height, width);
+  }
+  if (channels == 3) {
+    cv::Mat swapped;
+    cv::cvtColor(made, swapped, cv::COLOR_BGR2RGB);
+    made = swapped;
+  }
+  return image::from_matrix(made);
+}
+
+}  // namespace octconv

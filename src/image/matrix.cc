@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/matrix.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <mutex>
+
+#include <opencv2/core/utils/logger.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "image/container.h"
+#include "octconv/base/error.h"
+
+namespace octconv::image {
+namespace {
+
+// OpenCV counts rows and bytes of a row in int.
+constexpr std::int64_t kMaxExtent = 1 << 20;
+
+/// Keeps OpenCV's logger quiet while any thread has one: what went wrong is in the exception.
+class QuietLog {
+ public:
+  QuietLog() {
+    const std::lock_guard lock(mutex);
+    if (users++ == 0) {
+      level = cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+    }
+  }
+  QuietLog(const QuietLog&) = delete;
+  QuietLog& operator=(const QuietLog&) = delete;
+  ~QuietLog() {
+    const std::lock_guard lock(mutex);
+    if (--users == 0) cv::utils::logging::setLogLevel(level);
+  }
+
+ private:
+  static inline std::mutex mutex;
+  static inline int users = 0;
+  static inline cv::utils::logging::LogLevel level = cv::utils::logging::LOG_LEVEL_SILENT;
+};
+
+int decode_flags(std::int64_t channels, int reduction) {
+  const bool grey = channels == 1;
+  switch (reduction) {
+    case 2:
+      return grey ? cv::IMREAD_REDUCED_GRAYSCALE_2 : cv::IMREAD_REDUCED_COLOR_2;
+    case 4:
+      return grey ? cv::IMREAD_REDUCED_GRAYSCALE_4 : cv::IMREAD_REDUCED_COLOR_4;
+    case 8:
+      return grey ? cv::IMREAD_REDUCED_GRAYSCALE_8 : cv::IMREAD_REDUCED_COLOR_8;
+    default:
+      return grey ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
+  }
+}
+
+}  // namespace
+
+void check_channels(const char* who, std::int64_t channels) {
+  if (channels != 1 && channels != 3) {
+    throw InvalidArgument(std::string(who) + ": an image has 1 or 3 channels, got " +
+                          std::to_string(channels));
+  }
+}
+
+void check_extents(const char* who, std::int64_t height, std::int64_t width) {
+  if (height < 1 || width < 1 || height > kMaxExtent || width > kMaxExtent) {
+    throw InvalidArgument(std::string(who) + ": extents must be in [1, " +
+                          std::to_string(kMaxExtent) + "], got " + std::to_string(height) + " x " +
+                          std::to_string(width));
+  }
+}
+
+cv::Mat matrix(const char* who, const Image& image) {
+  check_channels(who, image.channels);
+  check_extents(who, image.height, image.width);
+  const std::int64_t bytes = image.height * image.width * image.channels;
+  if (static_cast<std::int64_t>(image.pixels.size()) != bytes) {
+    throw InvalidArgument(std::string(who) + ": an image of " + std::to_string(image.height) +
+                          " x " + std::to_string(image.width) + " x " +
+                          std::to_string(image.channels) + " needs " + std::to_string(bytes) +
+                          " bytes, got " + std::to_string(image.pixels.size()));
+  }
+  return {static_cast<int>(image.height), static_cast<int>(image.width),
+          CV_8UC(static_cast<int>(image.channels)), const_cast<std::uint8_t*>(image.pixels.data())};
+}
+
+Image from_matrix(const cv::Mat& matrix) {
+  Image image{.height = matrix.rows, .width = matrix.cols, .channels = matrix.channels()};
+  const auto row_bytes = static_cast<std::size_t>(image.width * image.channels);
+  image.pixels.resize(static_cast<std::size_t>(image.height) * row_bytes);
+  for (int row = 0; row < matrix.rows; ++row) {
+    std::memcpy(image.pixels.data() + static_cast<std::size_t>(row) * row_bytes, matrix.ptr(row),
+                row_bytes);
+  }
+  return image;
+}
+
+cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t channels,
+               int reduction) {
+  const auto fail = [&](const std::string& why) {
+    throw FormatError("cannot decode '" + std::string(name) + "': " + why);
+  };
+  if (bytes.empty()) fail("it is empty");
+  if (bytes.size() > std::numeric_limits<int>::max()) fail("it is larger than 2 GiB");
+  if (const std::string why = container_obstacle(bytes); !why.empty()) fail(why);
+  cv::Mat decoded;
+  try {
+    const QuietLog quiet;
+    const cv::Mat row(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
+    decoded = cv::imdecode(row, decode_flags(channels, reduction));
+  } catch (const cv::Exception& error) {
+    fail(error.err);
+  }
+  if (decoded.empty()) fail("it is not an image, or a broken one");
+  return decoded;
+}
+
+cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width) {
+  // OpenCV averages areas only if neither axis grows, so the axes that shrink go first.
+  const cv::Size full(static_cast<int>(width), static_cast<int>(height));
+  const cv::Size shrunk(std::min(full.width, pixels.cols), std::min(full.height, pixels.rows));
+  cv::Mat result = pixels;
+  for (const auto& [size, method] :
+       {std::pair{shrunk, cv::INTER_AREA}, std::pair{full, cv::INTER_LINEAR}}) {
+    if (size == result.size()) continue;
+    cv::Mat next;
+    cv::resize(result, next, size, 0, 0, method);
+    result = next;
+  }
+  return result;
+}
+
+}  // namespace octconv::image
