@@ -131,6 +131,50 @@ class Eval(DataCommandTest):
         self.fail_with(["absent.onnx"], "eval", "absent.onnx", "--data", "data")
 
 
+class Recipe(DataCommandTest):
+    """What `recipe` prints is what `train --recipe` does."""
+
+    # Nothing of colours, for grey images, and short.
+    SHORT = (
+        "--epochs", "1", "--warmup-epochs", "0", "--batch-size", "16", "--accumulate", "2",
+        "--colour-jitter", "0", "--colour-noise", "0", "--crop", "shift", "--threads", "1",
+    )  # fmt: skip
+
+    def setUp(self):
+        super().setUp()
+        if "built without LibTorch" in self.octconv("recipe").stderr:
+            self.skipTest("this octconv was built without LibTorch")
+
+    def test_printed_options_train_the_same_network(self):
+        data = self.write_data()
+        for name in self.succeed("recipe").splitlines():
+            name = name.split(":")[0]
+            (line,) = [
+                line
+                for line in self.succeed("recipe", name).splitlines()
+                if line.startswith("octconv train ")
+            ]
+            options = line.split()[2:]
+            models = []
+            for folder, how in (("whole", ["--recipe", name]), ("parts", options)):
+                # An option that is given twice is refused: those of SHORT replace the printed ones.
+                kept = []
+                for i, word in enumerate(how):
+                    if not word.startswith("--"):
+                        continue
+                    values = [w for w in how[i + 1 : i + 2] if not w.startswith("--")]
+                    if word not in self.SHORT:
+                        kept += [word, *values]
+                out = f"{name}-{folder}"
+                trained = self.octconv("train", "--data", data, "--out", out, *kept, *self.SHORT)
+                self.assertEqual(trained.returncode, 0, trained.stderr)
+                models.append((self.folder / out / "model.onnx").read_bytes())
+            self.assertEqual(models[0], models[1], name)
+
+    def test_an_unknown_recipe_names_the_known_ones(self):
+        self.fail_with(["unknown recipe 'paper'", "known are paper-ablation"], "recipe", "paper")
+
+
 class Predict(DataCommandTest):
     def test_probabilities_are_sorted_and_sum_to_one(self):
         self.write_model()

@@ -31,6 +31,7 @@ void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_profile(CLI::App& app);
 void add_raise(CLI::App& app);
+void add_recipe(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);
 void add_zoo(CLI::App& app);

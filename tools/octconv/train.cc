@@ -5,6 +5,7 @@
 #ifdef OCTCONV_WITH_TORCH
 
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -16,6 +17,7 @@
 #include "octconv/graph/zoo.h"
 #include "octconv/image/dataset.h"
 #include "octconv/onnx/onnx.h"
+#include "octconv/train/recipe.h"
 #include "octconv/train/trainer.h"
 #include "progress.h"
 
@@ -35,8 +37,11 @@ struct Arguments {
   bool decay_norm = false;
   bool no_flip = false;
   std::string crop;
+  std::string recipe;
   std::int64_t size = 0;
   train::TrainOptions training;
+  // Puts what the command line says of training into other options.
+  std::vector<std::function<void(train::TrainOptions&)>> given;
 };
 
 bool is_file(const std::string& model) {
@@ -50,18 +55,40 @@ Graph chosen_network(const Arguments& arguments, const Dataset& data) {
                           .low_to_high = parse_low_to_high(arguments.low_to_high)};
   if (!arguments.stride_mode.empty())
     options.stride_mode = parse_stride_mode(arguments.stride_mode);
-  const NetworkOptions network{.in_channels = data.train.channels,
-                               .classes = static_cast<std::int64_t>(data.classes.size()),
-                               .zero_gamma = arguments.zero_gamma};
+  const NetworkOptions network{
+      .in_channels = data.train.channels,
+      .classes = static_cast<std::int64_t>(data.classes.size()),
+      .zero_gamma = arguments.zero_gamma ||
+                    (!arguments.recipe.empty() && train::find_recipe(arguments.recipe).zero_gamma)};
   return octavize(make_network(arguments.model, network), options).graph;
+}
+
+// As options of the command.
+void print(const train::Recipe& recipe) {
+  const train::TrainOptions& o = recipe.options;
+  std::cout << recipe.name << ": " << recipe.summary << "\n\noctconv train --epochs " << o.epochs
+            << " --batch-size " << o.batch_size << " --accumulate " << o.accumulate
+            << " --learning-rate " << o.learning_rate << " --momentum " << o.momentum
+            << " --weight-decay " << o.weight_decay << " --schedule "
+            << train::to_string(o.schedule) << " --warmup-epochs " << o.warmup_epochs
+            << " --label-smoothing " << o.label_smoothing << " --mixup " << o.mixup
+            << " --mixup-off-epochs " << o.mixup_off_epochs << " --dropout " << o.dropout
+            << " --clip-norm " << o.clip_norm << " --average-decay " << o.average_decay
+            << " --colour-jitter " << o.colour_jitter << " --colour-noise " << o.colour_noise;
+  if (!o.no_weight_decay_on_norm) std::cout << " --decay-norm";
+  if (o.crop) std::cout << " --crop " << train::to_string(*o.crop);
+  if (!o.flip) std::cout << " --no-flip";
+  if (recipe.zero_gamma) std::cout << " --zero-gamma";
+  std::cout << "\n\n";
+  for (const std::string& note : recipe.notes) std::cout << "- " << note << "\n";
 }
 
 void run(const Arguments& arguments) {
   train::TrainOptions options = arguments.training;
-  options.schedule = train::parse_schedule(arguments.schedule);
-  options.no_weight_decay_on_norm = !arguments.decay_norm;
-  options.flip = !arguments.no_flip;
-  if (!arguments.crop.empty()) options.crop = train::parse_crop(arguments.crop);
+  if (!arguments.recipe.empty()) {
+    options = train::find_recipe(arguments.recipe).options;
+    for (const auto& take : arguments.given) take(options);
+  }
   train::check(options);
   if (!options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
@@ -117,36 +144,77 @@ void add_train(CLI::App& app) {
                           "conv_then_upsample or upsample_then_conv"),
       command->add_flag("--zero-gamma", arguments->zero_gamma,
                         "start with residual branches closed: scale 0 in their last batch norm")};
-  command->add_option("--epochs", training.epochs, "passes over the training images");
-  command->add_option("--batch-size", training.batch_size, "images a step");
-  command->add_option("--learning-rate", training.learning_rate, "at its highest");
-  command->add_option("--momentum", training.momentum, "Nesterov momentum");
-  command->add_option("--weight-decay", training.weight_decay, "on weights");
-  command->add_flag("--decay-norm", arguments->decay_norm,
-                    "weight decay also on batch norm and biases");
-  command->add_option("--label-smoothing", training.label_smoothing,
-                      "share of the target spread over all classes");
-  command->add_option("--schedule", arguments->schedule,
-                      "of the learning rate: cosine, onecycle or constant");
-  command->add_option("--warmup-epochs", training.warmup_epochs,
-                      "epochs in which the learning rate rises");
+  command->add_option("--recipe", arguments->recipe,
+                      "how to train, by name (`octconv recipe`); options beside it win");
+  // An option of training: where it is given, it wins over a recipe.
+  const auto wins = [&](CLI::Option* option, auto take) {
+    arguments->given.push_back([option, take, own = arguments.get()](train::TrainOptions& options) {
+      if (option->count() > 0) take(options, *own);
+    });
+    return option;
+  };
+  const auto number = [&](const char* name, auto train::TrainOptions::*member, const char* help) {
+    return wins(command->add_option(name, training.*member, help),
+                [member](train::TrainOptions& options, const Arguments& own) {
+                  options.*member = own.training.*member;
+                });
+  };
+  using Options = train::TrainOptions;
+  number("--epochs", &Options::epochs, "passes over the training images");
+  number("--batch-size", &Options::batch_size, "images of a batch");
+  number("--accumulate", &Options::accumulate, "batches of a step");
+  number("--learning-rate", &Options::learning_rate, "at its highest");
+  number("--momentum", &Options::momentum, "Nesterov momentum");
+  number("--weight-decay", &Options::weight_decay, "on weights");
+  wins(command->add_flag("--decay-norm", arguments->decay_norm,
+                         "weight decay also on batch norm and biases"),
+       [](Options& options, const Arguments& own) {
+         options.no_weight_decay_on_norm = !own.decay_norm;
+       });
+  number("--label-smoothing", &Options::label_smoothing,
+         "share of the target spread over all classes");
+  wins(command->add_option("--schedule", arguments->schedule,
+                           "of the learning rate: cosine, onecycle, step or constant"),
+       [](Options& options, const Arguments& own) {
+         options.schedule = train::parse_schedule(own.schedule);
+       });
+  number("--warmup-epochs", &Options::warmup_epochs, "epochs in which the learning rate rises");
+  wins(command
+           ->add_option("--step-epochs", training.step_epochs,
+                        "epochs before each change of the rate, of --schedule step")
+           ->delimiter(','),
+       [](Options& options, const Arguments& own) {
+         options.step_epochs = own.training.step_epochs;
+       });
+  number("--step-factor", &Options::step_factor, "of each change of the rate");
+  number("--clip-norm", &Options::clip_norm, "largest norm of all gradients; 0: any");
+  number("--dropout", &Options::dropout, "share of the last layer's inputs set to 0");
+  number("--mixup", &Options::mixup, "images are blended in pairs, as Beta(mixup, mixup) says");
+  number("--mixup-off-epochs", &Options::mixup_off_epochs, "last epochs without mixup");
+  number("--average-decay", &Options::average_decay,
+         "of a moving average of the weights, which is tested and kept; 0: none");
   CLI::Option* const crop = command->add_option(
       "--crop", arguments->crop,
       "shift, or resized: a random part of random size and shape; default: resized for picture "
       "files, shift for others");
-  CLI::Option* const padding =
-      command->add_option("--crop-padding", training.crop_padding,
-                          "pixels by which training images are shifted at most");
-  command->add_flag("--no-flip", arguments->no_flip, "do not mirror training images");
-  command->add_option("--seed", training.seed, "of weights, order and augmentation");
-  command->add_option("--threads", training.threads, "0: one per processor");
-  command->add_option("--workers", training.workers,
-                      "threads that decode and vary images; 0: as many as threads");
-  command->add_option("--train-images", training.train_images,
-                      "train on so many of the images; 0: all");
-  command->add_option("--out", training.folder, "folder for checkpoint.pt and model.onnx")
-      ->required();
-  command->add_flag("--resume", training.resume, "continue the training in the folder");
+  wins(crop,
+       [](Options& options, const Arguments& own) { options.crop = train::parse_crop(own.crop); });
+  CLI::Option* const padding = number("--crop-padding", &Options::crop_padding,
+                                      "pixels by which training images are shifted at most");
+  wins(command->add_flag("--no-flip", arguments->no_flip, "do not mirror training images"),
+       [](Options& options, const Arguments& own) { options.flip = !own.no_flip; });
+  number("--colour-jitter", &Options::colour_jitter,
+         "strength of random brightness, contrast and saturation, 0 to 1");
+  number("--colour-noise", &Options::colour_noise,
+         "strength of random shifts along the colours' principal components");
+  number("--seed", &Options::seed, "of weights, order and augmentation");
+  number("--threads", &Options::threads, "0: one per processor");
+  number("--workers", &Options::workers,
+         "threads that decode and vary images; 0: as many as threads");
+  number("--train-images", &Options::train_images, "train on so many of the images; 0: all");
+  number("--out", &Options::folder, "folder for checkpoint.pt and model.onnx")->required();
+  wins(command->add_flag("--resume", training.resume, "continue the training in the folder"),
+       [](Options& options, const Arguments& own) { options.resume = own.training.resume; });
   command->callback([arguments, of_new_networks, crop, padding] {
     if (padding->count() > 0 && crop->count() > 0 && arguments->crop == "resized") {
       throw CLI::ValidationError("--crop-padding", "is for --crop shift");
@@ -157,7 +225,25 @@ void add_train(CLI::App& app) {
                                    "is for new networks, and '" + arguments->model + "' is a file");
       }
     }
+    for (const auto& take : arguments->given) take(arguments->training);
     run(*arguments);
+  });
+}
+
+void add_recipe(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("recipe", "Show a named way of training: `octconv train --recipe NAME`");
+  command->footer("Example: octconv recipe paper-ablation");
+  command->add_option("name", *name, "of a recipe; none: all are listed");
+  command->callback([name] {
+    if (!name->empty()) {
+      print(train::find_recipe(*name));
+      return;
+    }
+    for (const train::Recipe& recipe : train::recipes()) {
+      std::cout << recipe.name << ": " << recipe.summary << "\n";
+    }
   });
 }
 
@@ -165,17 +251,31 @@ void add_train(CLI::App& app) {
 
 #else
 
+#include <string>
+
 #include "octconv/base/error.h"
 
 namespace octconv::tool {
 
-void add_train(CLI::App& app) {
+namespace {
+
+void refuse(CLI::App& app, const std::string& name) {
   CLI::App* command =
-      app.add_subcommand("train", "Train a network (this octconv was built without LibTorch)");
+      app.add_subcommand(name, "About training (this octconv was built without LibTorch)");
   command->allow_extras();
-  command->callback([] {
-    throw Unsupported("train: this octconv was built without LibTorch (OCTCONV_WITH_TORCH)");
+  command->callback([name] {
+    throw Unsupported(name + ": this octconv was built without LibTorch (OCTCONV_WITH_TORCH)");
   });
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  refuse(app, "train");
+}
+
+void add_recipe(CLI::App& app) {
+  refuse(app, "recipe");
 }
 
 }  // namespace octconv::tool
