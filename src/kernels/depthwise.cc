@@ -110,6 +110,13 @@ template <class Body>
 HWY_INLINE void ForChannels(std::int64_t channels, const Body& body) {
   constexpr auto kStep = static_cast<std::int64_t>(kLanes);
   std::int64_t channel = 0;
+  if constexpr (Body::kFewPixels) {  // rare
+    for (; channel < channels; channel += kStep) {
+      body.template Run<1, false>(channel,
+                                  std::min(kLanes, static_cast<std::size_t>(channels - channel)));
+    }
+    return;
+  }
   for (; channel + 2 * kStep <= channels; channel += 2 * kStep) {
     body.template Run<2, true>(channel, kLanes);
   }
@@ -126,6 +133,7 @@ HWY_INLINE void ForChannels(std::int64_t channels, const Body& body) {
 
 template <std::size_t kPixels>
 struct AnyPixels {
+  static constexpr bool kFewPixels = kPixels == 1;
   const DepthwisePixels& all;
   std::int64_t pixel;
 
@@ -156,6 +164,7 @@ HWY_INLINE void Keep([[maybe_unused]] Vector& vector) {
 // kPixels neighbours of a row.
 template <std::size_t kTaps, std::size_t kStride, std::size_t kPixels>
 struct RowPixels {
+  static constexpr bool kFewPixels = kPixels == 1;
   static constexpr std::size_t kColumns = (kPixels - 1) * kStride + kTaps;
   // Of one row of the kernel: what is read at each column.
   struct Columns {
@@ -225,10 +234,12 @@ struct RowPixels {
 template <std::size_t kTaps, std::size_t kStride>
 void Row(const DepthwiseRow& row) {
   constexpr auto kStep = std::int64_t{kNeighbours};
-  constexpr auto kLongStep = std::int64_t{kManyNeighbours};
   std::int64_t pixel = 0;
-  for (; pixel + kLongStep <= row.width; pixel += kLongStep) {
-    ForChannels(row.channels, RowPixels<kTaps, kStride, kManyNeighbours>(row, pixel));
+  if constexpr (kTaps == 3 && kManyNeighbours > kNeighbours) {
+    constexpr auto kLongStep = std::int64_t{kManyNeighbours};
+    for (; pixel + kLongStep <= row.width; pixel += kLongStep) {
+      ForChannels(row.channels, RowPixels<kTaps, kStride, kManyNeighbours>(row, pixel));
+    }
   }
   for (; pixel + kStep <= row.width; pixel += kStep) {
     ForChannels(row.channels, RowPixels<kTaps, kStride, kNeighbours>(row, pixel));
@@ -247,7 +258,7 @@ void RunRow(const DepthwiseRow& row) {
   if (row.taps == 3) {
     row.stride == 1 ? Row<3, 1>(row) : Row<3, 2>(row);
   } else {
-    row.stride == 1 ? Row<5, 1>(row) : Row<5, 2>(row);
+    Row<5, 1>(row);
   }
 }
 
