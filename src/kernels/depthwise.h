@@ -32,7 +32,7 @@ struct DepthwiseRow {
   const float* const* rows = nullptr;
   std::int64_t kernel_rows = 0;
   std::int64_t taps = 0;    ///< along x, dense: 3 or 5
-  std::int64_t stride = 0;  ///< along x: 1 or 2
+  std::int64_t stride = 0;  ///< along x: 1, or 2 with 3 taps
   std::int64_t padding =
       0;  ///< pixels left of the input row that the first tap of the first pixel reads
   std::int64_t in_width = 0;
@@ -48,7 +48,7 @@ struct DepthwiseRow {
   /// Kernels that this serves.
   [[nodiscard]] static constexpr bool has(std::int64_t taps, std::int64_t stride,
                                           std::int64_t dilation, std::int64_t kernel_rows) {
-    return (taps == 3 || taps == 5) && (stride == 1 || stride == 2) && dilation == 1 &&
+    return (taps == 3 ? stride <= 2 : taps == 5 && stride == 1) && dilation == 1 &&
            kernel_rows <= kMostRows;
   }
   static constexpr std::int64_t kMostRows = 25;

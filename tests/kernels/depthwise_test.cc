@@ -71,7 +71,8 @@ TEST_P(DepthwiseTest, EqualsTheSumOverARowForEveryWidthAndKernel) {
   Random random(2);
   for (const std::int64_t taps : {3, 5}) {
     for (const std::int64_t stride : {1, 2}) {
-      ASSERT_TRUE(DepthwiseRow::has(taps, stride, 1, kRows));
+      ASSERT_EQ(DepthwiseRow::has(taps, stride, 1, kRows), taps == 3 || stride == 1);
+      if (taps == 5 && stride == 2) continue;
       for (std::int64_t in_width = 1; in_width <= 24; ++in_width) {
         for (const std::int64_t padding : {std::int64_t{0}, taps / 2}) {
           if (in_width + 2 * padding < taps) continue;
