@@ -4,6 +4,7 @@
 
 #ifdef OCTCONV_WITH_TORCH
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <iostream>
@@ -40,6 +41,9 @@ struct Arguments {
   std::string recipe;
   std::int64_t size = 0;
   train::TrainOptions training;
+  // Whether the command line says something that only one crop, or one schedule, heeds.
+  bool shifts = false;
+  bool steps = false;
   // Puts what the command line says of training into other options.
   std::vector<std::function<void(train::TrainOptions&)>> given;
 };
@@ -90,12 +94,21 @@ void run(const Arguments& arguments) {
     for (const auto& take : arguments.given) take(options);
   }
   train::check(options);
+  if (arguments.steps && options.schedule != train::Schedule::kStep) {
+    throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
+                          std::string(train::to_string(options.schedule)));
+  }
   if (!options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
         "'" + options.folder.string() +
         "' holds a training already; continue it with --resume or name another folder");
   }
   const Dataset data = open_dataset(arguments.data, {.size = arguments.size});
+  const train::Crop usual = data.train.are_files() ? train::Crop::kResized : train::Crop::kShift;
+  if (arguments.shifts && options.crop.value_or(usual) != train::Crop::kShift) {
+    throw InvalidArgument("--crop-padding is for --crop shift, and images are cropped by " +
+                          std::string(train::to_string(options.crop.value_or(usual))));
+  }
   const bool trained_on = is_file(arguments.model);
   std::ostringstream title;
   title << arguments.model;
@@ -179,14 +192,17 @@ void add_train(CLI::App& app) {
          options.schedule = train::parse_schedule(own.schedule);
        });
   number("--warmup-epochs", &Options::warmup_epochs, "epochs in which the learning rate rises");
-  wins(command
-           ->add_option("--step-epochs", training.step_epochs,
-                        "epochs before each change of the rate, of --schedule step")
-           ->delimiter(','),
-       [](Options& options, const Arguments& own) {
-         options.step_epochs = own.training.step_epochs;
-       });
-  number("--step-factor", &Options::step_factor, "of each change of the rate");
+  CLI::Option* const step_epochs =
+      wins(command
+               ->add_option("--step-epochs", training.step_epochs,
+                            "epochs before each change of the rate, of --schedule step")
+               ->delimiter(','),
+           [](Options& options, const Arguments& own) {
+             options.step_epochs = own.training.step_epochs;
+           });
+  CLI::Option* const step_factor =
+      number("--step-factor", &Options::step_factor, "of each change of the rate");
+  const std::array<CLI::Option*, 2> step_options{step_epochs, step_factor};
   number("--clip-norm", &Options::clip_norm, "largest norm of all gradients; 0: any");
   number("--dropout", &Options::dropout, "share of the last layer's inputs set to 0");
   number("--mixup", &Options::mixup, "images are blended in pairs, as Beta(mixup, mixup) says");
@@ -215,10 +231,9 @@ void add_train(CLI::App& app) {
   number("--out", &Options::folder, "folder for checkpoint.pt and model.onnx")->required();
   wins(command->add_flag("--resume", training.resume, "continue the training in the folder"),
        [](Options& options, const Arguments& own) { options.resume = own.training.resume; });
-  command->callback([arguments, of_new_networks, crop, padding] {
-    if (padding->count() > 0 && crop->count() > 0 && arguments->crop == "resized") {
-      throw CLI::ValidationError("--crop-padding", "is for --crop shift");
-    }
+  command->callback([arguments, of_new_networks, padding, step_options] {
+    arguments->shifts = padding->count() > 0;
+    arguments->steps = step_options[0]->count() + step_options[1]->count() > 0;
     for (const CLI::Option* option : of_new_networks) {
       if (is_file(arguments->model) && option->count() > 0) {
         throw CLI::ValidationError(option->get_name(),
