@@ -39,6 +39,18 @@ struct Loader {
   }
 };
 
+// Sums begin with the bias.
+template <std::size_t kPixels, std::size_t kVectors, bool kWhole>
+HWY_INLINE void Start(Tag d, const float* bias, const Loader<kVectors, kWhole>& load,
+                      Vector (&acc)[kPixels][kVectors]) {
+#pragma GCC unroll 2
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    const Vector first = load(d, bias, v);
+#pragma GCC unroll 7
+    for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = first;
+  }
+}
+
 // Where the sums of some pixels go.
 struct Output {
   const float* residual;  // of the first pixel; may be null
@@ -56,7 +68,7 @@ HWY_INLINE void Finish(Tag d, const Output& output, std::int64_t channel,
 #pragma GCC unroll 7
   for (std::size_t p = 0; p < kPixels; ++p) {
     const std::int64_t at = static_cast<std::int64_t>(p) * output.channels + channel;
-#pragma GCC unroll 7
+#pragma GCC unroll 2
     for (std::size_t v = 0; v < kVectors; ++v) {
       Vector value = acc[p][v];
       if (output.residual != nullptr) value = hn::Add(value, load(d, output.residual + at, v));
@@ -78,16 +90,11 @@ HWY_INLINE void Pixels(const DepthwisePixels& all, std::int64_t pixel, std::int6
   const Tag d;
   const Loader<kVectors, kWhole> load{last};
   Vector acc[kPixels][kVectors];
-#pragma GCC unroll 7
-  for (std::size_t v = 0; v < kVectors; ++v) {
-    const Vector bias = load(d, all.bias + channel, v);
-#pragma GCC unroll 7
-    for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = bias;
-  }
+  Start(d, all.bias + channel, load, acc);
   const float* weights = all.weights + channel;
   const float* const* rows = all.rows + pixel;
   for (std::int64_t tap = 0; tap < all.taps; ++tap, weights += all.channels, rows += all.pitch) {
-#pragma GCC unroll 7
+#pragma GCC unroll 2
     for (std::size_t v = 0; v < kVectors; ++v) {
       const Vector weight = load(d, weights, v);
 #pragma GCC unroll 7
@@ -200,18 +207,13 @@ struct RowPixels {
     const Tag d;
     const Loader<kVectors, kWhole> load{last};
     Vector acc[kPixels][kVectors];
-#pragma GCC unroll 2
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      const Vector bias = load(d, row.bias + channel, v);
-#pragma GCC unroll 7
-      for (std::size_t p = 0; p < kPixels; ++p) acc[p][v] = bias;
-    }
+    Start(d, row.bias + channel, load, acc);
     for (std::size_t r = 0; r < count; ++r) {
       const Columns& columns = rows[r];
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
         Vector values[kColumns];
-#pragma GCC unroll 17
+#pragma GCC unroll 15
         for (std::size_t x = 0; x < kColumns; ++x) {
           values[x] = load(d, columns.at[x] + channel, v);
           Keep(values[x]);

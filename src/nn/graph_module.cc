@@ -26,18 +26,11 @@ Shape shape_of(const at::Tensor& tensor) {
   return Shape(std::span<const std::int64_t>(tensor.sizes().data(), tensor.sizes().size()));
 }
 
-// Convolutions of channels-last inputs want channels-last weights.
-at::MemoryFormat memory_format(std::int64_t dim) {
-  if (dim == 4) return at::MemoryFormat::ChannelsLast;
-  if (dim == 5) return at::MemoryFormat::ChannelsLast3d;
-  return at::MemoryFormat::Contiguous;
-}
-
 // With one channel or one pixel both formats are the same in memory; the strides then tell LibTorch
 // which one is meant, and its convolutions answer in kind.
 at::Tensor channels_last(const at::Tensor& x) {
-  const at::Tensor dense = x.contiguous(memory_format(x.dim()));
-  if (x.dim() < 4 || dense.suggest_memory_format() == memory_format(x.dim())) return dense;
+  const at::Tensor dense = x.contiguous(channels_last_format(x.dim()));
+  if (x.dim() < 4 || dense.suggest_memory_format() == channels_last_format(x.dim())) return dense;
   std::vector<std::int64_t> strides(static_cast<std::size_t>(x.dim()));
   std::int64_t stride = strides[1] = 1;
   stride *= x.size(1);

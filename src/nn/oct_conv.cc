@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -179,17 +180,20 @@ struct Gradients {
   at::Tensor bias;
 };
 
+// Of each channel, over images and pixels.
+at::Tensor channel_sums(const at::Tensor& x) {
+  std::vector<std::int64_t> others{0};
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) others.push_back(axis);
+  return x.sum(others);
+}
+
 at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
                          const at::Tensor& weight) {
   const at::Tensor gradient = at::zeros({options.out.total()}, weight.options());
   std::int64_t row = 0;
   for (const auto& [dy, channels] :
        {std::pair{diff.low, options.out.low}, std::pair{diff.high, options.out.high}}) {
-    if (dy.defined()) {
-      std::vector<std::int64_t> pixels{0};
-      for (std::int64_t axis = 2; axis < dy.dim(); ++axis) pixels.push_back(axis);
-      gradient.narrow(0, row, channels).copy_(dy.sum(pixels));
-    }
+    if (dy.defined()) gradient.narrow(0, row, channels).copy_(channel_sums(dy));
     row += channels;
   }
   return gradient;
@@ -199,12 +203,8 @@ at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
 Gradients run_planned_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
                                const OctTensor& diff, std::array<bool, 3> wanted) {
   Gradients gradients;
-  if (wanted[0]) {
-    gradients.input = planned_input_gradient(call.options, call.extents, diff, weight);
-  }
-  if (wanted[1]) {
-    gradients.weight = planned_weight_gradient(call.options, call.extents, input, diff, weight);
-  }
+  std::tie(gradients.input, gradients.weight) =
+      planned_gradients(call.options, call.extents, input, diff, weight, {wanted[0], wanted[1]});
   if (wanted[2]) gradients.bias = bias_gradient(diff, call.options, weight);
   return gradients;
 }
@@ -271,9 +271,7 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
     }
     const double count = bias_count(group, first, call.rule);
     if (gradients.bias.defined() && count > 0) {
-      std::vector<std::int64_t> pixels{0};
-      for (std::int64_t axis = 2; axis < dy.dim(); ++axis) pixels.push_back(axis);
-      gradients.bias.narrow(0, path.row, path.rows).add_(dy.sum(pixels), count);
+      gradients.bias.narrow(0, path.row, path.rows).add_(channel_sums(dy), count);
     }
   }
   return gradients;

@@ -15,10 +15,6 @@
 namespace octconv::nn {
 namespace {
 
-at::MemoryFormat last_format(std::int64_t dim) {
-  return dim == 5 ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::ChannelsLast;
-}
-
 bool is_float(const at::Tensor& x) {
   return !x.defined() || (x.is_cpu() && x.scalar_type() == at::kFloat);
 }
@@ -27,7 +23,12 @@ bool is_float(const at::Tensor& x) {
 // transposed tensor.
 at::Tensor to_last(const at::Tensor& x) {
   if (!x.defined()) return x;
-  return x.dim() == 3 ? x.transpose(1, 2).contiguous() : x.contiguous(last_format(x.dim()));
+  return x.dim() == 3 ? x.transpose(1, 2).contiguous()
+                      : x.contiguous(channels_last_format(x.dim()));
+}
+
+OctTensor to_last(const OctTensor& x) {
+  return {to_last(x.high), to_last(x.low)};
 }
 
 at::Tensor empty_last(std::int64_t batch, std::int64_t channels, const Shape& extents) {
@@ -39,14 +40,15 @@ at::Tensor empty_last(std::int64_t batch, std::int64_t channels, const Shape& ex
   }
   sizes.push_back(channels);
   sizes.insert(sizes.end(), extents.begin(), extents.end());
-  return at::empty(sizes, at::kFloat, last_format(static_cast<std::int64_t>(sizes.size())));
+  return at::empty(sizes, at::kFloat,
+                   channels_last_format(static_cast<std::int64_t>(sizes.size())));
 }
 
 // As a tensor of the usual axes, in the order of memory that the operand had.
 at::Tensor from_last(const at::Tensor& x, const at::Tensor& like) {
   if (!x.defined()) return x;
   if (x.dim() == 3) return x.transpose(1, 2).contiguous();
-  return like.suggest_memory_format() == last_format(x.dim()) ? x : x.contiguous();
+  return like.suggest_memory_format() == channels_last_format(x.dim()) ? x : x.contiguous();
 }
 
 const float* data(const at::Tensor& x) {
@@ -77,9 +79,13 @@ ConvMethods methods_for(const ConvOptions& options, const Shape& extents, std::i
   return choose_methods(options, extents);
 }
 
-OctTensor run(const OctConvWeights& weights, const OctTensor& input, const Shape& extents) {
-  const at::Tensor high = to_last(input.high);
-  const at::Tensor low = to_last(input.low);
+OctaveView<const float> view(const OctTensor& x) {
+  return {data(x.high), data(x.low)};
+}
+
+// Of an input in channels-last order; the result is in the order of `like`.
+OctTensor run(const OctConvWeights& weights, const OctTensor& input, const Shape& extents,
+              const OctTensor& like) {
   const std::int64_t batch = batch_of(input);
   const OctConvPlan plan(weights, batch, extents);
   const ConvOptions& options = plan.options();
@@ -87,27 +93,43 @@ OctTensor run(const OctConvWeights& weights, const OctTensor& input, const Shape
   const at::Tensor out_low =
       empty_last(batch, options.out.low, low_extents(plan.extents(), options.octave));
   const at::Tensor scratch = at::empty({plan.scratch_elements()}, at::kFloat);
-  plan.run({data(high), data(low)}, {},
+  plan.run(view(input), {},
            {out_high.defined() ? out_high.data_ptr<float>() : nullptr,
             out_low.defined() ? out_low.data_ptr<float>() : nullptr},
            scratch.data_ptr<float>());
-  const at::Tensor& like = input.high.defined() ? input.high : input.low;
-  return {from_last(out_high, like), from_last(out_low, like)};
+  const at::Tensor& order = like.high.defined() ? like.high : like.low;
+  return {from_last(out_high, order), from_last(out_low, order)};
 }
 
-// The gradient with zeros for a frequency that nothing depends on.
+// The gradient in channels-last order, with zeros for a frequency that nothing depends on.
 OctTensor whole_diff(const ConvOptions& options, const Shape& extents, const OctTensor& diff) {
-  OctTensor whole = diff;
+  OctTensor whole = to_last(diff);
   const std::int64_t batch = batch_of(diff);
   const Shape out = output_extents(options, extents);
   const auto fill = [&](at::Tensor& x, std::int64_t channels, const Shape& grid) {
-    if (channels == 0 || x.defined()) return;
-    const at::Tensor zeros = empty_last(batch, channels, grid).zero_();
-    x = grid.rank() == 1 ? zeros.transpose(1, 2) : zeros;
+    if (channels > 0 && !x.defined()) x = empty_last(batch, channels, grid).zero_();
   };
   fill(whole.high, options.out.high, out);
   fill(whole.low, options.out.low, low_extents(out, options.octave));
   return whole;
+}
+
+at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
+                              const OctTensor& input, const OctTensor& diff,
+                              const at::Tensor& weight) {
+  const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
+  weight_gradient(options, batch_of(input), extents, view(input), view(diff),
+                  {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())});
+  return gradient.contiguous(weight.suggest_memory_format());
+}
+
+OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff,
+                            const at::Tensor& weight, const OctTensor& like) {
+  const at::Tensor dense = weight.contiguous();
+  TensorPool pool = pool_for(dense);
+  const Shape out = output_extents(options, extents);
+  const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
+  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, out, like);
 }
 
 }  // namespace
@@ -126,7 +148,8 @@ OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const
   const Shape extents = full_extents(input, options.octave, options.odd_low);
   TensorPool pool = pool_for(dense);
   const ConvMethods methods = methods_for(options, extents, batch_of(input));
-  return run(OctConvWeights(options, values(dense), values(added), methods, &pool), input, extents);
+  return run(OctConvWeights(options, values(dense), values(added), methods, &pool), to_last(input),
+             extents, input);
 }
 
 bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
@@ -135,56 +158,41 @@ bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& inp
          has_weight_gradient(options);
 }
 
-OctTensor planned_input_gradient(const ConvOptions& options, const Shape& extents,
-                                 const OctTensor& diff, const at::Tensor& weight) {
-  const ParallelScope threads(at::get_num_threads());
-  const at::Tensor dense = weight.contiguous();
-  TensorPool pool = pool_for(dense);
-  const Shape out = output_extents(options, extents);
-  const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
-  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool),
-             whole_diff(options, extents, diff), out);
-}
-
-at::Tensor planned_weight_gradient(const ConvOptions& options, const Shape& extents,
-                                   const OctTensor& input, const OctTensor& diff,
-                                   const at::Tensor& weight) {
+std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, const Shape& extents,
+                                                   const OctTensor& input, const OctTensor& diff,
+                                                   const at::Tensor& weight,
+                                                   std::array<bool, 2> wanted) {
+  if (!wanted[0] && !wanted[1]) return {};
   const ParallelScope threads(at::get_num_threads());
   const OctTensor whole = whole_diff(options, extents, diff);
-  const at::Tensor high = to_last(input.high);
-  const at::Tensor low = to_last(input.low);
-  const at::Tensor diff_high = to_last(whole.high);
-  const at::Tensor diff_low = to_last(whole.low);
-  const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
-  weight_gradient(options, batch_of(input), extents, {data(high), data(low)},
-                  {data(diff_high), data(diff_low)},
-                  {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())});
-  return gradient.contiguous(weight.suggest_memory_format());
+  std::pair<OctTensor, at::Tensor> gradients;
+  if (wanted[0]) gradients.first = input_gradient_of(options, extents, whole, weight, diff);
+  if (wanted[1]) {
+    gradients.second = weight_gradient_of(options, extents, to_last(input), whole, weight);
+  }
+  return gradients;
 }
 
 std::pair<at::Tensor, at::Tensor> ordinary_gradients(
     const at::Tensor& diff, const at::Tensor& input, const at::Tensor& weight, const Shape& stride,
     const Shape& padding, const Shape& dilation, std::int64_t groups, std::array<bool, 2> wanted) {
-  ConvOptions options{.in = {.high = input.size(1)},
-                      .out = {.high = weight.size(0)},
-                      .kernel = spatial_extents(weight),
-                      .stride = stride,
-                      .dilation = dilation,
-                      .padding_begin = padding,
-                      .padding_end = padding,
-                      .groups = groups,
-                      .octave = Shape::filled(stride.rank(), 1)};
-  const bool planned = has_planned_conv(options, OctTensor(input), weight);
-  const Shape extents = spatial_extents(input);
+  const ConvOptions options{.in = {.high = input.size(1)},
+                            .out = {.high = weight.size(0)},
+                            .kernel = spatial_extents(weight),
+                            .stride = stride,
+                            .dilation = dilation,
+                            .padding_begin = padding,
+                            .padding_end = padding,
+                            .groups = groups,
+                            .octave = Shape::filled(stride.rank(), 1)};
   std::pair<at::Tensor, at::Tensor> gradients;
-  if (wanted[0] && planned && has_planned_gradient(options)) {
-    gradients.first = planned_input_gradient(options, extents, OctTensor(diff), weight).high;
-    wanted[0] = false;
-  }
-  if (wanted[1] && planned && has_weight_gradient(options)) {
-    gradients.second =
-        planned_weight_gradient(options, extents, OctTensor(input), OctTensor(diff), weight);
-    wanted[1] = false;
+  if (has_planned_conv(options, OctTensor(input), weight)) {
+    const std::array<bool, 2> planned{wanted[0] && has_planned_gradient(options),
+                                      wanted[1] && has_weight_gradient(options)};
+    auto [dx, dw] = planned_gradients(options, spatial_extents(input), OctTensor(input),
+                                      OctTensor(diff), weight, planned);
+    gradients = {dx.high, dw};
+    wanted = {wanted[0] && !planned[0], wanted[1] && !planned[1]};
   }
   if (!wanted[0] && !wanted[1]) return gradients;
   const Shape none = Shape::filled(stride.rank(), 0);

@@ -25,14 +25,11 @@ namespace octconv::nn {
 [[nodiscard]] bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
                                               const at::Tensor& weight);
 
-/// The gradient of the input, whose extents on the high grid are `extents`.
-[[nodiscard]] OctTensor planned_input_gradient(const ConvOptions& options, const Shape& extents,
-                                               const OctTensor& diff, const at::Tensor& weight);
-
-/// The gradient of the weight. A frequency of `diff` may be missing: it is 0.
-[[nodiscard]] at::Tensor planned_weight_gradient(const ConvOptions& options, const Shape& extents,
-                                                 const OctTensor& input, const OctTensor& diff,
-                                                 const at::Tensor& weight);
+/// The gradients of the input, whose extents on the high grid are `extents`, and of the weight;
+/// those that are wanted. A frequency of `diff` may be missing: it is 0.
+[[nodiscard]] std::pair<OctTensor, at::Tensor> planned_gradients(
+    const ConvOptions& options, const Shape& extents, const OctTensor& input, const OctTensor& diff,
+    const at::Tensor& weight, std::array<bool, 2> wanted);
 
 /// The gradients of an ordinary convolution, on plans as far as there are some, otherwise
 /// LibTorch's.

@@ -12,6 +12,14 @@
 
 namespace octconv::nn {
 
+/// The order of memory that convolutions want of maps and of their gradients: channels last, where
+/// LibTorch has a name for it (two and three axes).
+[[nodiscard]] inline at::MemoryFormat channels_last_format(std::int64_t dim) {
+  if (dim == 4) return at::MemoryFormat::ChannelsLast;
+  if (dim == 5) return at::MemoryFormat::ChannelsLast3d;
+  return at::MemoryFormat::Contiguous;
+}
+
 /// Extents behind batch and channels.
 [[nodiscard]] Shape spatial_extents(const at::Tensor& x);
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/correlation.h"
-#include "kernels/pool.h"
+#include "octave/pooled_cells.h"
 #include "octave/tap_grid.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
@@ -14,7 +14,6 @@
 namespace octconv {
 namespace {
 
-using kernels::Correlation;
 using kernels::CorrelationKernel;
 using kernels::Extents3;
 using kernels::product;
@@ -60,7 +59,10 @@ class PathGradient {
       });
       add_parts(all);
     } else {
-      parallel_for(path_.groups * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      // One range of blocks a thread: each gathers the inputs of all pixels again.
+      const std::int64_t each =
+          (path_.groups * blocks + thread_count() - 1) / std::int64_t{thread_count()};
+      parallel_for(path_.groups * blocks, each, [&](std::int64_t begin, std::int64_t end) {
         correlate(0, pixels_, begin, end, all.data());
       });
     }
@@ -86,8 +88,10 @@ class PathGradient {
         const std::int64_t group = column / blocks;
         const std::int64_t block = column % blocks;
         const std::int64_t block_end = std::min(blocks, block + column_end - column);
-        kernel_.pack(diff_ + begin * path_.rows + group * outputs_, path_.rows, count, outputs_,
-                     panels.data());
+        const std::int64_t width = kernel_.lanes * kernel_.block_vectors;
+        const std::int64_t first = block * width;  // output
+        kernel_.pack(diff_ + begin * path_.rows + group * outputs_ + first, path_.rows, count,
+                     std::min(block_end * width, outputs_) - first, panels.data() + first * count);
         kernel_.run({.rows = rows.data(),
                      .pitch = count,
                      .taps = taps_,
@@ -150,19 +154,10 @@ class PathGradient {
 // Averages or sums of the cells of a map.
 std::vector<float> pooled(const float* src, std::int64_t batch, std::int64_t channels,
                           const Shape& extents, const Shape& cell, kernels::PoolKind kind) {
-  const Shape out = low_extents(extents, cell);
-  std::vector<float> result(static_cast<std::size_t>(batch * out.elements() * channels));
-  const kernels::PoolRows rows{.src = src,
-                               .out = result.data(),
-                               .channels = channels,
-                               .pitch = channels,
-                               .in = to_three(extents, 1),
-                               .extents = to_three(out, 1),
-                               .kernel = to_three(cell, 1),
-                               .stride = to_three(cell, 1),
-                               .kind = kind};
-  parallel_for(batch * rows.extents[0] * rows.extents[1], 8,
-               [&](std::int64_t begin, std::int64_t end) { kernels::pool(rows, begin, end); });
+  const kernels::PoolRows pool =
+      octave::pooled_cells(to_three(extents, 1), to_three(cell, 1), channels, kind);
+  std::vector<float> result(static_cast<std::size_t>(batch * product(pool.extents) * channels));
+  octave::run_pool(pool, batch, src, result.data());
   return result;
 }
 

@@ -13,6 +13,7 @@
 #include "octave/direct_pass.h"
 #include "octave/packed_conv.h"
 #include "octave/pass_memory.h"
+#include "octave/pooled_cells.h"
 #include "octave/winograd_pass.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
@@ -28,11 +29,11 @@ using octave::ConvPass;
 using octave::DirectPass;
 using octave::PassInput;
 using octave::PassMemory;
+using octave::pooled_cells;
+using octave::row_grain;
+using octave::run_pool;
 using octave::Slice;
 using octave::WinogradPass;
-
-// Copied floats for which waking another thread is worth its time.
-constexpr std::int64_t kLeastFloats = 16'384;
 
 // Rows of a map with zeros beside them; in floats.
 struct PaddedRows {
@@ -62,53 +63,27 @@ void pad_rows(const PaddedRows& rows, const float* src, float* out, std::int64_t
   }
 }
 
-// `floats` are read for a row.
-template <class Body>
-void for_rows(std::int64_t rows, std::int64_t floats, const Body& body) {
-  parallel_for(rows, (kLeastFloats + floats - 1) / std::max<std::int64_t>(1, floats), body);
-}
-
-// The averages or sums of cells of these extents, but for pointers.
-kernels::PoolRows pooled_cells(const Extents3& extents, const Extents3& cell, std::int64_t channels,
-                               kernels::PoolKind kind = kernels::PoolKind::kAverage) {
-  kernels::PoolRows pool{.channels = channels,
-                         .pitch = channels,
-                         .in = extents,
-                         .kernel = cell,
-                         .stride = cell,
-                         .kind = kind};
-  for (std::size_t axis = 0; axis < cell.size(); ++axis) {
-    pool.extents[axis] = (extents[axis] + cell[axis] - 1) / cell[axis];
-  }
-  return pool;
-}
-
-void run_pool(kernels::PoolRows pool, std::int64_t rows, const float* src, float* out) {
-  pool.src = src;
-  pool.out = out;
-  for_rows(rows, pool.kernel[0] * pool.kernel[1] * pool.in[2] * pool.channels,
-           [&](std::int64_t begin, std::int64_t end) { kernels::pool(pool, begin, end); });
-}
-
-void make_map(const PlannedMap& map, const float* src, float* out) {
+void make_map(const PlannedMap& map, std::int64_t batch, const float* src, float* out) {
   switch (map.kind) {
     case ConvMap::Kind::kInput:
       break;
     case ConvMap::Kind::kPooled:
-      run_pool(map.pool, map.rows, src, out);
+      run_pool(map.pool, batch, src, out);
       break;
     case ConvMap::Kind::kEnlarged: {
       kernels::ResizeRows resize = map.enlargement;
       resize.src = src;
       resize.out = out;
-      for_rows(map.rows, resize.extents[2] * resize.channels,
-               [&](std::int64_t begin, std::int64_t end) { kernels::resize(resize, begin, end); });
+      parallel_for(
+          map.rows, row_grain(resize.extents[2] * resize.channels),
+          [&](std::int64_t begin, std::int64_t end) { kernels::resize(resize, begin, end); });
       break;
     }
     case ConvMap::Kind::kPadded:
-      for_rows(map.rows, map.padding.inside, [&](std::int64_t begin, std::int64_t end) {
-        pad_rows(map.padding, src, out, begin, end);
-      });
+      parallel_for(map.rows, row_grain(map.padding.inside),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     pad_rows(map.padding, src, out, begin, end);
+                   });
       break;
   }
 }
@@ -138,7 +113,6 @@ struct OctConvPlan::Impl {
   // Those of the result: whether a pass makes them, and if not, how they are made from it.
   bool pass_averages = false;
   kernels::PoolRows averages{};
-  std::int64_t average_rows = 0;
 
   Impl(OctConvWeights packed, std::int64_t images, const Shape& in, ConvEpilogue what,
        bool with_averages)
@@ -167,7 +141,6 @@ struct OctConvPlan::Impl {
     }
     extents = output_extents(options, in);
     averages = pooled_cells(to_three(extents, 1), to_three(options.octave, 1), options.out.high);
-    average_rows = batch * averages.extents[0] * averages.extents[1];
     for (const ConvMap& map : weights.packed().maps) plan_map(map, in);
     for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, in);
     std::int64_t most = 0;  // of one pass: they run one after the other
@@ -188,7 +161,7 @@ struct OctConvPlan::Impl {
     };
     for (std::size_t i = 2; i < maps.size(); ++i) {
       if (given(i)) continue;
-      make_map(maps[i], data(packed.maps[i].from), memory + maps[i].scratch);
+      make_map(maps[i], batch, data(packed.maps[i].from), memory + maps[i].scratch);
     }
     float* const dst_averages = epilogue.second ? second.averages : dst.averages;
     for (std::size_t i = 0; i < passes.size(); ++i) {
@@ -223,7 +196,7 @@ struct OctConvPlan::Impl {
       if (packed.adjoint && pass.upsampled) share_out(pass, passes[i], pointers.out);
     }
     if (epilogue.averages && !pass_averages) {
-      run_pool(averages, average_rows, epilogue.second ? second.high : dst.high, dst_averages);
+      run_pool(averages, batch, epilogue.second ? second.high : dst.high, dst_averages);
     }
   }
 
@@ -234,12 +207,12 @@ struct OctConvPlan::Impl {
     const Extents3& cells = planned.extents;
     const Extents3 cell = to_three(pass.inputs[0].path.upsample, 1);
     const std::int64_t channels = pass.groups * pass.outputs;
-    const auto missing = [&](std::size_t axis, std::int64_t at) {
-      return at + 1 == cells[axis] && fine[axis] % cell[axis] != 0;
-    };
+    // Pixels that the last cell of an axis has, if it is not whole.
+    const Extents3 left{fine[0] % cell[0], fine[1] % cell[1], fine[2] % cell[2]};
+    if (left == Extents3{}) return;
     const auto factor = [&](std::size_t axis, std::int64_t at) {
-      return missing(axis, at)
-                 ? static_cast<float>(cell[axis]) / static_cast<float>(fine[axis] % cell[axis])
+      return at + 1 == cells[axis] && left[axis] != 0
+                 ? static_cast<float>(cell[axis]) / static_cast<float>(left[axis])
                  : 1.0F;
     };
     for (std::int64_t row = 0; row < batch * cells[0] * cells[1]; ++row) {

@@ -7,6 +7,7 @@
 #include "kernels/conv_tile.h"
 #include "kernels/depthwise.h"
 #include "kernels/pointwise.h"
+#include "octave/pooled_cells.h"
 #include "octconv/base/parallel.h"
 
 namespace octconv::octave {
@@ -49,12 +50,20 @@ struct DirectPass::Run {
     const std::int64_t last = std::min(first + plan.task_units_, plan.units_);
     const std::int64_t begin = plan.unit_begin(first);
     const std::int64_t end = plan.unit_begin(last);
-    TaskRows rows;
-    if (memory.addend.map != nullptr) fill_addends(begin, end, rows);
     if (plan.by_rows_) {
       for (std::int64_t row = begin; row < end; row += plan.extents_[2]) run_row(row);
+    } else {
+      run_tables(task, begin, end, column_begin, column_end);
     }
-    for (std::size_t slice = 0; slice < pass.slices.size() && !plan.by_rows_; ++slice) {
+    if (memory.averages != nullptr && plan.pools_) pool(first, last, column_begin, column_end);
+  }
+
+  // Pixels [begin, end) by tables of pointers.
+  void run_tables(std::int64_t task, std::int64_t begin, std::int64_t end,
+                  std::int64_t column_begin, std::int64_t column_end) const {
+    TaskRows rows;
+    if (memory.addend.map != nullptr) fill_addends(begin, end, rows);
+    for (std::size_t slice = 0; slice < pass.slices.size(); ++slice) {
       const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
       if (pass.depthwise) {
         run_depthwise(tiles);
@@ -63,7 +72,6 @@ struct DirectPass::Run {
                     next_weights(task, slice, column_begin));
       }
     }
-    if (memory.averages != nullptr && plan.pools_) pool(first, last, column_begin, column_end);
   }
 
   // The averages of the cells of units [first, last), in the channels of these columns.
@@ -172,10 +180,15 @@ struct DirectPass::Run {
                         .residual = tiles.residual,
                         .out = tiles.out,
                         .activation = tiles.activation});
-    const kernels::SecondResult& second = tiles.second;
+    add_second(tiles.second, tiles.out, tiles.pixels);
+  }
+
+  // The second result of a depthwise pass, beside the first.
+  void add_second(const kernels::SecondResult& second, const float* first,
+                  std::int64_t pixels) const {
     if (second.out == nullptr) return;
-    kernels::scale_shift(tiles.out, tiles.pixels, pass.groups, second.scale, second.shift,
-                         second.activation, second.out);
+    kernels::scale_shift(first, pixels, pass.groups, second.scale, second.shift, second.activation,
+                         second.out);
   }
 
   // A row of a depthwise pass.
@@ -203,10 +216,9 @@ struct DirectPass::Run {
                         .residual = memory.residual == nullptr ? nullptr : memory.residual + at,
                         .out = memory.out + at,
                         .activation = memory.activation});
-    const kernels::SecondResult& second = memory.second;
-    if (second.out == nullptr) return;
-    kernels::scale_shift(memory.out + at, plan.extents_[2], pass.groups, second.scale, second.shift,
-                         second.activation, second.out + at);
+    kernels::SecondResult second = memory.second;
+    if (second.out != nullptr) second.out += at;
+    add_second(second, memory.out + at, plan.extents_[2]);
   }
 
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
@@ -258,15 +270,7 @@ DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pas
                                         packed.options.kernel.elements() / taps_x);
   columns_ = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
   if (product(cell) > 1 && tasks > 0) {
-    pool_ = {.channels = pass.groups * pass.outputs,
-             .pitch = pass.groups * pass.outputs,
-             .in = extents,
-             .kernel = cell,
-             .stride = cell,
-             .kind = kernels::PoolKind::kAverage};
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      pool_.extents[axis] = (extents[axis] + cell[axis] - 1) / cell[axis];
-    }
+    pool_ = pooled_cells(extents, cell, pass.groups * pass.outputs);
     // Threads share a task's output channels too.
     pools_ = take_cells(most, (tasks + columns_ - 1) / columns_);
   }

@@ -147,8 +147,8 @@ class Packer {
       const std::int64_t row = group * pass.outputs + first;
       const std::int64_t row_step = weight_.row_step();
       const auto copy = [&](std::int64_t column, std::int64_t begin, std::int64_t end) {
+        const WeightView::Element element = at(pass.inputs[i], row, column);
         for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
-          const WeightView::Element element = at(pass.inputs[i], row, column);
           const float* from = element.first + tap * pass.inputs[i].row_taps * element.tap_step;
           float* out = to + ((tap - taps.begin) * columns.size() + column - columns.begin) * width;
           for (std::int64_t o = begin; o < end; ++o) out[o] = from[o * row_step] * element.factor;
@@ -250,7 +250,8 @@ OctConvWeights::Packed pack(const ConvOptions& options, const WeightView& view,
 
   for (std::size_t i = 2; i < packed.maps.size(); ++i) {
     const ConvMap& map = packed.maps[i];
-    if (map.kind == ConvMap::Kind::kPooled && map.from == 0 && map.window == options.octave) {
+    if (!packed.adjoint && map.kind == ConvMap::Kind::kPooled && map.from == 0 &&
+        map.window == options.octave) {
       packed.averages = i;
     }
   }

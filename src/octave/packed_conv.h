@@ -153,7 +153,7 @@ namespace octave {
                                                const ConvMethods& methods, TensorPool* pool);
 
 /// The convolution that takes the gradient of the output to that of the input.
-/// @throws as `adjoint_weights`
+/// @throws as `OctConvWeights::adjoint`
 [[nodiscard]] OctConvWeights::Packed pack_adjoint(const ConvOptions& options,
                                                   std::span<const float> weight,
                                                   const ConvMethods& methods, TensorPool* pool);

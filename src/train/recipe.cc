@@ -8,9 +8,12 @@ namespace octconv::train {
 namespace {
 
 // What the authors' script for ImageNet does unless it is told otherwise
-// (facebookresearch/OctConv).
+// (facebookresearch/OctConv), for as long and in such batches as GluonCV's ResNets are trained.
 TrainOptions of_the_script() {
   TrainOptions options;
+  options.epochs = 120;
+  options.batch_size = 128;
+  options.accumulate = 8;
   options.learning_rate = 0.4;
   options.momentum = 0.9;
   options.weight_decay = 1e-4;
@@ -29,18 +32,14 @@ constexpr const char* kScript =
     "train_imagenet.py of facebookresearch/OctConv.";
 
 Recipe ablation() {
-  Recipe recipe{.name = "paper-ablation",
-                .summary = "the networks of figure 4 and tables 2 and 3 (ResNet to DenseNet)",
-                .notes = {kScript,
-                          "Epochs and batch: the article does not say; the authors refer to "
-                          "GluonCV, whose ResNets take 120 epochs and 8 x 128 images.",
-                          "Whether they decayed batch norm is not known; their script does unless "
-                          "it is told otherwise."},
-                .options = of_the_script()};
-  recipe.options.epochs = 120;
-  recipe.options.batch_size = 128;
-  recipe.options.accumulate = 8;
-  return recipe;
+  return {.name = "paper-ablation",
+          .summary = "the networks of figure 4 and tables 2 and 3 (ResNet to DenseNet)",
+          .notes = {kScript,
+                    "Epochs and batch: the article does not say; the authors refer to "
+                    "GluonCV, whose ResNets take 120 epochs and 8 x 128 images.",
+                    "Whether they decayed batch norm is not known; their script does unless "
+                    "it is told otherwise."},
+          .options = of_the_script()};
 }
 
 Recipe mobilenet() {
@@ -53,9 +52,6 @@ Recipe mobilenet() {
                 "GluonCV trains MobileNet v2 for 480 epochs of 4 x 40 images with another "
                 "schedule; the authors write of a cosine from 0.4 for their networks."},
       .options = of_the_script()};
-  recipe.options.epochs = 120;
-  recipe.options.batch_size = 128;
-  recipe.options.accumulate = 8;
   recipe.options.no_weight_decay_on_norm = true;
   recipe.options.label_smoothing = 0.1;
   return recipe;
@@ -75,7 +71,6 @@ Recipe resnet152() {
   recipe.options.learning_rate = 0.1;
   recipe.options.epochs = 200;
   recipe.options.batch_size = 32;
-  recipe.options.accumulate = 8;
   recipe.options.no_weight_decay_on_norm = true;
   recipe.options.label_smoothing = 0.1;
   recipe.options.mixup = 0.2;

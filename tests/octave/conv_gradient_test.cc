@@ -13,6 +13,7 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
+#include "support/octave_conv.h"
 #include "support/random_values.h"
 #include "support/reference_conv.h"
 #include "support/targets.h"
@@ -21,6 +22,8 @@ namespace octconv {
 namespace {
 
 using reference::Map;
+using testing::image_of;
+using testing::octave_conv;
 using testing::random_values;
 
 struct Layer {
@@ -29,22 +32,6 @@ struct Layer {
   std::int64_t batch = 1;
   ConvMethods methods = {};
 };
-
-ConvOptions conv(ChannelSplit in, ChannelSplit out, Shape kernel, std::int64_t dilation = 1) {
-  const std::size_t rank = kernel.rank();
-  ConvOptions options{.in = in,
-                      .out = out,
-                      .kernel = kernel,
-                      .stride = Shape::filled(rank, 1),
-                      .dilation = Shape::filled(rank, dilation),
-                      .padding_begin = kernel,
-                      .octave = Shape::filled(rank, 2)};
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    options.padding_begin[axis] = dilation * (kernel[axis] - 1) / 2;
-  }
-  options.padding_end = options.padding_begin;
-  return options;
-}
 
 // Both frequencies of a batch, channels last.
 struct Value {
@@ -64,23 +51,11 @@ struct Value {
 
   [[nodiscard]] OctaveView<const float> view() const { return {high.data(), low.data()}; }
 
-  static Map image(const std::vector<float>& values, std::int64_t n, std::int64_t channels,
-                   const Shape& extents) {
-    Map map(channels, extents);
-    for (std::size_t i = 0; i < map.values.size(); ++i) {
-      const auto pixel = static_cast<std::int64_t>(i) % extents.elements();
-      const auto channel = static_cast<std::int64_t>(i) / extents.elements();
-      map.values[i] = static_cast<double>(
-          values[static_cast<std::size_t>((n * extents.elements() + pixel) * channels + channel)]);
-      map.magnitudes[i] = std::abs(map.values[i]);
-    }
-    return map;
-  }
   [[nodiscard]] Map high_image(std::int64_t n) const {
-    return image(high, n, channels.high, high_extents);
+    return image_of(high, n, channels.high, high_extents);
   }
   [[nodiscard]] Map low_image(std::int64_t n) const {
-    return image(low, n, channels.low, low_extents);
+    return image_of(low, n, channels.low, low_extents);
   }
 };
 
@@ -197,8 +172,9 @@ class ConvGradientTest : public testing::TargetTest {};
 TEST_P(ConvGradientTest, EqualsTheDerivativesForAnyNumberOfChannels) {
   for (const std::int64_t channels :
        {1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 15, 16, 17, 20, 24, 31, 33}) {
-    check_layer({.options = conv({35 - channels, channels}, {channels, 35 - channels}, {3, 3}),
-                 .extents = {3, 4}});
+    check_layer(
+        {.options = octave_conv({35 - channels, channels}, {channels, 35 - channels}, {3, 3}),
+         .extents = {3, 4}});
     if (HasFatalFailure()) return;
   }
 }
@@ -209,7 +185,7 @@ TEST_P(ConvGradientTest, EqualsTheDerivativesInAllRanksAndAtOddEdges) {
     for (const std::int64_t taps : {1, 3}) {
       for (const Exchange exchange :
            {Exchange::kBoth, Exchange::kHighToLow, Exchange::kLowToHigh, Exchange::kNone}) {
-        ConvOptions options = conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
+        ConvOptions options = octave_conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
         options.exchange = exchange;
         check_layer({.options = options, .extents = extents, .batch = 2});
         if (HasFatalFailure()) return;
@@ -224,21 +200,21 @@ TEST_P(ConvGradientTest, EqualsTheDerivativesWhereAFrequencyIsMissing) {
   const ChannelSplit low{.high = 0, .low = 4};
   for (const ChannelSplit& in : {both, high, low}) {
     for (const ChannelSplit& out : {both, high, low}) {
-      check_layer({.options = conv(in, out, {3, 3}), .extents = {5, 6}, .batch = 2});
+      check_layer({.options = octave_conv(in, out, {3, 3}), .extents = {5, 6}, .batch = 2});
       if (HasFatalFailure()) return;
     }
   }
 }
 
 TEST_P(ConvGradientTest, EqualsTheDerivativesOfGroupsDilationsAndOtherPadding) {
-  ConvOptions groups = conv({8, 4}, {12, 8}, {3, 3});
+  ConvOptions groups = octave_conv({8, 4}, {12, 8}, {3, 3});
   groups.groups = 4;
   check_layer({.options = groups, .extents = {4, 5}});
-  check_layer({.options = conv({4, 3}, {3, 4}, {3, 3}, 2), .extents = {6, 5}});
-  ConvOptions time = conv({4, 3}, {3, 4}, {3, 1, 3});
+  check_layer({.options = octave_conv({4, 3}, {3, 4}, {3, 3}, 1, 2), .extents = {6, 5}});
+  ConvOptions time = octave_conv({4, 3}, {3, 4}, {3, 1, 3});
   time.octave = {1, 2, 2};
   check_layer({.options = time, .extents = {3, 5, 4}});
-  ConvOptions bare = conv({6, 0}, {5, 0}, {3, 2});
+  ConvOptions bare = octave_conv({6, 0}, {5, 0}, {3, 2});
   bare.padding_begin = {0, 1};
   bare.padding_end = {2, 0};
   check_layer({.options = bare, .extents = {5, 6}});
@@ -249,7 +225,7 @@ TEST_P(ConvGradientTest, EqualsTheDerivativesOfStridedWeights) {
     for (const std::int64_t taps : {1, 3}) {
       for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow,
                                     StrideMode::kStrided}) {
-        ConvOptions options = conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
+        ConvOptions options = octave_conv({5, 3}, {6, 2}, Shape::filled(extents.rank(), taps));
         options.stride = Shape::filled(extents.rank(), 2);
         options.stride_mode = mode;
         check_layer({.options = options, .extents = extents, .batch = 2});
@@ -261,7 +237,7 @@ TEST_P(ConvGradientTest, EqualsTheDerivativesOfStridedWeights) {
 
 TEST_P(ConvGradientTest, EqualsTheDerivativesWithWinograd) {
   for (const ConvMethod method : {ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
-    check_layer({.options = conv({5, 3}, {6, 2}, {3, 3}),
+    check_layer({.options = octave_conv({5, 3}, {6, 2}, {3, 3}),
                  .extents = {7, 5},
                  .batch = 2,
                  .methods = {.high = method, .low_to_high = method, .low = method}});
@@ -270,7 +246,7 @@ TEST_P(ConvGradientTest, EqualsTheDerivativesWithWinograd) {
 
 // So many pixels that they are divided into parts.
 TEST_P(ConvGradientTest, HasTheSameBitsForAnyNumberOfThreads) {
-  const ConvOptions options = conv({12, 4}, {20, 12}, {3, 3});
+  const ConvOptions options = octave_conv({12, 4}, {20, 12}, {3, 3});
   const Shape extents{40, 40};
   Random random(1);
   const Value src(options.in, extents, options.octave, 4, random);
@@ -290,17 +266,17 @@ TEST_P(ConvGradientTest, HasTheSameBitsForAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(Targets, ConvGradientTest, testing::all_targets(), testing::target_name);
 
 TEST(ConvGradient, RefusesWhatHasNoPlan) {
-  ConvOptions strided = conv({4, 0}, {4, 0}, {3, 3});
+  ConvOptions strided = octave_conv({4, 0}, {4, 0}, {3, 3});
   strided.stride = {2, 2};
   EXPECT_FALSE(has_planned_gradient(strided));
   const std::vector<float> weight(4 * 4 * 9);
   EXPECT_THROW(static_cast<void>(OctConvWeights::adjoint(strided, weight)), Unsupported);
-  ConvOptions depthwise = conv({4, 0}, {4, 0}, {3, 3});
+  ConvOptions depthwise = octave_conv({4, 0}, {4, 0}, {3, 3});
   depthwise.groups = 4;
   EXPECT_FALSE(has_weight_gradient(depthwise));
   std::vector<float> gradient(4 * 9);
   EXPECT_THROW(weight_gradient(depthwise, 1, {4, 4}, {}, {}, gradient), Unsupported);
-  const ConvOptions fine = conv({4, 0}, {4, 0}, {3, 3});
+  const ConvOptions fine = octave_conv({4, 0}, {4, 0}, {3, 3});
   std::vector<float> small(7);
   EXPECT_THROW(weight_gradient(fine, 1, {4, 4}, {}, {}, small), InvalidArgument);
 }

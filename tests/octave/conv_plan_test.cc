@@ -16,6 +16,7 @@
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 #include "support/activation.h"
+#include "support/octave_conv.h"
 #include "support/random_values.h"
 #include "support/reference_conv.h"
 #include "support/targets.h"
@@ -23,27 +24,11 @@
 namespace octconv {
 namespace {
 
+using testing::image_of;
+using testing::octave_conv;
 using testing::random_values;
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-// Octave geometry: odd kernel, padded so that stride 1 keeps the extents.
-ConvOptions octave_conv(ChannelSplit in, ChannelSplit out, Shape kernel, std::int64_t stride = 1,
-                        std::int64_t dilation = 1) {
-  const std::size_t rank = kernel.rank();
-  ConvOptions options{.in = in,
-                      .out = out,
-                      .kernel = kernel,
-                      .stride = Shape::filled(rank, stride),
-                      .dilation = Shape::filled(rank, dilation),
-                      .padding_begin = kernel,
-                      .octave = Shape::filled(rank, 2)};
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    options.padding_begin[axis] = dilation * (kernel[axis] - 1) / 2;
-  }
-  options.padding_end = options.padding_begin;
-  return options;
-}
 
 // Both frequencies of a batch, channels last.
 struct Value {
@@ -79,20 +64,6 @@ std::vector<double> averages_of(const std::vector<float>& values, std::int64_t b
   }
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] /= counts[i];
   return sums;
-}
-
-// One image of a channels-last batch, channels first.
-reference::Map image(const std::vector<float>& values, std::int64_t n, std::int64_t channels,
-                     const Shape& extents) {
-  const std::int64_t pixels = extents.elements();
-  std::vector<float> planes(static_cast<std::size_t>(channels * pixels));
-  for (std::int64_t p = 0; p < pixels; ++p) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      planes[static_cast<std::size_t>(c * pixels + p)] =
-          values[static_cast<std::size_t>((n * pixels + p) * channels + c)];
-    }
-  }
-  return reference::from_values(channels, extents, planes);
 }
 
 struct Run {
@@ -202,8 +173,8 @@ class Experiment {
     const reference::Layer layer(o, weight_, bias_);
     for (std::int64_t n = 0; n < run_.batch; ++n) {
       const auto [high, low] =
-          layer(image(src_.high, n, o.in.high, run_.extents),
-                image(src_.low, n, o.in.low, low_extents(run_.extents, o.octave)));
+          layer(image_of(src_.high, n, o.in.high, run_.extents),
+                image_of(src_.low, n, o.in.low, low_extents(run_.extents, o.octave)));
       compare(computed.high, residual_.high, n, high, "high");
       compare(computed.low, residual_.low, n, low, "low");
       if (::testing::Test::HasFatalFailure()) return;
@@ -254,9 +225,10 @@ class Experiment {
       return;
     }
     if (run_.epilogue.residual) {
-      expected = reference::add(expected, image(residual, n, expected.channels, expected.extents));
+      expected =
+          reference::add(expected, image_of(residual, n, expected.channels, expected.extents));
     }
-    const reference::Map actual = image(computed, n, expected.channels, expected.extents);
+    const reference::Map actual = image_of(computed, n, expected.channels, expected.extents);
     ASSERT_EQ(actual.values.size() * static_cast<std::size_t>(run_.batch), computed.size()) << name;
     for (std::size_t i = 0; i < actual.values.size(); ++i) {
       const Activation& activation = run_.epilogue.activation;

@@ -472,18 +472,20 @@ TEST(ClipGradients, ScalesAllByTheirCommonNorm) {
   EXPECT_NEAR(std::sqrt(clipped), 0.5, 1e-6);
 }
 
-// A convolution and a classifier: nothing in it depends on the other images of a batch.
-Graph network_without_norm() {
-  Graph graph("plain", Shape{2, 2});
+// A convolution and a classifier. Without a norm, nothing in it depends on the other images of a
+// batch.
+Graph one_convolution(std::int64_t in_channels, std::int64_t out_channels, bool norm) {
+  Graph graph("one_convolution", Shape{2, 2});
   const Shape ones{1, 1};
-  const NodeId y = graph.add("conv",
-                             Conv{.out_channels = 6,
-                                  .kernel = {3, 3},
-                                  .stride = {2, 2},
-                                  .dilation = ones,
-                                  .padding_begin = ones,
-                                  .padding_end = ones},
-                             {graph.add("input", Input{1}, {})});
+  NodeId y = graph.add("conv",
+                       Conv{.out_channels = out_channels,
+                            .kernel = {3, 3},
+                            .stride = {2, 2},
+                            .dilation = ones,
+                            .padding_begin = ones,
+                            .padding_end = ones},
+                       {graph.add("input", Input{in_channels}, {})});
+  if (norm) y = graph.add("norm", BatchNorm{}, {y});
   const NodeId relu = graph.add("relu", Activation{}, {y});
   const NodeId pooled = graph.add("pool", GlobalPool{}, {relu});
   graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
@@ -493,10 +495,10 @@ Graph network_without_norm() {
 TEST(Train, BatchesThatMakeUpOneStepEqualOneLargeBatch) {
   const Dataset data = small_data();
   TrainOptions options = small_options();
-  const TrainResult large = train(network_without_norm(), data, options);
+  const TrainResult large = train(one_convolution(1, 6, false), data, options);
   options.batch_size = 8;
   options.accumulate = 2;
-  const TrainResult small = train(network_without_norm(), data, options);
+  const TrainResult small = train(one_convolution(1, 6, false), data, options);
   ASSERT_EQ(small.history.size(), 2U);
   EXPECT_EQ(small.history[1].learning_rate, large.history[1].learning_rate);
   EXPECT_NEAR(small.history[1].train_loss, large.history[1].train_loss, 1e-5);
@@ -507,8 +509,9 @@ TEST(Train, BatchesThatMakeUpOneStepEqualOneLargeBatch) {
       EXPECT_NEAR(tensor.values()[i], other[i], 1e-5) << name;
   }
   options.accumulate = 6;  // of 5 batches
-  EXPECT_THAT(message_of([&] { static_cast<void>(train(network_without_norm(), data, options)); }),
-              testing::HasSubstr("accumulate is 6, and an epoch has 5 batches"));
+  EXPECT_THAT(
+      message_of([&] { static_cast<void>(train(one_convolution(1, 6, false), data, options)); }),
+      testing::HasSubstr("accumulate is 6, and an epoch has 5 batches"));
 }
 
 TEST(Train, OfATinyNormMovesByNoMoreThanTheRateTimesIt) {
@@ -597,26 +600,6 @@ TEST(Train, RefusesToVaryTheColoursOfGreyImages) {
               testing::HasSubstr("colours cannot be varied in images of 1 channels"));
 }
 
-// small_network for pictures of three channels.
-Graph colour_network() {
-  Graph graph("colour", Shape{2, 2});
-  const NodeId x = graph.add("input", Input{3}, {});
-  const Shape ones{1, 1};
-  const NodeId y = graph.add("conv",
-                             Conv{.out_channels = 8,
-                                  .kernel = {3, 3},
-                                  .stride = {2, 2},
-                                  .dilation = ones,
-                                  .padding_begin = ones,
-                                  .padding_end = ones},
-                             {x});
-  const NodeId normal = graph.add("norm", BatchNorm{}, {y});
-  const NodeId relu = graph.add("relu", Activation{}, {normal});
-  const NodeId pooled = graph.add("pool", GlobalPool{}, {relu});
-  graph.add_output(graph.add("classes", Linear{.out_channels = kClasses}, {pooled}));
-  return graph;
-}
-
 class SkippedFiles : public Observer {
  public:
   void on_skipped(const SkippedImage& image) override { skipped.push_back(image); }
@@ -635,17 +618,18 @@ TEST(TrainOnFiles, LearnsAndDoesNotDependOnTheWorkers) {
   options.colour_noise = 0.1;
   options.workers = 1;
   SkippedFiles observer;
-  const TrainResult one = train(colour_network(), data, options, &observer);
+  const TrainResult one = train(one_convolution(3, 8, true), data, options, &observer);
   EXPECT_EQ(one.history.back().test_accuracy, 1);
   EXPECT_TRUE(observer.skipped.empty());
   for (const std::int64_t workers : {2, 5}) {
     options.workers = workers;
-    const TrainResult other = train(colour_network(), data, options);
+    const TrainResult other = train(one_convolution(3, 8, true), data, options);
     expect_same(one.history, other.history);
     EXPECT_TRUE(same_bits(one.model.weights, other.model.weights)) << workers;
   }
   options.crop = Crop::kShift;
-  EXPECT_FALSE(same_bits(one.model.weights, train(colour_network(), data, options).model.weights));
+  EXPECT_FALSE(same_bits(one.model.weights,
+                         train(one_convolution(3, 8, true), data, options).model.weights));
 }
 
 TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
@@ -660,7 +644,7 @@ TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
   TrainOptions options = small_options();
   options.batch_size = 6;
   SkippedFiles observer;
-  const TrainResult result = train(colour_network(), data, options, &observer);
+  const TrainResult result = train(one_convolution(3, 8, true), data, options, &observer);
   EXPECT_EQ(result.history.size(), 2U);
   ASSERT_EQ(observer.skipped.size(), 2U);
   EXPECT_EQ(observer.skipped[0].path, data.train.path(5));
@@ -668,7 +652,7 @@ TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
   EXPECT_THAT(observer.skipped[0].why, testing::HasSubstr(data.train.path(5).string()));
   for (std::int64_t i = 10; i < 20; ++i) truncate(data.train.path(i));
   try {
-    static_cast<void>(train(colour_network(), data, options));
+    static_cast<void>(train(one_convolution(3, 8, true), data, options));
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("10 of 24 training images cannot be read"));

@@ -88,11 +88,10 @@ void print(const train::Recipe& recipe) {
 }
 
 void run(const Arguments& arguments) {
-  train::TrainOptions options = arguments.training;
-  if (!arguments.recipe.empty()) {
-    options = train::find_recipe(arguments.recipe).options;
-    for (const auto& take : arguments.given) take(options);
-  }
+  train::TrainOptions options = arguments.recipe.empty()
+                                    ? train::TrainOptions{}
+                                    : train::find_recipe(arguments.recipe).options;
+  for (const auto& take : arguments.given) take(options);
   train::check(options);
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
@@ -240,7 +239,6 @@ void add_train(CLI::App& app) {
                                    "is for new networks, and '" + arguments->model + "' is a file");
       }
     }
-    for (const auto& take : arguments->given) take(arguments->training);
     run(*arguments);
   });
 }
