@@ -116,9 +116,9 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
   }
 }
 
-// `count` cells of 2 x 2 pixels side by side, whole ones, from the first of two rows on. What a part
-// of a vector holds beyond the channels is the next pixel's: it is read for nothing, and written
-// over by the next cell.
+// `count` cells of 2 x 2 pixels side by side, whole ones, from the first of two rows on. What a
+// part of a vector holds beyond the channels is the next pixel's: it is read for nothing, and
+// written over by the next cell.
 template <PoolKind kKind>
 void WholeCells(const float* top, const float* bottom, std::int64_t channels, std::int64_t count,
                 float* out) {
@@ -126,9 +126,9 @@ void WholeCells(const float* top, const float* bottom, std::int64_t channels, st
   const Tag d;
   const Vector quarter = hn::Set(d, 0.25F);
   const auto combine = [&](auto load, std::int64_t c) HWY_ATTR {
-    const Vector sum = hn::Add(hn::Add(hn::Add(load(top + c), load(top + channels + c)),
-                                       load(bottom + c)),
-                               load(bottom + channels + c));
+    const Vector sum =
+        hn::Add(hn::Add(hn::Add(load(top + c), load(top + channels + c)), load(bottom + c)),
+                load(bottom + channels + c));
     return kKind == PoolKind::kAverage ? hn::Mul(sum, quarter) : sum;
   };
   const auto whole = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
@@ -140,9 +140,9 @@ void WholeCells(const float* top, const float* bottom, std::int64_t channels, st
         hn::StoreU(combine(whole, c), d, out + c);
       } else {
         const auto left = static_cast<std::size_t>(channels - c);
-        StorePart(
-            d, combine([&](const float* from) HWY_ATTR { return LoadPart(d, from, left); }, c),
-            out + c, left);
+        StorePart(d,
+                  combine([&](const float* from) HWY_ATTR { return LoadPart(d, from, left); }, c),
+                  out + c, left);
       }
     }
     top += 2 * channels;
