@@ -6,6 +6,7 @@ usage: data_commands_test.py path/to/octconv [unittest arguments]
 import gzip
 import json
 import os
+import pty
 import random
 import struct
 import sys
@@ -370,6 +371,64 @@ class TrainOn(DataCommandTest):
                 self.wrong_usage("train", "--model", "net.onnx", "--data", "data", *options, "--out", "out")
         self.fail_with(["'no.onnx'"], "train", "--model", "no.onnx", "--data", "data", "--out", "out")
         self.assertFalse((self.folder / "out").exists())
+
+
+class Watch(DataCommandTest):
+    """What a training leaves to look at while it runs and afterwards."""
+
+    def setUp(self):
+        super().setUp()
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+        self.write_data()
+
+    def train(self, out, *more, **options):
+        return self.octconv("train", "--data", "data", "--batch-size", 16, "--threads", 1, "--out", out, *more,
+                            **options)  # fmt: skip
+
+    def test_a_line_for_each_epoch_and_events(self):
+        self.assertEqual(self.train("out", "--epochs", 2).returncode, 0)
+        lines = [json.loads(line) for line in (self.folder / "out/history.jsonl").read_text().splitlines()]
+        self.assertEqual([line["epoch"] for line in lines], [1, 2])
+        self.assertEqual([line["step"] for line in lines], [3, 6])
+        for line in lines:
+            self.assertEqual(line["test_top5_accuracy"], 1)  # of three classes
+            self.assertGreater(line["images_per_second"], 0)
+            self.assertGreater(line["time"], 1.7e9)
+        (events,) = (self.folder / "out").glob("*tfevents*")
+        data = events.read_bytes()
+        times = []
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            self.assertEqual(data[12], 0x09)  # each event begins with its time
+            times += struct.unpack("<d", data[13:21])
+            data = data[12 + length + 4 :]
+        self.assertEqual(times[1:], [line["time"] for line in lines])
+
+    def test_resuming_keeps_the_lines(self):
+        self.assertEqual(self.train("out", "--epochs", 2).returncode, 0)
+        history = self.folder / "out/history.jsonl"
+        whole = history.read_text()
+        history.write_text(whole[: whole.index("\n") + 9])
+        self.assertEqual(self.train("out", "--epochs", 2, "--resume").returncode, 0)
+        self.assertEqual(history.read_text(), whole)
+
+    def test_a_line_is_redrawn_on_terminals_only(self):
+        plain = self.train("plain", "--epochs", 1)
+        self.assertEqual(plain.returncode, 0)
+        self.assertNotIn("\r", plain.stderr)
+        terminal, inside = pty.openpty()
+        shown = self.train("shown", "--epochs", 1, stderr=inside)
+        os.close(inside)
+        seen = b""
+        try:
+            while part := os.read(terminal, 1 << 16):
+                seen += part
+        except OSError:  # the end of a terminal
+            pass
+        os.close(terminal)
+        self.assertEqual(shown.returncode, 0)
+        self.assertIn(b"\rresnet20 alpha 0  epoch 1/1  [####################]", seen)
 
 
 class Compare(DataCommandTest):
