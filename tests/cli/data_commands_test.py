@@ -405,6 +405,21 @@ class Watch(DataCommandTest):
             data = data[12 + length + 4 :]
         self.assertEqual(times[1:], [line["time"] for line in lines])
 
+    def test_report_draws_what_was_trained(self):
+        for out, rate in (("a", 0.1), ("b", 0.01)):
+            self.assertEqual(self.train(out, "--epochs", 2, "--learning-rate", rate).returncode, 0)
+        runs = json.loads(self.succeed("report", "a", "b", "--json", "--html", "page.html"))
+        self.assertEqual([run["run"] for run in runs], ["a", "b"])
+        for run in runs:
+            last = json.loads((self.folder / run["run"] / "history.jsonl").read_text().splitlines()[-1])
+            for name, own in (("accuracy", "test_accuracy"), ("train_loss", "train_loss"), ("epochs", "epoch")):
+                self.assertEqual(run[name], last[own])
+        page = xml.etree.ElementTree.parse(self.folder / "page.html").getroot()
+        charts = list(page.iter("{http://www.w3.org/2000/svg}svg"))
+        self.assertEqual(len(charts), 4)
+        for chart in charts:
+            self.assertEqual(len(list(chart.iter("{http://www.w3.org/2000/svg}polyline"))), 2)
+
     def test_resuming_keeps_the_lines(self):
         self.assertEqual(self.train("out", "--epochs", 2).returncode, 0)
         history = self.folder / "out/history.jsonl"
@@ -429,6 +444,45 @@ class Watch(DataCommandTest):
         os.close(terminal)
         self.assertEqual(shown.returncode, 0)
         self.assertIn(b"\rresnet20 alpha 0  epoch 1/1  [####################]", seen)
+
+
+class Report(DataCommandTest):
+    LINE = {"epoch": 1, "step": 3, "learning_rate": 0.1, "train_loss": 1.5, "train_accuracy": 0.25,
+            "test_loss": 1.25, "test_accuracy": 0.5, "test_top5_accuracy": 0.75, "images_per_second": 99.6,
+            "seconds": 2, "time": 1.8e9}  # fmt: skip
+
+    def write_history(self, name, *lines):
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        (folder / "history.jsonl").write_text("".join(line + "\n" for line in lines))
+
+    def test_the_table_has_the_last_and_the_best_epoch(self):
+        second = {**self.LINE, "epoch": 2, "test_accuracy": 0.375, "test_loss": None}
+        self.write_history("runs/a", json.dumps(self.LINE), json.dumps(second))
+        (header, _, line) = self.succeed("report", "runs/a/").splitlines()
+        self.assertRegex(header, r"^run +epochs +training loss +test loss +accuracy +top 5 +best +in epoch")
+        self.assertRegex(
+            line, r"^a +2 +1\.5000 +nan +37\.50 % +75\.00 % +50\.00 % +1 +100 +4$")
+
+    def test_broken_files_are_named_with_the_line(self):
+        good = json.dumps(self.LINE)
+        self.write_history("good", good)
+        for name, lines, why in (
+            ("torn", [good, good[:30]], "line 2: no object of JSON"),
+            ("lacks", [json.dumps({k: v for k, v in self.LINE.items() if k != "step"})], "line 1: 'step' is missing"),
+            ("text", [json.dumps({**self.LINE, "test_loss": "low"})], "line 1: 'test_loss' is no number"),
+            ("twice", [good, good], "line 2: epoch 1 where 2 is the next"),
+            ("empty", [], "has no epochs"),
+        ):  # fmt: skip
+            with self.subTest(name=name):
+                self.write_history(name, *lines)
+                self.fail_with([f"'{name}/history.jsonl'", why], "report", "good", name, "--html", "p.html")
+
+    def test_missing_files_are_named(self):
+        self.fail_with(["'nowhere/history.jsonl'"], "report", "nowhere")
+        self.write_history("good", json.dumps(self.LINE))
+        self.fail_with(["'good/' is named twice"], "report", "good", "good/")
+        self.wrong_usage("report")
 
 
 class Compare(DataCommandTest):
