@@ -54,7 +54,7 @@ void add_curve(const std::vector<History>& histories, const char* title, const c
 report::Table history_table(const std::vector<History>& histories) {
   report::Table table({{"run", report::Align::kLeft},
                        {"epochs"},
-                       {"training loss"},
+                       {"train loss"},
                        {"test loss"},
                        {"accuracy"},
                        {"top 5"},

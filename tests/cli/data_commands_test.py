@@ -126,7 +126,55 @@ class Eval(DataCommandTest):
         self.succeed("export", "resnet20", "--in-channels", "1", "--size", SIZE, "-o", "ten.onnx")
         self.fail_with(["10 classes", "has 3"], "eval", "ten.onnx", "--data", "data")
 
+    def test_sizes_are_tested_one_after_the_other(self):
+        self.write_data()
+        self.write_model()
+        alone = json.loads(self.succeed("eval", "model.onnx", "--data", "data", "--json"))
+        self.assertEqual((alone["height"], alone["width"]), (SIZE, SIZE))
+        arguments = ("eval", "model.onnx", "--data", "data", "--size", f"{2 * SIZE},{SIZE}")
+        double, same = json.loads(self.succeed(*arguments, "--json"))["sizes"]
+        for name, value in same.items():
+            self.assertEqual(value, alone[name], name)
+        cost = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.25, "--in-channels", 1, "--classes", CLASSES,
+                                       "--size", 2 * SIZE, "--json"))  # fmt: skip
+        self.assertEqual(double["macs"], cost["macs"])
+        self.assertNotEqual(double["loss"], same["loss"])
+        _, header, _, first, second = self.succeed(*arguments).splitlines()
+        self.assertRegex(header, r"^size +images +accuracy +top 5 +loss +multiply-adds$")
+        self.assertTrue(first.startswith(f"{2 * SIZE} x {2 * SIZE} "), first)
+        self.assertTrue(second.endswith(f" {alone['macs']:,}"), second)
+
+    def test_classes_add_up(self):
+        self.write_data()
+        self.write_model()
+        arguments = ("eval", "model.onnx", "--data", "data", "--per-class")
+        result = json.loads(self.succeed(*arguments, "--json"))
+        self.assertEqual([c["class"] for c in result["classes"]], ["0", "1", "2"])
+        self.assertEqual([c["images"] for c in result["classes"]], [7, 7, 6])
+        self.assertEqual([sum(c["taken_for"]) for c in result["classes"]], [7, 7, 6])
+        found = sum(c["taken_for"][i] for i, c in enumerate(result["classes"]))
+        self.assertAlmostEqual(found, result["accuracy"] * 20)
+        self.assertEqual(len(self.succeed(*arguments).split("\n\n")[1].splitlines()), 2 + CLASSES)
+
+    def test_what_classes_are_taken_for_is_drawn(self):
+        self.write_data()
+        self.write_model()
+        arguments = ("eval", "model.onnx", "--data", "data", "--confusion")
+        self.succeed(*arguments, "c.png")
+        header = (self.folder / "c.png").read_bytes()[:24]
+        self.assertEqual(header[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", header[16:])
+        self.assertEqual((width, height, width % CLASSES), (width, width, 0))
+        self.succeed(*arguments, "c.html")
+        page = xml.etree.ElementTree.parse(self.folder / "c.html").getroot()
+        cells = [e for e in page.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "cell"]
+        self.assertGreaterEqual(len(cells), CLASSES)
+
     def test_usage(self):
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--confusion", "c.pdf")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--confusion", "c.png", "--size", "8,16")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--per-class", "--size", "8,16")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--size", "0")
         self.wrong_usage("eval", "model.onnx")
         self.wrong_usage("eval", "model.onnx", "--data", "data", "--images", "0")
         self.fail_with(["absent.onnx"], "eval", "absent.onnx", "--data", "data")
@@ -460,7 +508,7 @@ class Report(DataCommandTest):
         second = {**self.LINE, "epoch": 2, "test_accuracy": 0.375, "test_loss": None}
         self.write_history("runs/a", json.dumps(self.LINE), json.dumps(second))
         (header, _, line) = self.succeed("report", "runs/a/").splitlines()
-        self.assertRegex(header, r"^run +epochs +training loss +test loss +accuracy +top 5 +best +in epoch")
+        self.assertRegex(header, r"^run +epochs +train loss +test loss +accuracy +top 5 +best +in epoch")
         self.assertRegex(
             line, r"^a +2 +1\.5000 +nan +37\.50 % +75\.00 % +50\.00 % +1 +100 +4$")
 
