@@ -112,6 +112,13 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
   sync_folder(folder);
 }
 
+void append_to_file(const std::filesystem::path& path, std::string_view bytes) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (file.get() < 0) fail("write", path, errno);
+  if (!write_all(file.get(), bytes) || ::fsync(file.get()) != 0) fail("write", path, errno);
+  if (!file.close()) fail("write", path, errno);
+}
+
 void make_folder(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

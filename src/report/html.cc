@@ -85,6 +85,10 @@ void HtmlPage::chart(const Chart& chart, std::string_view caption) {
   body_ += "<figure>\n" + to_svg(chart) + element("figcaption", caption) + "</figure>\n";
 }
 
+void HtmlPage::matrix(const Matrix& matrix, std::string_view caption) {
+  body_ += "<figure>\n" + to_svg(matrix) + element("figcaption", caption) + "</figure>\n";
+}
+
 void HtmlPage::bars(const std::vector<Bar>& bars, std::string_view unit, std::string_view caption) {
   double most = 0;
   for (const Bar& bar : bars) {

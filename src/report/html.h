@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "report/chart.h"
+#include "report/matrix.h"
 #include "report/table.h"
 
 namespace octconv::report {
@@ -45,6 +46,7 @@ class HtmlPage {
   void facts(const std::vector<std::pair<std::string, std::string>>& facts);
   void table(const Table& table);
   void chart(const Chart& chart, std::string_view caption);
+  void matrix(const Matrix& matrix, std::string_view caption);
   // Bars below one another, as long as their values; each says its value in `unit`. Throws
   // InvalidArgument for a value that is negative or not finite, or a part that is larger.
   void bars(const std::vector<Bar>& bars, std::string_view unit, std::string_view caption);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/checkpoint.h"
 
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -70,18 +71,28 @@ Json to_json(const EpochRecord& r) {
           {"test_accuracy", r.test_accuracy},
           {"learning_rate", r.learning_rate},
           {"images_per_second", r.images_per_second},
-          {"seconds", r.seconds}};
+          {"seconds", r.seconds},
+          {"test_top5_accuracy", r.test_top5_accuracy},
+          {"time", r.time}};
+}
+
+// JSON has no number for what is not finite; older checkpoints lack some.
+double number(const Json& json, const char* name) {
+  const Json found = json.value(name, Json());
+  return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
 }
 
 EpochRecord record_from(const Json& json) {
   return {.epoch = json.at("epoch"),
           .train_loss = json.at("train_loss"),
           .train_accuracy = json.at("train_accuracy"),
-          .test_loss = json.at("test_loss"),
+          .test_loss = number(json, "test_loss"),
           .test_accuracy = json.at("test_accuracy"),
+          .test_top5_accuracy = number(json, "test_top5_accuracy"),
           .learning_rate = json.at("learning_rate"),
           .images_per_second = json.at("images_per_second"),
-          .seconds = json.at("seconds")};
+          .seconds = json.at("seconds"),
+          .time = json.value("time", 0.0)};
 }
 
 c10::Dict<std::string, at::Tensor> to_dict(const Tensors& tensors) {

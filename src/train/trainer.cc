@@ -26,6 +26,7 @@
 #include "train/loader.h"
 #include "train/mixup.h"
 #include "train/prefetch.h"
+#include "train/run_log.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -94,13 +95,22 @@ class Tally {
     correct_ += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
     count_ += count;
   }
+  // Beside `add`, where the five best classes count.
+  void add_top5(const at::Tensor& logits, const at::Tensor& labels) {
+    const auto best = std::get<1>(logits.topk(std::min<std::int64_t>(5, logits.size(1)), 1));
+    in_top5_ += best.eq(labels.unsqueeze(1)).sum().item<std::int64_t>();
+  }
   double loss() const { return loss_ / static_cast<double>(count_); }
   double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(count_); }
+  double top5_accuracy() const {
+    return static_cast<double>(in_top5_) / static_cast<double>(count_);
+  }
   std::int64_t count() const { return count_; }
 
  private:
   double loss_ = 0;
   std::int64_t correct_ = 0;
+  std::int64_t in_top5_ = 0;
   std::int64_t count_ = 0;
 };
 
@@ -273,6 +283,9 @@ class Trainer {
     record.train_accuracy = tally.accuracy();
     test(record);
     record.seconds = seconds_since(epoch_start);
+    record.step = epoch * (steps_ / options_.accumulate);
+    record.time =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     return record;
   }
 
@@ -319,10 +332,12 @@ class Trainer {
       if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
       tally.add(blended_loss(logits, batch.labels, 1, 0).item<double>(), logits, batch.labels);
+      tally.add_top5(logits, batch.labels);
     }
     if (average_) average_->exchange();
     record.test_loss = tally.loss();
     record.test_accuracy = tally.accuracy();
+    record.test_top5_accuracy = tally.top5_accuracy();
     test_seconds_ = seconds_since(start);
   }
 
@@ -354,6 +369,7 @@ class Trainer {
       checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
     }
     write_checkpoint(checkpoint_path(options_.folder), checkpoint);
+    write_run_log(options_.folder, history_);
   }
 
   void resume() {
@@ -383,6 +399,9 @@ class Trainer {
                                .copy_(take(checkpoint.velocities, trained.name, trained.value)));
     }
     history_ = checkpoint.history;
+    for (EpochRecord& record : history_)
+      record.step = record.epoch * (steps_ / options_.accumulate);
+    write_run_log(options_.folder, history_);
   }
 
   const Dataset& data_;

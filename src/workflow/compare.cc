@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <ctime>
 #include <deque>
 
@@ -19,6 +18,7 @@
 #include "report/number.h"
 #include "workflow/compare_report.h"
 #include "workflow/preprocess.h"
+#include "workflow/training_lines.h"
 
 namespace octconv::workflow {
 namespace {
@@ -70,30 +70,6 @@ void check_output(const CompareOptions& options) {
       throw FileError("cannot write '" + (options.out / name).string() + "': it is a folder");
     }
   }
-}
-
-// Tells how training goes: each epoch, and in long ones every few seconds.
-TrainingListener listen(const std::string& who, std::int64_t epochs, const Progress& progress) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds kPause(10);
-  const auto begin_line = [=](std::int64_t epoch) {
-    return who + ", epoch " + std::to_string(epoch) + " of " + std::to_string(epochs);
-  };
-  return {.on_epoch =
-              [=](const EpochResult& epoch) {
-                progress(begin_line(epoch.epoch) + ": loss " + report::fixed(epoch.train_loss, 4) +
-                         ", test accuracy " + report::fixed(100 * epoch.test_accuracy, 2) + " %, " +
-                         report::fixed(epoch.seconds, 1) + " s");
-              },
-          .on_step =
-              [=, last = Clock::now()](const StepResult& step) mutable {
-                if (Clock::now() - last < kPause) return;
-                last = Clock::now();
-                progress(begin_line(step.epoch) + ", step " + std::to_string(step.step) + " of " +
-                         std::to_string(step.steps) + ": loss " +
-                         report::fixed(step.train_loss, 4) + ", " +
-                         report::fixed(step.seconds_left, 0) + " s left");
-              }};
 }
 
 // Times all variants in turns, on test images.
@@ -180,9 +156,9 @@ Comparison compare(const CompareOptions& options, const Progress& progress) {
                     .file = options.out / variant_file_name(options.network, alpha),
                     .params = counted.params,
                     .macs = counted.macs};
-    TrainingResult trained =
-        train_network(graph, data, options.plan,
-                      listen("alpha " + report::shortest(alpha), options.plan.epochs, progress));
+    TrainingResult trained = train_network(
+        graph, data, options.plan,
+        tell_lines("alpha " + report::shortest(alpha), options.plan.epochs, progress));
     variant.epochs = std::move(trained.epochs);
     save_onnx(variant.file, trained.model);
     reloaded.push_back(load_onnx(variant.file));

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "workflow/measure.h"
 #include "workflow/predict.h"
 #include "workflow/trainer.h"
+#include "workflow/training_lines.h"
 
 namespace octconv::workflow {
 
@@ -80,9 +80,6 @@ std::string variant_file_name(const std::string& network, double alpha);
 // set, alphas that are no fractions, twice the same or impossible for the network, no epoch, a
 // folder that cannot be written to. Makes the folder. Returns the opened data set.
 Dataset check_compare(const CompareOptions& options);
-
-// What is being done, for a terminal: one line at a time.
-using Progress = std::function<void(const std::string& line)>;
 
 // Trains every variant, writes OUT/<network>-alpha<a>.onnx, OUT/results.json and OUT/report.html.
 // Throws what check_compare throws, before it trains.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "octconv/graph/model.h"
 #include "octconv/image/dataset.h"
@@ -25,15 +26,40 @@ struct Evaluation {
   }
 };
 
+struct EvaluateOptions {
+  std::int64_t images = 0;  // the first so many test images; 0: all
+  std::int64_t size = 0;    // height and width of the network's input; 0: the model's own
+};
+
+// The same, and how each class does.
+struct DetailedEvaluation {
+  std::int64_t height = 0;  // of the network's input
+  std::int64_t width = 0;
+  std::int64_t macs = 0;  // multiply-adds for one image
+  Evaluation total;
+  std::vector<Evaluation> classes;  // of each class's own images
+  // Images of a class (the rows) that were taken for each class (the columns): classes * classes.
+  // One whose outputs are not all numbers was taken for none.
+  std::vector<std::int64_t> taken_for;
+
+  // The class other than its own that most of a class's images were taken for, the first of
+  // several; -1 if there is none.
+  [[nodiscard]] std::int64_t confused_with(std::int64_t label) const;
+};
+
 // Adds one image's outputs. An output that is not a number is never correct, and the loss becomes
 // one.
 void add_result(std::span<const float> logits, std::int32_t label, Evaluation& evaluation);
 
 // The first `images` test images (0: all) of a data set; `name` stands for the model in errors.
 //
+// Images in memory are resized to what the network takes. Of files the middle is cut out for it.
+//
 // Throws what check_classifier throws; InvalidArgument if the model's channels or classes are not
-// the data set's.
+// the data set's, or a size is outside [1, 2^14] or too small for the network.
 Evaluation evaluate(const Model& model, const std::string& name, const Dataset& data,
                     std::int64_t images = 0);
+DetailedEvaluation evaluate_in_detail(const Model& model, const std::string& name,
+                                      const Dataset& data, const EvaluateOptions& options = {});
 
 }  // namespace octconv::workflow

@@ -54,8 +54,8 @@ std::int64_t output_classes(const Model& model) {
   return model.graph.node(model.graph.outputs()[0]).channels.total();
 }
 
-Preprocessor::Preprocessor(const Model& model)
-    : channels_(input_channels(model)), extents_(model.preprocessing.extents) {
+Preprocessor::Preprocessor(const Model& model, const Shape& extents)
+    : channels_(input_channels(model)), extents_(extents) {
   for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {
     const double mean = model.preprocessing.mean[c];
     const double deviation = model.preprocessing.deviation[c];

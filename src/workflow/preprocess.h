@@ -30,7 +30,9 @@ std::int64_t output_classes(const Model& model);
 class Preprocessor {
  public:
   // Requires check_takes_pictures(model).
-  explicit Preprocessor(const Model& model);
+  explicit Preprocessor(const Model& model) : Preprocessor(model, model.preprocessing.extents) {}
+  // For inputs of other extents than the model's own.
+  Preprocessor(const Model& model, const Shape& extents);
 
   // [batch, channels, height, width], to be filled image by image.
   [[nodiscard]] Tensor make_batch(std::int64_t batch) const;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +25,18 @@ struct TrainingPlan {
   std::uint64_t seed = 0;
 };
 
+// Options of the trainer by name, those of `octconv train` with underscores (and `decay_norm` and
+// `flip`, true or false); values are JSON.
+using NamedOptions = std::map<std::string, std::string>;
+
+// A training in a folder that can be stopped and continued.
+struct NamedTraining {
+  NamedOptions options;
+  std::uint64_t seed = 0;
+  std::filesystem::path folder;  // of checkpoint and history
+  bool resume = false;           // continue from the folder's checkpoint
+};
+
 // After one pass over the training images.
 struct EpochResult {
   std::int64_t epoch = 0;     // from 1
@@ -30,6 +44,7 @@ struct EpochResult {
   double train_accuracy = 0;  // share of the images, in [0, 1]
   double test_loss = 0;
   double test_accuracy = 0;
+  double test_top5_accuracy = 0;
   double seconds = 0;
 };
 
@@ -61,6 +76,12 @@ void check_plan(const TrainingPlan& plan);
 
 // Trains from scratch. Throws what check_plan throws, and Error if the loss is no longer finite.
 TrainingResult train_network(const Graph& graph, const Dataset& data, const TrainingPlan& plan,
+                             const TrainingListener& listener);
+
+// The same for a named training; the first returns how many epochs it has. Throws InvalidArgument
+// also for an option that is unknown or of another type.
+std::int64_t check_training(const NamedTraining& training);
+TrainingResult train_network(const Graph& graph, const Dataset& data, const NamedTraining& training,
                              const TrainingListener& listener);
 
 }  // namespace octconv::workflow

@@ -18,4 +18,14 @@ TrainingResult train_network(const Graph& /*graph*/, const Dataset& /*data*/,
   throw Unsupported(training_obstacle());
 }
 
+std::int64_t check_training(const NamedTraining& /*training*/) {
+  throw Unsupported(training_obstacle());
+}
+
+TrainingResult train_network(const Graph& /*graph*/, const Dataset& /*data*/,
+                             const NamedTraining& /*training*/,
+                             const TrainingListener& /*listener*/) {
+  throw Unsupported(training_obstacle());
+}
+
 }  // namespace octconv::workflow

@@ -173,5 +173,20 @@ TEST_F(File, MakeFolderRefusesAFileInItsWay) {
               ThrowsMessage<FileError>(HasSubstr((folder_ / "f" / "g").string())));
 }
 
+TEST_F(File, GrowsByWhatIsAppended) {
+  append_to_file(folder_ / "f", "one\n");
+  append_to_file(folder_ / "f", std::string_view("\0two", 4));
+  EXPECT_EQ(read_file(folder_ / "f"), std::string("one\n\0two", 8));
+}
+
+TEST_F(File, WhatCannotBeAppendedToIsNamed) {
+  EXPECT_THAT([&] { append_to_file(folder_, "x"); },
+              ThrowsMessage<FileError>(HasSubstr("cannot write '" + folder_.string() + "'")));
+  append_to_file(folder_ / "f", "0123456789");
+  const FullDisk full(12);
+  EXPECT_THAT([&] { append_to_file(folder_ / "f", "0123456789"); },
+              ThrowsMessage<FileError>(HasSubstr((folder_ / "f").string())));
+}
+
 }  // namespace
 }  // namespace octconv

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that read pictures and data sets: predict, decompose, eval, compare.
+"""The commands that read pictures and data sets: predict, decompose, eval, train, report, study, compare.
 
 usage: data_commands_test.py path/to/octconv [unittest arguments]
 """
 import gzip
 import json
 import os
+import pathlib
+import pty
 import random
+import re
+import shutil
+import statistics
 import struct
+import subprocess
 import sys
 import unittest
 import xml.etree.ElementTree
@@ -125,7 +131,55 @@ class Eval(DataCommandTest):
         self.succeed("export", "resnet20", "--in-channels", "1", "--size", SIZE, "-o", "ten.onnx")
         self.fail_with(["10 classes", "has 3"], "eval", "ten.onnx", "--data", "data")
 
+    def test_sizes_are_tested_one_after_the_other(self):
+        self.write_data()
+        self.write_model()
+        alone = json.loads(self.succeed("eval", "model.onnx", "--data", "data", "--json"))
+        self.assertEqual((alone["height"], alone["width"]), (SIZE, SIZE))
+        arguments = ("eval", "model.onnx", "--data", "data", "--size", f"{2 * SIZE},{SIZE}")
+        double, same = json.loads(self.succeed(*arguments, "--json"))["sizes"]
+        for name, value in same.items():
+            self.assertEqual(value, alone[name], name)
+        cost = json.loads(self.succeed("cost", "resnet20", "--alpha", 0.25, "--in-channels", 1, "--classes", CLASSES,
+                                       "--size", 2 * SIZE, "--json"))  # fmt: skip
+        self.assertEqual(double["macs"], cost["macs"])
+        self.assertNotEqual(double["loss"], same["loss"])
+        _, header, _, first, second = self.succeed(*arguments).splitlines()
+        self.assertRegex(header, r"^size +images +accuracy +top 5 +loss +multiply-adds$")
+        self.assertTrue(first.startswith(f"{2 * SIZE} x {2 * SIZE} "), first)
+        self.assertTrue(second.endswith(f" {alone['macs']:,}"), second)
+
+    def test_classes_add_up(self):
+        self.write_data()
+        self.write_model()
+        arguments = ("eval", "model.onnx", "--data", "data", "--per-class")
+        result = json.loads(self.succeed(*arguments, "--json"))
+        self.assertEqual([c["class"] for c in result["classes"]], ["0", "1", "2"])
+        self.assertEqual([c["images"] for c in result["classes"]], [7, 7, 6])
+        self.assertEqual([sum(c["taken_for"]) for c in result["classes"]], [7, 7, 6])
+        found = sum(c["taken_for"][i] for i, c in enumerate(result["classes"]))
+        self.assertAlmostEqual(found, result["accuracy"] * 20)
+        self.assertEqual(len(self.succeed(*arguments).split("\n\n")[1].splitlines()), 2 + CLASSES)
+
+    def test_what_classes_are_taken_for_is_drawn(self):
+        self.write_data()
+        self.write_model()
+        arguments = ("eval", "model.onnx", "--data", "data", "--confusion")
+        self.succeed(*arguments, "c.png")
+        header = (self.folder / "c.png").read_bytes()[:24]
+        self.assertEqual(header[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", header[16:])
+        self.assertEqual((width, height, width % CLASSES), (width, width, 0))
+        self.succeed(*arguments, "c.html")
+        page = xml.etree.ElementTree.parse(self.folder / "c.html").getroot()
+        cells = [e for e in page.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "cell"]
+        self.assertGreaterEqual(len(cells), CLASSES)
+
     def test_usage(self):
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--confusion", "c.pdf")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--confusion", "c.png", "--size", "8,16")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--per-class", "--size", "8,16")
+        self.wrong_usage("eval", "model.onnx", "--data", "data", "--size", "0")
         self.wrong_usage("eval", "model.onnx")
         self.wrong_usage("eval", "model.onnx", "--data", "data", "--images", "0")
         self.fail_with(["absent.onnx"], "eval", "absent.onnx", "--data", "data")
@@ -370,6 +424,311 @@ class TrainOn(DataCommandTest):
                 self.wrong_usage("train", "--model", "net.onnx", "--data", "data", *options, "--out", "out")
         self.fail_with(["'no.onnx'"], "train", "--model", "no.onnx", "--data", "data", "--out", "out")
         self.assertFalse((self.folder / "out").exists())
+
+
+class Watch(DataCommandTest):
+    """What a training leaves to look at while it runs and afterwards."""
+
+    def setUp(self):
+        super().setUp()
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+        self.write_data()
+
+    def train(self, out, *more, **options):
+        return self.octconv("train", "--data", "data", "--batch-size", 16, "--threads", 1, "--out", out, *more,
+                            **options)  # fmt: skip
+
+    def test_a_line_for_each_epoch_and_events(self):
+        self.assertEqual(self.train("out", "--epochs", 2).returncode, 0)
+        lines = [json.loads(line) for line in (self.folder / "out/history.jsonl").read_text().splitlines()]
+        self.assertEqual([line["epoch"] for line in lines], [1, 2])
+        self.assertEqual([line["step"] for line in lines], [3, 6])
+        for line in lines:
+            self.assertEqual(line["test_top5_accuracy"], 1)  # of three classes
+            self.assertGreater(line["images_per_second"], 0)
+            self.assertGreater(line["time"], 1.7e9)
+        (events,) = (self.folder / "out").glob("*tfevents*")
+        data = events.read_bytes()
+        times = []
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            self.assertEqual(data[12], 0x09)  # each event begins with its time
+            times += struct.unpack("<d", data[13:21])
+            data = data[12 + length + 4 :]
+        self.assertEqual(times[1:], [line["time"] for line in lines])
+
+    def test_report_draws_what_was_trained(self):
+        for out, rate in (("a", 0.1), ("b", 0.01)):
+            self.assertEqual(self.train(out, "--epochs", 2, "--learning-rate", rate).returncode, 0)
+        runs = json.loads(self.succeed("report", "a", "b", "--json", "--html", "page.html"))
+        self.assertEqual([run["run"] for run in runs], ["a", "b"])
+        for run in runs:
+            last = json.loads((self.folder / run["run"] / "history.jsonl").read_text().splitlines()[-1])
+            for name, own in (("accuracy", "test_accuracy"), ("train_loss", "train_loss"), ("epochs", "epoch")):
+                self.assertEqual(run[name], last[own])
+        page = xml.etree.ElementTree.parse(self.folder / "page.html").getroot()
+        charts = list(page.iter("{http://www.w3.org/2000/svg}svg"))
+        self.assertEqual(len(charts), 4)
+        for chart in charts:
+            self.assertEqual(len(list(chart.iter("{http://www.w3.org/2000/svg}polyline"))), 2)
+
+    def test_resuming_keeps_the_lines(self):
+        self.assertEqual(self.train("out", "--epochs", 2).returncode, 0)
+        history = self.folder / "out/history.jsonl"
+        whole = history.read_text()
+        history.write_text(whole[: whole.index("\n") + 9])
+        self.assertEqual(self.train("out", "--epochs", 2, "--resume").returncode, 0)
+        self.assertEqual(history.read_text(), whole)
+
+    def test_a_line_is_redrawn_on_terminals_only(self):
+        plain = self.train("plain", "--epochs", 1)
+        self.assertEqual(plain.returncode, 0)
+        self.assertNotIn("\r", plain.stderr)
+        terminal, inside = pty.openpty()
+        shown = self.train("shown", "--epochs", 1, stderr=inside)
+        os.close(inside)
+        seen = b""
+        try:
+            while part := os.read(terminal, 1 << 16):
+                seen += part
+        except OSError:  # the end of a terminal
+            pass
+        os.close(terminal)
+        self.assertEqual(shown.returncode, 0)
+        self.assertIn(b"\rresnet20 alpha 0  epoch 1/1  [####################]", seen)
+
+
+class Report(DataCommandTest):
+    LINE = {"epoch": 1, "step": 3, "learning_rate": 0.1, "train_loss": 1.5, "train_accuracy": 0.25,
+            "test_loss": 1.25, "test_accuracy": 0.5, "test_top5_accuracy": 0.75, "images_per_second": 99.6,
+            "seconds": 2, "time": 1.8e9}  # fmt: skip
+
+    def write_history(self, name, *lines):
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        (folder / "history.jsonl").write_text("".join(line + "\n" for line in lines))
+
+    def test_the_table_has_the_last_and_the_best_epoch(self):
+        second = {**self.LINE, "epoch": 2, "test_accuracy": 0.375, "test_loss": None}
+        self.write_history("runs/a", json.dumps(self.LINE), json.dumps(second))
+        (header, _, line) = self.succeed("report", "runs/a/").splitlines()
+        self.assertRegex(header, r"^run +epochs +train loss +test loss +accuracy +top 5 +best +in epoch")
+        self.assertRegex(
+            line, r"^a +2 +1\.5000 +nan +37\.50 % +75\.00 % +50\.00 % +1 +100 +4$")
+
+    def test_broken_files_are_named_with_the_line(self):
+        good = json.dumps(self.LINE)
+        self.write_history("good", good)
+        for name, lines, why in (
+            ("torn", [good, good[:30]], "line 2: no object of JSON"),
+            ("lacks", [json.dumps({k: v for k, v in self.LINE.items() if k != "step"})], "line 1: 'step' is missing"),
+            ("text", [json.dumps({**self.LINE, "test_loss": "low"})], "line 1: 'test_loss' is no number"),
+            ("twice", [good, good], "line 2: epoch 1 where 2 is the next"),
+            ("empty", [], "has no epochs"),
+        ):  # fmt: skip
+            with self.subTest(name=name):
+                self.write_history(name, *lines)
+                self.fail_with([f"'{name}/history.jsonl'", why], "report", "good", name, "--html", "p.html")
+
+    def test_missing_files_are_named(self):
+        self.fail_with(["'nowhere/history.jsonl'"], "report", "nowhere")
+        self.write_history("good", json.dumps(self.LINE))
+        self.fail_with(["'good/' is named twice"], "report", "good", "good/")
+        self.wrong_usage("report")
+
+
+class Study(DataCommandTest):
+    STUDY = {
+        "data": "data", "network": "resnet20", "seeds": [0, 1], "train": {"epochs": 1, "batch_size": 16},
+        "variants": [{"name": "vanilla"}, {"name": "alpha 0.5", "alpha": 0.5, "train": {"learning_rate": 0.05}}],
+    }  # fmt: skip
+
+    def setUp(self):
+        super().setUp()
+        self.write_data()
+
+    def need_trainer(self):
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+
+    def write_study(self, **changes):
+        (self.folder / "s.json").write_text(json.dumps({**self.STUDY, **changes}))
+
+    def study(self, *more, **options):
+        return self.octconv("study", "s.json", "--out", "out", "--threads", 1, *more, **options)
+
+    def begun(self, result):
+        """The runs that were trained, and whether from a checkpoint."""
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return re.findall(r"^(.*), seed (\d+) \(\d of \d\): (begins|going on)", result.stderr, re.MULTILINE)
+
+    def lines(self):
+        """Without times."""
+        lines = [json.loads(line) for line in (self.folder / "out/results.jsonl").read_text().splitlines()]
+        for line in lines:
+            self.assertGreater(line.pop("seconds"), 0)
+        return lines
+
+    def test_every_variant_is_trained_with_every_seed(self):
+        self.need_trainer()
+        self.write_study()
+        result = self.study("--json")
+        runs = [("vanilla", "0"), ("alpha 0.5", "0"), ("vanilla", "1"), ("alpha 0.5", "1")]
+        self.assertEqual(self.begun(result), [(*run, "begins") for run in runs])
+        lines = self.lines()
+        self.assertEqual([(line["variant"], str(line["seed"])) for line in lines], runs)
+        for line in lines:
+            folder = f"{line['variant'].replace(' ', '-')}-seed{line['seed']}"
+            history = json.loads((self.folder / "out" / folder / "history.jsonl").read_text())
+            self.assertEqual(line["accuracy"], history["test_accuracy"])
+            evaluated = json.loads(
+                self.succeed("eval", f"out/{folder}/model.onnx", "--data", "data", "--json"))
+            self.assertEqual(line["macs"], evaluated["macs"])
+            self.assertAlmostEqual(line["loss"], evaluated["loss"], 3)
+        said = json.loads(result.stdout)
+        self.assertEqual((said["finished"], said["planned"]), (4, 4))
+        for variant in said["variants"]:
+            own = [line["accuracy"] for line in lines if line["variant"] == variant["variant"]]
+            self.assertEqual(variant["accuracies"], own)
+            self.assertAlmostEqual(variant["accuracy"], statistics.mean(own))
+            self.assertAlmostEqual(variant["deviation"], statistics.stdev(own))
+        xml.etree.ElementTree.parse(self.folder / "out/report.html")
+        again = self.study()
+        self.assertEqual(self.begun(again), [])
+        table = (self.folder / "out/report.txt").read_text()
+        self.assertEqual(again.stdout, table + "report: out/report.html\n")
+        self.assertEqual(len(table.splitlines()), 4)
+
+    def test_it_goes_on_where_it_was_stopped(self):
+        self.need_trainer()
+        self.write_study(train={"epochs": 2, "batch_size": 16})
+        self.assertEqual(len(self.begun(self.study())), 4)
+        whole = self.lines()
+        results = self.folder / "out/results.jsonl"
+        text = results.read_text()
+        first, second, third, fourth = text.splitlines(keepends=True)
+        # While the third line was being written; the fourth run had not begun.
+        shutil.rmtree(self.folder / "out/alpha-0.5-seed1")
+        results.write_text(first + second + third[: len(third) // 2])
+        self.assertEqual(
+            self.begun(self.study()), [("vanilla", "1", "going on"), ("alpha 0.5", "1", "begins")])
+        self.assertEqual(self.lines(), whole)
+
+    def test_a_killed_study_goes_on_from_the_checkpoint(self):
+        self.need_trainer()
+        self.write_study(train={"epochs": 200, "batch_size": 16}, seeds=[0], variants=[{"name": "v"}])
+        process = subprocess.Popen([cli_test.TOOL, "study", "s.json", "--out", "out"], cwd=self.folder,
+                                   stderr=subprocess.PIPE, text=True)  # fmt: skip
+        for line in process.stderr:
+            if ", epoch 2 of 200" in line:
+                break
+        process.kill()
+        process.stderr.close()
+        process.wait()
+        self.assertFalse((self.folder / "out/results.jsonl").exists())
+        done = len((self.folder / "out/v-seed0/history.jsonl").read_text().splitlines())
+        self.assertGreaterEqual(done, 2)
+        process = subprocess.Popen([cli_test.TOOL, "study", "s.json", "--out", "out"], cwd=self.folder,
+                                   stderr=subprocess.PIPE, text=True)  # fmt: skip
+        said = [process.stderr.readline() for _ in range(2)]
+        process.kill()
+        process.stderr.close()
+        process.wait()
+        self.assertIn("going on from its checkpoint", said[0])
+        self.assertRegex(said[1], rf", epoch ({done + 1}|{done + 2}) of 200:")
+
+    def test_what_is_added_is_trained_and_what_is_changed_is_refused(self):
+        self.need_trainer()
+        self.write_study(seeds=[0])
+        self.assertEqual(len(self.begun(self.study())), 2)
+        more = [*self.STUDY["variants"], {"name": "max", "alpha": 0.25, "downsample": "max"}]
+        self.write_study(variants=more, seeds=[0])
+        self.assertEqual(self.begun(self.study()), [("max", "0", "begins")])
+        more[1] = {**more[1], "alpha": 0.25}
+        self.write_study(variants=more, seeds=[0])
+        self.fail_with(["'out/results.jsonl', line 2", "'alpha 0.5'", "alpha 0.5, now 0.25"],
+                       "study", "s.json", "--out", "out")  # fmt: skip
+        self.write_study(train={"epochs": 2, "batch_size": 16}, seeds=[0])
+        self.fail_with(["line 1", "train/epochs 1, now 2"], "study", "s.json", "--out", "out")
+
+    def test_what_cannot_be_trained_is_said_before_training(self):
+        self.need_trainer()
+        variants = self.STUDY["variants"]
+        for fragments, changes in (
+            (["variant 'v'", "unknown network 'resnet21'"], {"variants": [{"name": "v", "network": "resnet21"}]}),
+            (["variant 'vanilla'", "unknown option of training 'epoch'"], {"train": {"epoch": 3}}),
+            (["'epochs'", "\"3\"", "whole number"], {"train": {"epochs": "3"}}),
+            (["variant 'vanilla'", "epochs", "0"], {"train": {"epochs": 0}}),
+            (["'schedule'", "\"sine\""], {"train": {"schedule": "sine"}}),
+            (["variant 3", "alpha", "1.5"], {"variants": [*variants, {"name": "x", "alpha": 1.5}]}),
+        ):
+            with self.subTest(changes=changes):
+                self.write_study(**changes)
+                self.fail_with(fragments, "study", "s.json", "--out", "out")
+
+    def test_options_mean_what_they_mean_to_train(self):
+        self.need_trainer()
+        options = {
+            "epochs": 2, "batch_size": 12, "accumulate": 2, "learning_rate": 0.03, "momentum": 0.8,
+            "weight_decay": 0.002, "label_smoothing": 0.05, "schedule": "step", "warmup_epochs": 1,
+            "step_epochs": [1, 2], "step_factor": 0.25, "clip_norm": 3.5, "dropout": 0.15, "mixup": 0.3,
+            "mixup_off_epochs": 1, "average_decay": 0.4, "crop": "shift", "crop_padding": 1, "train_images": 36,
+        }  # fmt: skip
+        arguments = ["--decay-norm", "--no-flip"]
+        for name, value in options.items():
+            text = ",".join(map(str, value)) if isinstance(value, list) else value
+            arguments += ["--" + name.replace("_", "-"), text]
+        trained = self.octconv("train", "--data", "data", "--seed", 5, "--threads", 1, "--out", "out/v-seed5", *arguments)
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+        # A checkpoint of other options is refused.
+        options.update(decay_norm=True, flip=False)
+        self.write_study(seeds=[5], variants=[{"name": "v"}], train=options)
+        self.assertEqual(self.begun(self.study()), [("v", "5", "going on")])
+        for name, value in options.items():
+            with self.subTest(name=name):
+                other = (not value if isinstance(value, bool) else "resized" if name == "crop" else
+                         "constant" if name == "schedule" else [1] if name == "step_epochs" else
+                         value + 1 if isinstance(value, int) else value / 2)  # fmt: skip
+                (self.folder / "out/results.jsonl").unlink(missing_ok=True)
+                if name == "warmup_epochs":
+                    other = 0
+                self.write_study(seeds=[5], variants=[{"name": "v"}], train={**options, name: other})
+                refused = self.study()
+                self.assertEqual(refused.returncode, cli_test.FAILED, refused.stderr)
+                self.assertRegex(refused.stderr, rf"error: .*'v', seed 5: .*with \w*{name.replace('decay_norm', 'norm')} ")
+
+    def test_broken_results_are_named_with_the_line(self):
+        self.need_trainer()
+        self.write_study()
+        (self.folder / "out").mkdir()
+        (self.folder / "out/results.jsonl").write_text('{"variant": "vanilla"}\n')
+        self.fail_with(["'out/results.jsonl', line 1: 'seed' is missing"], "study", "s.json", "--out", "out")
+
+    def test_the_study_that_is_shipped_can_be_run(self):
+        self.need_trainer()
+        shipped = pathlib.Path(__file__).resolve().parents[2] / "studies/fashion-mnist.json"
+        study = json.loads(shipped.read_text())
+        self.assertEqual(study["data"], "fashion-mnist")
+        self.assertEqual(len(study["seeds"]), 3)
+        study.update(seeds=[0], train={**study["train"], "epochs": 1}, data="data")
+        self.write_study(**study)
+        result = self.study("--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        macs = {v["variant"]: v["macs"] for v in json.loads(result.stdout)["variants"]}
+        self.assertEqual(len(macs), 10)
+        self.assertEqual(macs["vanilla"], macs["alpha 0, pooled strides"])
+        for less, more in (("alpha 0.75", "alpha 0.5"), ("alpha 0.5", "alpha 0.25"), ("alpha 0.25", "alpha 0.125"),
+                           ("alpha 0.125", "vanilla"), ("alpha 0.5, no exchange", "alpha 0.5, low to high only"),
+                           ("alpha 0.5, high to low only", "alpha 0.5")):  # fmt: skip
+            self.assertLess(macs[less], macs[more])
+
+    def test_usage(self):
+        self.write_study()
+        self.wrong_usage("study")
+        self.wrong_usage("study", "s.json")
+        self.wrong_usage("study", "s.json", "--out", "out", "--threads", "0")
+        self.fail_with(["'no.json'"], "study", "no.json", "--out", "out")
 
 
 class Compare(DataCommandTest):

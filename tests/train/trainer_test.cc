@@ -17,6 +17,7 @@
 #include "octconv/base/random.h"
 #include "octconv/graph/octavize.h"
 #include "support/picture_files.h"
+#include "train/run_log.h"
 #include "train/sgd.h"
 
 namespace octconv::train {
@@ -118,6 +119,8 @@ void expect_same(const std::vector<EpochRecord>& a, const std::vector<EpochRecor
     EXPECT_EQ(a[i].train_accuracy, b[i].train_accuracy);
     EXPECT_EQ(a[i].test_loss, b[i].test_loss);
     EXPECT_EQ(a[i].test_accuracy, b[i].test_accuracy);
+    EXPECT_EQ(a[i].test_top5_accuracy, b[i].test_top5_accuracy);
+    EXPECT_EQ(a[i].step, b[i].step);
     EXPECT_EQ(a[i].learning_rate, b[i].learning_rate);
   }
 }
@@ -176,7 +179,41 @@ TEST(Train, StoppedAndResumedGivesTheBitsOfOneThatRanThrough) {
     const TrainResult resumed = train(small_network(), data, options);
     EXPECT_TRUE(same_bits(through.model.weights, resumed.model.weights));
     expect_same(through.history, resumed.history);
+    EXPECT_EQ(read_file(folder.path() / kHistoryFile), history_lines(resumed.history));
+    EXPECT_EQ(read_file(folder.path() / kEventFile), history_events(resumed.history));
   }
+}
+
+TEST(Train, ResumingBringsTheLogToTheCheckpoint) {
+  const Dataset data = small_data();
+  const Folder folder;
+  TrainOptions options = small_options();
+  options.folder = folder.path();
+  const std::vector<EpochRecord> history = train(small_network(), data, options).history;
+  const std::string lines = history_lines(history);
+  ASSERT_EQ(read_file(folder.path() / kHistoryFile), lines);
+  // As if it had been killed before the last epoch's line, and after a line without a checkpoint.
+  options.resume = true;
+  for (const std::string& there :
+       {lines.substr(0, lines.find('\n') + 1), lines + lines, std::string("{")}) {
+    write_file(folder.path() / kHistoryFile, there);
+    std::filesystem::remove(folder.path() / kEventFile);
+    expect_same(train(small_network(), data, options).history, history);
+    EXPECT_EQ(read_file(folder.path() / kHistoryFile), lines);
+    EXPECT_EQ(read_file(folder.path() / kEventFile), history_events(history));
+  }
+}
+
+TEST(Train, RecordsSayStepsTimesAndTheFirstFive) {
+  TrainOptions options = small_options();
+  const std::vector<EpochRecord> history = train(small_network(), small_data(), options).history;
+  ASSERT_EQ(history.size(), 2U);
+  for (const EpochRecord& record : history) {
+    EXPECT_EQ(record.step, record.epoch * 2);  // 40 images, batches of 16
+    EXPECT_EQ(record.test_top5_accuracy, 1);   // there are two classes
+    EXPECT_GT(record.time, 1.7e9);             // after 2023
+  }
+  EXPECT_GE(history[1].time - history[0].time, history[1].seconds * 0.5);
 }
 
 TEST(Train, ResumingACompleteTrainingGivesItsResult) {

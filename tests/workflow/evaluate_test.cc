@@ -8,7 +8,12 @@
 
 #include <gmock/gmock.h>
 
+#include <unistd.h>
+
 #include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/graph/cost.h"
+#include "workflow/evaluate_report.h"
 #include "workflow/sample.h"
 
 namespace octconv::workflow {
@@ -85,6 +90,147 @@ TEST(Evaluate, TakesTheFirstImagesOnly) {
   const Dataset data = random_dataset(20, 5, 1, 3);
   EXPECT_EQ(evaluate(mean_model(1, 3, 5), "m", data, 7).images, 7);
   EXPECT_EQ(evaluate(mean_model(1, 3, 5), "m", data, 21).images, 20);
+}
+
+// What an image is taken for, counted by hand.
+TEST(EvaluateInDetail, CountsWhatEachClassIsTakenFor) {
+  constexpr std::int64_t kCount = 130;
+  constexpr std::size_t kClasses = 7;
+  const Model model = mean_model(3, kClasses, 5);
+  const Dataset data = random_dataset(kCount, 5, 3, kClasses);
+  std::vector<std::int64_t> taken_for(kClasses * kClasses);
+  std::vector<std::int64_t> images(kClasses);
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    const std::vector<double> logits = mean_model_logits(model, data.test, i);
+    const auto label = static_cast<std::size_t>(data.test.labels[static_cast<std::size_t>(i)]);
+    const auto taken =
+        static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    ++taken_for[label * kClasses + taken];
+    ++images[label];
+  }
+  const DetailedEvaluation result = evaluate_in_detail(model, "m", data);
+  EXPECT_EQ(result.taken_for, taken_for);
+  std::int64_t found = 0;
+  for (std::size_t label = 0; label < kClasses; ++label) {
+    EXPECT_EQ(result.classes[label].images, images[label]);
+    EXPECT_EQ(result.classes[label].top1_correct, taken_for[label * (kClasses + 1)]);
+    found += result.classes[label].top1_correct;
+    std::int64_t most = 0;
+    for (std::size_t other = 0; other < kClasses; ++other) {
+      if (other != label) most = std::max(most, taken_for[label * kClasses + other]);
+    }
+    const std::int64_t other = result.confused_with(static_cast<std::int64_t>(label));
+    ASSERT_EQ(other >= 0, most > 0);
+    if (most == 0) continue;
+    EXPECT_NE(other, static_cast<std::int64_t>(label));
+    EXPECT_EQ(taken_for[label * kClasses + static_cast<std::size_t>(other)], most);
+  }
+  EXPECT_EQ(result.total.top1_correct, found);
+  EXPECT_GT(found, 0);
+}
+
+// A constant image has the same mean at every size.
+TEST(EvaluateInDetail, ResizesImagesInMemoryAndCountsTheWork) {
+  const Model model = mean_model(1, 3, 5);
+  Dataset data = random_dataset(9, 5, 1, 3);
+  for (std::size_t i = 0; i < data.test.pixels.size(); ++i) {
+    data.test.pixels[i] = static_cast<std::uint8_t>(20 * (i / 25));
+  }
+  const DetailedEvaluation own = evaluate_in_detail(model, "m", data);
+  EXPECT_EQ(own.height, 5);
+  for (const std::int64_t size : {1, 4, 16}) {
+    const DetailedEvaluation other = evaluate_in_detail(model, "m", data, {.size = size});
+    EXPECT_EQ(other.height, size);
+    EXPECT_EQ(other.width, size);
+    EXPECT_EQ(other.macs, cost(model.graph, {size, size}).macs);
+    EXPECT_EQ(other.taken_for, own.taken_for);
+    EXPECT_NEAR(other.total.loss, own.total.loss, 1e-6);
+  }
+}
+
+// The network's mean says how large a part of a picture it saw: its middle is bright.
+TEST(EvaluateInDetail, CutsTheMiddleOutOfFiles) {
+  constexpr std::int64_t kSide = 64;
+  Image picture{.height = kSide, .width = kSide, .channels = 3};
+  for (std::int64_t y = 0; y < kSide; ++y) {
+    for (std::int64_t x = 0; x < kSide; ++x) {
+      const bool edge = y < 4 || x < 4 || y >= kSide - 4 || x >= kSide - 4;
+      picture.pixels.insert(picture.pixels.end(), 3, edge ? 0 : 200);
+    }
+  }
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / ("octconv-cut-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  write_file(folder / "a.png", encode_png(picture));
+  Dataset files = random_dataset(1, 5, 3, 3);
+  files.test = {.height = 224,
+                .width = 224,
+                .channels = 3,
+                .labels = {1},
+                .folder = folder,
+                .files = {"a.png"}};
+  Dataset bright = random_dataset(1, 5, 3, 3);
+  bright.test.pixels.assign(bright.test.pixels.size(), 200);
+  bright.test.labels = {1};
+  const Model model = mean_model(3, 3, 5);
+  const double expected = evaluate(model, "m", bright).loss;
+  // 0.875 of 64 are 56, from 4 to 60: all bright.
+  for (const std::int64_t size : {0, 7, 14, 28}) {
+    EXPECT_NEAR(evaluate_in_detail(model, "m", files, {.size = size}).total.loss, expected, 1e-5)
+        << size;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(EvaluateInDetail, AnOutputThatIsNoNumberIsTakenForNone) {
+  Model model = mean_model(1, 3, 5);
+  model.weights.at("linear.bias").data()[2] = std::numeric_limits<float>::quiet_NaN();
+  const DetailedEvaluation result = evaluate_in_detail(model, "m", random_dataset(8, 5, 1, 3));
+  EXPECT_EQ(result.total.images, 8);
+  EXPECT_THAT(result.taken_for, testing::Each(0));
+  EXPECT_THAT(confusion_html(result, "m", random_dataset(8, 5, 1, 3)),
+              testing::HasSubstr("8 images were taken for no class"));
+}
+
+TEST(EvaluateInDetail, RefusesSizes) {
+  const Dataset data = random_dataset(4, 5, 1, 3);
+  EXPECT_THAT(
+      [&] {
+        static_cast<void>(evaluate_in_detail(mean_model(1, 3, 5), "m", data, {.size = 16385}));
+      },
+      testing::ThrowsMessage<InvalidArgument>(testing::HasSubstr("16385")));
+}
+
+TEST(ConfusionImage, IsDarkerTheMoreWereTakenForAClass) {
+  DetailedEvaluation evaluation{.classes = std::vector<Evaluation>(3),
+                                .taken_for = {4, 0, 0,  //
+                                              1, 1, 2,  //
+                                              0, 0, 0}};
+  evaluation.classes[0].images = 4;
+  evaluation.classes[1].images = 4;
+  const Image image = confusion_image(evaluation);
+  ASSERT_EQ(image.height, image.width);
+  const std::int64_t cell = image.height / 3;
+  ASSERT_EQ(cell * 3, image.height);
+  const auto red = [&](std::int64_t row, std::int64_t column) {
+    const std::int64_t at = (row * cell + cell / 2) * image.width + column * cell + cell / 2;
+    return static_cast<int>(image.pixels[static_cast<std::size_t>(3 * at)]);
+  };
+  EXPECT_EQ(red(0, 0), 8);
+  EXPECT_EQ(red(0, 1), 255);
+  EXPECT_EQ(red(1, 0), 193);  // 255 - 247 / 4, rounded
+  EXPECT_EQ(red(1, 2), 132);  // 255 - 247 / 2, rounded
+  EXPECT_EQ(red(2, 2), 255);  // no images
+}
+
+TEST(ClassTable, AClassWithoutImagesHasNoShares) {
+  DetailedEvaluation evaluation{.classes = std::vector<Evaluation>(2), .taken_for = {1, 3, 0, 0}};
+  evaluation.classes[0] = {.images = 4, .top1_correct = 1, .top5_correct = 4, .loss = 0.5};
+  EXPECT_EQ(class_table(evaluation, {"cat", "dog"}).text(),
+            "class  images  found  accuracy     top 5    loss  most taken for    share\n"
+            "-----  ------  -----  --------  --------  ------  --------------  -------\n"
+            "cat         4      1   25.00 %  100.00 %  0.5000  dog             75.00 %\n"
+            "dog         0      0         -         -       -  -                     -\n");
 }
 
 TEST(Evaluate, RefusesAModelOfOtherData) {

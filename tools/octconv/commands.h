@@ -32,7 +32,9 @@ void add_predict(CLI::App& app);
 void add_profile(CLI::App& app);
 void add_raise(CLI::App& app);
 void add_recipe(CLI::App& app);
+void add_report(CLI::App& app);
 void add_run(CLI::App& app);
+void add_study(CLI::App& app);
 void add_train(CLI::App& app);
 void add_zoo(CLI::App& app);
 

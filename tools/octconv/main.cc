@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
   octconv::tool::add_predict(app);
   octconv::tool::add_raise(app);
   octconv::tool::add_recipe(app);
+  octconv::tool::add_report(app);
+  octconv::tool::add_study(app);
   octconv::tool::add_decompose(app);
   octconv::tool::add_run(app);
   octconv::tool::add_diff(app);

@@ -43,6 +43,13 @@ class OCTCONV_API InputFile {
 ///         that is a device, pipe or folder
 OCTCONV_API void write_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// Adds `bytes` to the end of a file, which is made if it is not there: in one go, and synced.
+///
+/// Readers of the file see it grow; if the process or machine stops meanwhile, a part of the bytes
+/// may be there.
+/// @throws FileError (naming the path and the reason)
+OCTCONV_API void append_to_file(const std::filesystem::path& path, std::string_view bytes);
+
 /// Makes a folder and those above it.
 /// @throws FileError if it cannot be made, is a file, or cannot be written to
 OCTCONV_API void make_folder(const std::filesystem::path& path);

@@ -80,9 +80,10 @@ struct TrainOptions {
   std::int64_t workers = 0;  ///< >= 0, threads that prepare images ahead; 0: as many as `threads`.
                              ///< Their number changes no result
   std::int64_t train_images = 0;  ///< >= 0; the first so many of a seeded shuffle, 0: all
-  std::filesystem::path
-      folder;           ///< where checkpoint.pt is written after each epoch; empty: nowhere
-  bool resume = false;  ///< continue from the folder's checkpoint
+  std::filesystem::path folder;   ///< where checkpoint.pt is written after each epoch, and the
+                                  ///< epochs so far as history.jsonl and as a file of events for
+                                  ///< TensorBoard; empty: nowhere
+  bool resume = false;            ///< continue from the folder's checkpoint
 };
 
 /// Holds every option against its range.

@@ -22,9 +22,12 @@ struct EpochRecord {
                               ///< of mixed ones the class with the larger share counts
   double test_loss = 0;       ///< after the epoch, on all test images, without label smoothing
   double test_accuracy = 0;   ///< in [0, 1]
-  double learning_rate = 0;   ///< of the last step
-  double images_per_second = 0;  ///< while training
-  double seconds = 0;            ///< training and testing
+  double test_top5_accuracy = 0;  ///< share of test images whose class is among the first five
+  double learning_rate = 0;       ///< of the last step
+  double images_per_second = 0;   ///< while training
+  double seconds = 0;             ///< training and testing
+  std::int64_t step = 0;          ///< steps since training began
+  double time = 0;                ///< when the epoch ended, in seconds since 1970
 };
 
 /// Where training stands after a step.
