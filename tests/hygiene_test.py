@@ -144,7 +144,7 @@ def check_exports(nm, library):
     for kind, name in symbols(nm, ["--dynamic", "--defined-only"], library):
         if own.match(name):
             count += 1
-        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx|c10|at|torch)::", name)):
+        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx|c10|c10d|at|torch)::", name)):
             yield f"{library}: exports {kind} {name}"
     if count == 0:
         yield f"{library}: exports nothing of octconv"
@@ -167,10 +167,13 @@ def check_commands(octconv, page):
         if name not in subcommands:
             yield f"{page}: octconv {name} is not a subcommand"
             continue
-        known = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", help_of(name)))
-        for option in re.findall(r" (--?[a-z][a-z-]*)", line):
-            if option not in known:
-                yield f"{page}: octconv {name} has no option {option}"
+        # What comes after -- is another subcommand's.
+        own, _, started = line.partition(" -- ")
+        for command, words in [(name, own), *[tuple(part.split(maxsplit=1)) for part in [started] if part]]:
+            known = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", help_of(command)))
+            for option in re.findall(r" (--?[a-z][a-z-]*)", " " + words):
+                if option not in known:
+                    yield f"{page}: octconv {command} has no option {option}"
 
 
 def check_figure4(octconv, figure):

@@ -27,7 +27,7 @@ FOREIGN = [
     (r"CLI/", r"tools/"),
     (r"nlohmann/", r"(src|tools)/"),
     # POSIX: files in base, processes in the layers that measure, terminals in the command.
-    (r"(fcntl|unistd|sys/[a-z]+)\.h", r"(src|tools)/"),
+    (r"(fcntl|unistd|netinet/in|sys/[a-z]+)\.h", r"(src|tools)/"),
     # glibc: keeping freed memory while training.
     (r"malloc\.h", r"src/nn/memory\.cc"),
     # The C++ standard library.

@@ -11,6 +11,7 @@
 
 #include "nn/norm_kernels.h"
 #include "octconv/base/error.h"
+#include "octconv/nn/norm_sums.h"
 
 namespace octconv::nn {
 namespace {
@@ -93,9 +94,15 @@ class Rows {
   std::int64_t block_;
 };
 
+SumOverProcesses& sums_over_processes() {
+  static SumOverProcesses sums;
+  return sums;
+}
+
 struct Moments {
   Doubles mean;
-  Doubles variance;  // biased
+  Doubles variance;   // biased
+  double pixels = 0;  // of which they are
 };
 
 // Mean and variance of each block about its own mean, then combined (Chan, Golub, LeVeque 1979): no
@@ -129,7 +136,7 @@ Moments moments(const Rows& rows, const float* x) {
     }
   });
   const auto pixels = static_cast<double>(rows.pixels());
-  Moments all{.mean = Doubles(channels), .variance = Doubles(channels)};
+  Moments all{.mean = Doubles(channels), .variance = Doubles(channels), .pixels = pixels};
   for (std::size_t block = 0; block < blocks; ++block) {
     for (std::size_t c = 0; c < channels; ++c) {
       all.mean[c] += sums[block * channels + c] / pixels;
@@ -146,8 +153,30 @@ Moments moments(const Rows& rows, const float* x) {
   return all;
 }
 
-void update_running(const NormTensors& tensors, const Moments& batch, double pixels,
-                    double momentum) {
+// Those of all processes' batches. They are added up about the running mean, which is the same
+// everywhere and not far from theirs, so that little cancels.
+void combine(Moments& own, const at::Tensor& running_mean) {
+  const SumOverProcesses& add_up = sums_over_processes();
+  if (!add_up) return;
+  const std::size_t channels = own.mean.size();
+  const float* centre = running_mean.data_ptr<float>();
+  Doubles sums(2 * channels + 1);
+  sums.back() = own.pixels;
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double off = own.mean[c] - static_cast<double>(centre[c]);
+    sums[c] = own.pixels * off;
+    sums[channels + c] = own.pixels * (own.variance[c] + off * off);
+  }
+  add_up(sums);
+  own.pixels = sums.back();
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double off = sums[c] / own.pixels;
+    own.mean[c] = static_cast<double>(centre[c]) + off;
+    own.variance[c] = std::max(0.0, sums[channels + c] / own.pixels - off * off);
+  }
+}
+
+void update_running(const NormTensors& tensors, const Moments& batch, double momentum) {
   float* mean = tensors.running_mean.data_ptr<float>();
   float* variance = tensors.running_var.data_ptr<float>();
   const auto move = [&](float& running, double now) {
@@ -155,7 +184,7 @@ void update_running(const NormTensors& tensors, const Moments& batch, double pix
   };
   for (std::size_t c = 0; c < batch.mean.size(); ++c) {
     move(mean[c], batch.mean[c]);
-    move(variance[c], batch.variance[c] * pixels / (pixels - 1));
+    move(variance[c], batch.variance[c] * batch.pixels / (batch.pixels - 1));
   }
 }
 
@@ -244,10 +273,12 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     // What `tail` and `tensors` hold is read here; `added`, `weight` and `bias` are the same
     // tensors, for LibTorch to see.
     const Rows rows(x);
-    const Moments batch = moments(rows, x.data_ptr<float>());
-    update_running(tensors, batch, static_cast<double>(rows.pixels()), options.momentum);
+    Moments batch = moments(rows, x.data_ptr<float>());
+    combine(batch, tensors.running_mean);
+    update_running(tensors, batch, options.momentum);
     auto kept = c10::make_intrusive<Kept>();
     kept->mean = batch.mean;
+    kept->pixels = batch.pixels;
     kept->deviation = deviation_of(batch.variance, options.epsilon);
     kept->residual = added.has_value();
     kept->rectified = tail.rectified;
@@ -326,17 +357,22 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
         diff_weight[c] += partial[first + channels + c];
       }
     }
+    // The sums of all processes, for what each of them adds to the gradient of x.
+    Doubles all_sums = diff_bias;
+    all_sums.insert(all_sums.end(), diff_weight.begin(), diff_weight.end());
+    if (sums_over_processes()) sums_over_processes()(all_sums);
     Doubles a = numbers(saved[1]);
     Doubles b(channels);
     Doubles c(channels);
-    const auto pixels = static_cast<double>(rows.pixels());
     for (std::size_t i = 0; i < channels; ++i) {
       // The sums are about the rounded mean.
       const double off = mean[i] - static_cast<double>(centre[i]);
       diff_weight[i] = (diff_weight[i] - off * diff_bias[i]) / deviation[i];
+      const double all_bias = all_sums[i];
+      const double all_weight = (all_sums[channels + i] - off * all_bias) / deviation[i];
       a[i] /= deviation[i];
-      b[i] = -a[i] * diff_weight[i] / pixels / deviation[i];
-      c[i] = -a[i] * diff_bias[i] / pixels - b[i] * off;
+      b[i] = -a[i] * all_weight / kept.pixels / deviation[i];
+      c[i] = -a[i] * all_bias / kept.pixels - b[i] * off;
     }
     const Floats as = rows.spread(a);
     const Floats bs = rows.spread(b);
@@ -363,6 +399,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   struct Kept : torch::CustomClassHolder {
     Doubles mean;
     Doubles deviation;
+    double pixels = 0;  // of which they are
     bool residual = false;
     bool rectified = false;
     Remade::Recipe out;  // where the result tells where the rectifier passes
@@ -395,6 +432,10 @@ at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
   return scale_shift_add(sources[0], scale, shift, added, rectified);
 }
 
+void set_norm_sums(SumOverProcesses sums) {
+  sums_over_processes() = std::move(sums);
+}
+
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
                          const BatchNorm& options, bool training, Remade* remade) {
   const at::Tensor& residual = tail.residual;
@@ -412,6 +453,8 @@ at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const 
                                        tensors.weight, tensors.bias);
     return scale_shift_add(x, map.scale, map.shift, residual, tail.rectified);
   }
+  if (training && sums_over_processes())
+    throw Unsupported("batch norm over several processes: only of float, affine, channels last");
   at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
                                 tensors.running_var, training, options.momentum, options.epsilon,
                                 /*cudnn_enabled=*/true);

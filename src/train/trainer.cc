@@ -2,6 +2,7 @@
 // The training loop.
 #include "octconv/train/trainer.h"
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -19,14 +20,17 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/nn/graph_module.h"
+#include "octconv/nn/norm_sums.h"
 #include "train/average.h"
 #include "train/broken_images.h"
 #include "train/checkpoint.h"
+#include "train/gradient_sums.h"
 #include "train/identity.h"
 #include "train/kept_checkpoints.h"
 #include "train/loader.h"
 #include "train/mixup.h"
 #include "train/prefetch.h"
+#include "train/processes.h"
 #include "train/run_log.h"
 #include "train/sgd.h"
 
@@ -71,6 +75,17 @@ class Threads {
   int before_;
 };
 
+// Batch norms over all processes while it lives.
+class SharedNorms {
+ public:
+  explicit SharedNorms(Processes& processes) {
+    nn::set_norm_sums([&](std::span<double> values) { processes.sum(values); });
+  }
+  SharedNorms(const SharedNorms&) = delete;
+  SharedNorms& operator=(const SharedNorms&) = delete;
+  ~SharedNorms() { nn::set_norm_sums(nullptr); }
+};
+
 struct Batch {
   at::Tensor images;
   at::Tensor labels;
@@ -112,6 +127,16 @@ class Tally {
     return static_cast<double>(in_top5_) / static_cast<double>(count_);
   }
   std::int64_t count() const { return count_; }
+  // Of all processes together. What comes from a checkpoint is the first one's.
+  void add_up(Processes& processes) {
+    std::array<double, 4> all{loss_, static_cast<double>(correct_), static_cast<double>(in_top5_),
+                              static_cast<double>(count_)};
+    processes.sum(all);
+    loss_ = all[0];
+    correct_ = std::llround(all[1]);
+    in_top5_ = std::llround(all[2]);
+    count_ = std::llround(all[3]);
+  }
   EpochPart part(std::int64_t batches) const {
     return {.batches = batches, .loss = loss_, .correct = correct_, .images = count_};
   }
@@ -180,6 +205,7 @@ class Trainer {
       : data_(data),
         options_(options),
         observer_(observer),
+        processes_(options.ranks),
         module_(graph, derive_seed(options.seed, kWeights)),
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
@@ -193,6 +219,10 @@ class Trainer {
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
     if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
     batch_ = std::min<std::int64_t>(options.batch_size, static_cast<std::int64_t>(used_.size()));
+    if (batch_ < processes_.size()) {
+      throw InvalidArgument("train: " + std::to_string(processes_.size()) +
+                            " processes cannot share a batch of " + std::to_string(batch_));
+    }
     const std::int64_t batches = static_cast<std::int64_t>(used_.size()) / batch_;
     steps_ = batches - batches % options.accumulate;
     if (steps_ == 0) {
@@ -200,21 +230,29 @@ class Trainer {
                             ", and an epoch has " + std::to_string(batches) + " batches");
     }
     if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
-    if (options.folder.empty()) return;
-    make_folder(options.folder);
-    remove_unfinished(options.folder);
-    if (options.resume) {
-      resume();
-    } else {
-      save();  // so that what is stopped in its first epoch can be resumed
+    if (!processes_.alone()) {
+      std::vector<at::Tensor> trained;
+      for (const Trained& each : sgd_.trained()) trained.push_back(each.value);
+      gradient_sums_.emplace(std::move(trained), processes_);
+      if (options.sync_batch_norm) shared_norms_.emplace(processes_);
     }
+    if (writes()) {
+      make_folder(options.folder);
+      remove_unfinished(options.folder);
+      if (options.resume) {
+        resume();
+      } else {
+        save();  // so that what is stopped in its first epoch can be resumed
+      }
+    }
+    hand_on_state();
   }
 
   TrainResult run() {
     while (static_cast<std::int64_t>(history_.size()) < options_.epochs) {
       history_.push_back(run_epoch(static_cast<std::int64_t>(history_.size()) + 1));
       part_ = {};
-      if (!options_.folder.empty()) {
+      if (writes()) {
         save();
         keep_checkpoints(options_.folder, history_, options_.keep);
       }
@@ -224,7 +262,7 @@ class Trainer {
                        .history = history_,
                        .best_epoch = best_epoch(history_),
                        .train_images = static_cast<std::int64_t>(used_.size())};
-    if (!options_.folder.empty() && result.best_epoch != options_.epochs) {
+    if (writes() && result.best_epoch != options_.epochs) {
       const std::filesystem::path path = best_checkpoint_path(options_.folder);
       restore(read_checkpoint(path), path);
       result.best = trained_model();
@@ -246,6 +284,38 @@ class Trainer {
 
   static std::int64_t classes(const Graph& graph) {
     return graph.node(graph.outputs()[0]).channels.total();
+  }
+
+  // One process writes for all.
+  bool writes() const { return !options_.folder.empty() && processes_.first(); }
+
+  // This process's part of so many things: from the first to that before the last.
+  std::pair<std::int64_t, std::int64_t> own_part(std::int64_t count) const {
+    return {count * processes_.rank() / processes_.size(),
+            count * (processes_.rank() + 1) / processes_.size()};
+  }
+
+  // Everybody goes on from where the first process is.
+  void hand_on_state() {
+    if (processes_.alone()) return;
+    const at::NoGradGuard guard;
+    for (const auto& [name, value] : all_tensors()) processes_.hand_on(value);
+    if (average_) {
+      for (const auto& [name, value] : average_->averages()) processes_.hand_on(value);
+    }
+    const at::Tensor progress = at::tensor(
+        {static_cast<std::int64_t>(history_.size()), part_.batches, part_.correct, part_.images});
+    processes_.hand_on(progress);
+    const auto epochs = progress[0].item<std::int64_t>();
+    const auto batches = progress[1].item<std::int64_t>();
+    for (std::size_t i = 0; i < sgd_.trained().size() && epochs + batches > 0; ++i) {
+      if (!processes_.first()) sgd_.set_velocity(i, at::empty_like(sgd_.trained()[i].value));
+      processes_.hand_on(sgd_.velocity(i));
+    }
+    if (processes_.first()) return;
+    // Their sums are the first process's.
+    part_ = {.batches = batches};
+    for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) history_.push_back({.epoch = epoch});
   }
 
   std::int64_t workers() const { return options_.workers == 0 ? thread_count() : options_.workers; }
@@ -272,12 +342,12 @@ class Trainer {
     std::vector<std::int64_t> order =
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
-    order.resize(static_cast<std::size_t>(steps_ * batch_));
-    order.erase(order.begin(), order.begin() + part_.batches * batch_);
+    order = own_images(order);
     const bool resized =
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
         Crop::kResized;
-    Prefetcher batches(train_, std::move(order), batch_,
+    const auto [own_begin, own_end] = own_part(batch_);
+    Prefetcher batches(train_, std::move(order), own_end - own_begin,
                        {.random_crop = resized,
                         .crop_padding = resized ? 0 : options_.crop_padding,
                         .flip = options_.flip,
@@ -295,18 +365,26 @@ class Trainer {
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
       const Batch batch = next_batch(batches, train_, broken_training_);
+      const bool last = (step + 1) % options_.accumulate == 0;
+      if (last && gradient_sums_) gradient_sums_->begin();
+      const double share = share_of_batch(batch);
       if (batch.labels.size(0) > 0) {
         const auto seed = [&](std::uint64_t purpose) {
           return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
         };
-        add_gradients(batch, mixup_share(epoch, seed(kMixup)), seed(kDropout), tally, epoch, step);
+        const std::uint64_t dropout =
+            derive_seed(seed(kDropout), static_cast<std::uint64_t>(processes_.rank()));
+        add_gradients(batch, mixup_share(epoch, seed(kMixup)), dropout, share, tally, epoch, step);
       }
-      if ((step + 1) % options_.accumulate == 0) take_step(record.learning_rate);
-      record.images_per_second =
-          static_cast<double>(tally.count() - before) / seconds_since(epoch_start);
+      if (last) take_step(record.learning_rate);
+      record.images_per_second = static_cast<double>((tally.count() - before) * processes_.size()) /
+                                 seconds_since(epoch_start);
       if (wants_checkpoint(step + 1)) {
-        part_ = tally.part(step + 1);
-        save();
+        Tally all = tally;
+        all.add_up(processes_);
+        share_running_statistics();
+        part_ = all.part(step + 1);
+        if (writes()) save();
       }
       observer_.on_step({.epoch = epoch,
                          .epochs = options_.epochs,
@@ -318,6 +396,8 @@ class Trainer {
                          .images_per_second = record.images_per_second,
                          .seconds_left = seconds_left(epoch, step + 1, record.images_per_second)});
     }
+    tally.add_up(processes_);
+    share_running_statistics();
     record.train_loss = tally.loss();
     record.train_accuracy = tally.accuracy();
     test(record);
@@ -326,6 +406,40 @@ class Trainer {
     record.time =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     return record;
+  }
+
+  // Of each batch in this order that is left, this process's part.
+  std::vector<std::int64_t> own_images(const std::vector<std::int64_t>& order) const {
+    const auto [begin, end] = own_part(batch_);
+    std::vector<std::int64_t> own;
+    for (std::int64_t batch = part_.batches; batch < steps_; ++batch) {
+      own.insert(own.end(), order.begin() + batch * batch_ + begin,
+                 order.begin() + batch * batch_ + end);
+    }
+    return own;
+  }
+
+  // The images of this process among those of all that could be read.
+  double share_of_batch(const Batch& batch) {
+    if (processes_.alone()) return 1;
+    const auto own = static_cast<double>(batch.labels.size(0));
+    if (own == 0 && options_.sync_batch_norm) {
+      throw Error("train: process " + std::to_string(processes_.rank()) +
+                  " can read no image of a batch, whose statistics the others wait for");
+    }
+    std::array<double, 1> all{own};
+    processes_.sum(all);
+    return all[0] > 0 ? own / all[0] : 0;
+  }
+
+  // Each process has those of its own batches, unless they are taken together anyway.
+  void share_running_statistics() {
+    if (processes_.alone() || options_.sync_batch_norm) return;
+    const at::NoGradGuard guard;
+    for (const auto& [name, value] : module_.named_buffers()) {
+      processes_.sum(value);
+      value.div_(processes_.size());
+    }
   }
 
   // After so many batches of an epoch?
@@ -341,8 +455,9 @@ class Trainer {
     return random_share(options_.mixup, random);
   }
 
-  void add_gradients(const Batch& batch, double share, std::uint64_t dropout_seed, Tally& tally,
-                     std::int64_t epoch, std::int64_t step) {
+  // `weight`: how much of the batch of all processes this is.
+  void add_gradients(const Batch& batch, double share, std::uint64_t dropout_seed, double weight,
+                     Tally& tally, std::int64_t epoch, std::int64_t step) {
     const at::Tensor images = share == 1 ? batch.images : blend(batch.images, share);
     const at::Tensor logits =
         module_.forward(images, {.rate = options_.dropout, .seed = dropout_seed});
@@ -353,11 +468,13 @@ class Trainer {
                   std::to_string(epoch) + ", step " + std::to_string(step + 1) +
                   "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
     }
-    (options_.accumulate == 1 ? loss : loss / options_.accumulate).backward();
+    const double factor = weight / static_cast<double>(options_.accumulate);
+    (factor == 1 ? loss : loss * factor).backward();
     tally.add(value, logits.detach(), share < 0.5 ? batch.labels.flip(0) : batch.labels);
   }
 
   void take_step(double learning_rate) {
+    if (gradient_sums_) gradient_sums_->finish();
     if (options_.clip_norm > 0) clip_gradients(sgd_.trained(), options_.clip_norm);
     sgd_.step(learning_rate);
     if (average_) average_->update();
@@ -369,10 +486,11 @@ class Trainer {
     module_.eval();
     if (average_) average_->exchange();
     Tally tally;
-    std::vector<std::int64_t> all(static_cast<std::size_t>(data_.test.count()));
-    std::iota(all.begin(), all.end(), std::int64_t{0});
-    Prefetcher batches(test_, std::move(all), options_.batch_size, {}, workers());
-    for (std::int64_t first = 0; first < data_.test.count(); first += options_.batch_size) {
+    const auto [begin, end] = own_part(data_.test.count());
+    std::vector<std::int64_t> own(static_cast<std::size_t>(end - begin));
+    std::iota(own.begin(), own.end(), begin);
+    Prefetcher batches(test_, std::move(own), options_.batch_size, {}, workers());
+    for (std::int64_t first = begin; first < end; first += options_.batch_size) {
       const Batch batch = next_batch(batches, test_, broken_test_);
       if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
@@ -380,6 +498,7 @@ class Trainer {
       tally.add_top5(logits, batch.labels);
     }
     if (average_) average_->exchange();
+    tally.add_up(processes_);
     record.test_loss = tally.loss();
     record.test_accuracy = tally.accuracy();
     record.test_top5_accuracy = tally.top5_accuracy();
@@ -463,6 +582,7 @@ class Trainer {
   const Dataset& data_;
   const TrainOptions& options_;
   Observer& observer_;
+  Processes processes_;
   nn::GraphModule module_;
   Sgd sgd_;
   Loader train_;
@@ -471,6 +591,8 @@ class Trainer {
   BrokenImages broken_test_;
   Identity identity_;
   std::optional<WeightAverage> average_;
+  std::optional<GradientSums> gradient_sums_;
+  std::optional<SharedNorms> shared_norms_;
   std::vector<std::int64_t> used_;  // indices of the training images
   std::int64_t batch_ = 0;
   std::int64_t steps_ = 0;  // of an epoch

@@ -12,6 +12,8 @@ import random
 import re
 import resource
 import shutil
+import signal
+import socket
 import statistics
 import struct
 import subprocess
@@ -562,6 +564,139 @@ class Killed(DataCommandTest):
         self.assertEqual((self.folder / "out/checkpoint.pt").read_bytes(), before)
         self.assertEqual([p.name for p in (self.folder / "out").iterdir() if p.name.startswith(".")], [])
         self.assertEqual(self.octconv(*self.arguments("out", "--resume")).returncode, 0)
+
+
+class Together(DataCommandTest):
+    """Several processes that train one network."""
+
+    OPTIONS = ("--data", "data", "--batch-size", 15, "--schedule", "constant", "--learning-rate", 0.02,
+               "--alpha", 0.25)  # fmt: skip
+
+    def setUp(self):
+        super().setUp()
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+        self.write_data()
+
+    def train(self, processes, out, *more):
+        launch = ("launch", "--processes", processes, "--") if processes > 1 else ()
+        return self.octconv(*launch, "train", *self.OPTIONS, "--out", out, *more)
+
+    def losses(self, out):
+        lines = (self.folder / out / "history.jsonl").read_text().splitlines()
+        return [json.loads(line)["train_loss"] for line in lines]
+
+    def start(self, rank, size, port, *more):
+        environment = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+                       "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": 1}  # fmt: skip
+        command = [cli_test.TOOL, "train", *self.OPTIONS, "--out", "out", *more]
+        return subprocess.Popen([str(word) for word in command], cwd=self.folder, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True,
+                                env=os.environ | {name: str(value) for name, value in environment.items()})  # fmt: skip
+
+    @staticmethod
+    def free_port():
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    def test_they_have_the_losses_of_one(self):
+        # 15 images are 8 and 7, or three times 5. An epoch has three steps; later ones let roundings grow.
+        self.assertEqual(self.train(1, "one", "--epochs", 1).returncode, 0)
+        (expected,) = self.losses("one")
+        for processes in (2, 3):
+            out = f"shared{processes}"
+            self.assertEqual(self.train(processes, out, "--epochs", 1, "--sync-batch-norm").returncode, 0)
+            (loss,) = self.losses(out)
+            self.assertLess(abs(loss - expected), 1e-5 * expected)
+        # Batch norms of half a batch are others.
+        self.assertEqual(self.train(2, "apart", "--epochs", 1).returncode, 0)
+        self.assertGreater(abs(self.losses("apart")[0] - expected), 1e-3 * expected)
+
+    def test_gradients_are_the_sums_whatever_is_accumulated(self):
+        more = ("--epochs", 1, "--accumulate", 3, "--clip-norm", 1, "--average-decay", 0.5)
+        self.assertEqual(self.train(1, "one", *more).returncode, 0)
+        self.assertEqual(self.train(2, "two", *more, "--sync-batch-norm").returncode, 0)
+        for out in ("one", "two"):
+            self.succeed("eval", f"{out}/model.onnx", "--data", "data")
+        difference = json.loads(self.octconv("diff", "one/model.onnx", "two/model.onnx", "--json").stdout)
+        self.assertLess(max(each["relative"] for each in difference["outputs"]), 1e-4)
+
+    def test_one_goes_on_where_two_were(self):
+        whole = ("--epochs", 2, "--sync-batch-norm")
+        self.assertEqual(self.train(2, "out", *whole, "--checkpoint-steps", 1).returncode, 0)
+        expected = self.losses("out")
+        shutil.copytree(self.folder / "out", self.folder / "again")
+        # From the checkpoint of the first epoch on.
+        self.assertEqual(self.train(2, "kept", *whole, "--keep", 2).returncode, 0)
+        shutil.copy(self.folder / "kept/checkpoint-1.pt", self.folder / "kept/checkpoint.pt")
+        self.assertEqual(self.train(1, "kept", *whole, "--resume").returncode, 0)
+        for there, here in zip(expected, self.losses("kept"), strict=True):
+            self.assertLess(abs(here - there), 1e-4 * there)
+        self.assertEqual(self.train(3, "again", *whole, "--resume").returncode, 0)
+        self.assertEqual(self.losses("again"), expected)
+
+    def test_what_one_refuses_ends_all(self):
+        self.assertEqual(self.train(1, "out", "--epochs", 1).returncode, 0)
+        again = self.train(2, "out", "--epochs", 1)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("'out' holds a training already", again.stderr)
+        self.assertIn("process 0 of 2 ended with exit code 1", again.stderr)
+        self.assertEqual(self.train(2, "out", "--bogus", 1).returncode, 2)
+        small = self.train(16, "small", "--epochs", 1)
+        self.assertEqual(small.returncode, 1)
+        self.assertIn("batch_size must be at least the number of processes, got 15", small.stderr)
+        self.wrong_usage("launch", "--", "eval", "model.onnx")
+        self.wrong_usage("launch", "--processes", 0, "--", "train")
+
+    def test_one_that_dies_or_hangs_ends_the_others(self):
+        for signal_sent, timeout in ((signal.SIGKILL, 60), (signal.SIGSTOP, 4)):
+            with self.subTest(signal=signal_sent):
+                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                port = self.free_port()
+                more = ("--epochs", 100000, "--timeout", timeout)
+                first, second = (self.start(rank, 2, port, *more) for rank in range(2))
+                for line in first.stderr:
+                    if "epoch 2:" in line:
+                        break
+                second.send_signal(signal_sent)
+                begin = time.monotonic()
+                errors = first.communicate(timeout=120)[1]
+                self.assertEqual(first.returncode, 1, errors)
+                self.assertRegex(errors.splitlines()[-1], r"^error: train: process 0 of 2 has lost the others: ")
+                self.assertLess(time.monotonic() - begin, timeout + 20)
+                second.kill()
+                second.communicate()
+                # The checkpoint stands.
+                done = len(self.losses("out"))
+                self.assertGreaterEqual(done, 2)
+                resumed = self.start(0, 1, port, "--epochs", 100000, "--resume")
+                for line in resumed.stderr:
+                    if "epoch" in line:
+                        break
+                self.assertIn(f"epoch {done + 1}", line)
+                resumed.kill()
+                resumed.communicate()
+
+    def test_those_that_do_not_come_are_waited_for_no_longer_than_was_said(self):
+        alone = self.start(0, 2, self.free_port(), "--epochs", 1, "--timeout", 1)
+        errors = alone.communicate(timeout=60)[1]
+        self.assertEqual(alone.returncode, 1)
+        self.assertIn("cannot meet the others at 127.0.0.1:", errors)
+
+    def test_the_launcher_ends_its_processes(self):
+        command = [cli_test.TOOL, "launch", "--processes", 2, "--", "train", *self.OPTIONS, "--out", "out", "--epochs", 100000]
+        launcher = subprocess.Popen([str(word) for word in command], cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        for line in launcher.stderr:
+            if "epoch 2:" in line:
+                break
+        children = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        self.assertEqual(len(children), 2)
+        launcher.terminate()
+        launcher.communicate(timeout=60)
+        self.assertEqual(launcher.returncode, 1)
+        for child in children:
+            self.assertFalse(pathlib.Path(f"/proc/{child}").exists())
 
 
 class Report(DataCommandTest):

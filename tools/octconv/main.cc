@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   octconv::tool::add_cost(app);
   octconv::tool::add_paper(app);
   octconv::tool::add_train(app);
+  octconv::tool::add_launch(app);
   octconv::tool::add_export(app);
   octconv::tool::add_octavize(app);
   octconv::tool::add_inspect(app);
@@ -52,6 +53,8 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const octconv::tool::Disagreement&) {
     result = kFailed;
+  } catch (const octconv::tool::Ended& ended) {
+    return ended.code == kWrongUsage ? kWrongUsage : kFailed;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   } catch (const octconv::Error& error) {

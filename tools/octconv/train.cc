@@ -40,12 +40,21 @@ struct Arguments {
   std::string crop;
   std::string recipe;
   std::int64_t size = 0;
+  double timeout = train::Ranks{}.timeout;
   train::TrainOptions training;
   // Whether the command line says something that only one crop, or one schedule, heeds.
   bool shifts = false;
   bool steps = false;
   // Puts what the command line says of training into other options.
   std::vector<std::function<void(train::TrainOptions&)>> given;
+};
+
+// What a process shows that trains together with others, but for the first.
+class ShowsSkipped : public train::Observer {
+ public:
+  void on_skipped(const train::SkippedImage& image) override {
+    std::cerr << "skipped: " << image.why << "\n";
+  }
 };
 
 bool is_file(const std::string& model) {
@@ -92,12 +101,15 @@ void run(const Arguments& arguments) {
                                     ? train::TrainOptions{}
                                     : train::find_recipe(arguments.recipe).options;
   for (const auto& take : arguments.given) take(options);
+  options.ranks = train::ranks_from_environment();
+  options.ranks.timeout = arguments.timeout;
+  const bool first = options.ranks.rank == 0;
   train::check(options);
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));
   }
-  if (!options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
+  if (first && !options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
         "'" + options.folder.string() +
         "' holds a training already; continue it with --resume or name another folder");
@@ -112,10 +124,15 @@ void run(const Arguments& arguments) {
   std::ostringstream title;
   title << arguments.model;
   if (!trained_on) title << " alpha " << arguments.alpha;
-  ProgressDisplay display(title.str());
+  std::unique_ptr<train::Observer> display;
+  if (first)
+    display = std::make_unique<ProgressDisplay>(title.str());
+  else
+    display = std::make_unique<ShowsSkipped>();
   const train::TrainResult result =
-      trained_on ? train::train(load_onnx(arguments.model), data, options, &display)
-                 : train::train(chosen_network(arguments, data), data, options, &display);
+      trained_on ? train::train(load_onnx(arguments.model), data, options, display.get())
+                 : train::train(chosen_network(arguments, data), data, options, display.get());
+  if (!first) return;
   const std::filesystem::path file = options.folder / "model.onnx";
   save_onnx(file, result.model, {.extents = result.model.preprocessing.extents});
   const train::EpochRecord& last = result.history.back();
@@ -233,6 +250,13 @@ void add_train(CLI::App& app) {
   number("--threads", &Options::threads, "0: one per processor");
   number("--workers", &Options::workers,
          "threads that decode and vary images; 0: as many as threads");
+  wins(command->add_flag("--sync-batch-norm", training.sync_batch_norm,
+                         "batch norm over the batch of all processes, not of each"),
+       [](Options& options, const Arguments& own) {
+         options.sync_batch_norm = own.training.sync_batch_norm;
+       });
+  command->add_option("--timeout", arguments->timeout,
+                      "seconds for which a process waits for the others");
   number("--train-images", &Options::train_images, "train on so many of the images; 0: all");
   number("--keep", &Options::keep,
          "epochs whose checkpoints are kept, beside that of the best one");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "octconv/base/api.h"
+#include "octconv/train/ranks.h"
 
 namespace octconv::train {
 
@@ -44,12 +45,12 @@ enum class Crop {
 
 /// Stochastic gradient descent with Nesterov momentum on the cross-entropy.
 struct TrainOptions {
-  std::int64_t epochs = 10;  ///< >= 1
-  std::int64_t batch_size =
-      128;  ///< >= 1; an epoch drops its last, incomplete batch unless it is the only one
-  double learning_rate = 0.1;             ///< > 0
-  double momentum = 0.9;                  ///< in [0, 1)
-  double weight_decay = 5e-4;             ///< >= 0
+  std::int64_t epochs = 10;       ///< >= 1
+  std::int64_t batch_size = 128;  ///< >= 1, of all processes together; an epoch drops its last,
+                                  ///< incomplete batch unless it is the only one
+  double learning_rate = 0.1;     ///< > 0
+  double momentum = 0.9;          ///< in [0, 1)
+  double weight_decay = 5e-4;     ///< >= 0
   bool no_weight_decay_on_norm = true;    ///< nor on biases
   double label_smoothing = 0;             ///< in [0, 1)
   Schedule schedule = Schedule::kCosine;  ///< of the learning rate
@@ -75,8 +76,10 @@ struct TrainOptions {
   std::int64_t crop_padding = 2;  ///< >= 0: images are shifted by up to so many pixels each way,
                                   ///< black comes in; of Crop::kShift
   bool flip = true;               ///< every second image is mirrored left to right
-  std::uint64_t seed = 0;    ///< of the initial weights, the order of images and their augmentation
-  std::int64_t threads = 0;  ///< >= 0; 0: octconv::thread_count()
+  std::uint64_t seed = 0;  ///< of the initial weights, the order of images and their augmentation
+  Ranks ranks;  ///< the processes that train together; each takes its part of every batch
+  bool sync_batch_norm = false;  ///< batch norm over the batch of all processes, not of each
+  std::int64_t threads = 0;      ///< >= 0; 0: octconv::thread_count()
   std::int64_t workers = 0;  ///< >= 0, threads that prepare images ahead; 0: as many as `threads`.
                              ///< Their number changes no result
   std::int64_t train_images = 0;  ///< >= 0; the first so many of a seeded shuffle, 0: all
