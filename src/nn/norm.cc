@@ -10,6 +10,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/norm_kernels.h"
+#include "nn/work_timer.h"
 #include "octconv/base/error.h"
 #include "octconv/nn/norm_sums.h"
 
@@ -302,6 +303,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   // With h = (x - mean) / deviation and means over the pixels of a channel,
   // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)).
   static Variables backward(Context* context, const Variables& gradients) {
+    const WorkTimer timer(Work::kNormGradient);
     if (at::GradMode::is_enabled()) {
       throw Unsupported("batch norm: second derivatives need tensors of type double");
     }
@@ -427,6 +429,7 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
 }  // namespace
 
 at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
+  const WorkTimer timer(Work::kMadeAgain);
   if (scale.empty()) return sources[0];
   const at::Tensor added = residual.empty() ? at::Tensor() : residual[0].make(sources.subspan(1));
   return scale_shift_add(sources[0], scale, shift, added, rectified);
@@ -438,6 +441,7 @@ void set_norm_sums(SumOverProcesses sums) {
 
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
                          const BatchNorm& options, bool training, Remade* remade) {
+  const WorkTimer timer(Work::kNorm);
   const at::Tensor& residual = tail.residual;
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);

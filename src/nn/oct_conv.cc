@@ -23,6 +23,7 @@
 #include "nn/planned_conv.h"
 #include "nn/spatial.h"
 #include "nn/upsampled_conv.h"
+#include "nn/work_timer.h"
 #include "octconv/base/error.h"
 
 namespace octconv::nn {
@@ -315,6 +316,7 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
   }
 
   static Tensors backward(Context* context, const Tensors& diffs) {
+    const WorkTimer timer(Work::kConvGradients);
     const Tensors saved = context->get_saved_variables();
     const auto capsule = context->saved_data["kept"].toCapsule();
     const auto& kept = static_cast<const Kept&>(*capsule);
@@ -407,6 +409,7 @@ OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at:
     return x.defined() ? CommonOctConv::MaybeTensor(x) : c10::nullopt;
   };
   if (at::GradMode::is_enabled() && weight.is_cpu()) keep_freed_memory_unless_told();
+  const WorkTimer timer(Work::kConv);
   OctTensor result;
   if (!is_common(options)) {
     result = compose(call, input, weight, bias);

@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 
 #include "nn/spatial.h"
+#include "nn/work_timer.h"
 #include "octconv/base/executor.h"
 #include "octconv/octave/conv_gradient.h"
 #include "octconv/octave/conv_plan.h"
@@ -117,6 +118,7 @@ OctTensor whole_diff(const ConvOptions& options, const Shape& extents, const Oct
 at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
                               const OctTensor& input, const OctTensor& diff,
                               const at::Tensor& weight) {
+  const WorkTimer timer(Work::kConvWeightGradient);
   const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
   weight_gradient(options, batch_of(input), extents, view(input), view(diff),
                   {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())});
@@ -125,6 +127,7 @@ at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
 
 OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff,
                             const at::Tensor& weight, const OctTensor& like) {
+  const WorkTimer timer(Work::kConvInputGradient);
   const at::Tensor dense = weight.contiguous();
   TensorPool pool = pool_for(dense);
   const Shape out = output_extents(options, extents);

@@ -12,6 +12,7 @@
 #include <ATen/ATen.h>
 
 #include "nn/spatial.h"
+#include "nn/work_timer.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/graph.h"
 #include "octconv/octave/conv.h"
@@ -99,6 +100,7 @@ OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave)
 
 OctTensor pool_of(const OctTensor& value, const OctRemade& remade, const Pool& options,
                   const Shape& octave) {
+  const WorkTimer timer(Work::kPool);
   const Shape out = pooled_extents(options, full_extents(value, octave));
   const auto pooled = [&](const at::Tensor& x, const Remade& how, const Shape& windows) {
     if (!x.defined()) return x;

@@ -33,6 +33,7 @@
 #include "train/processes.h"
 #include "train/run_log.h"
 #include "train/sgd.h"
+#include "train/step_times.h"
 
 namespace octconv::train {
 namespace {
@@ -213,7 +214,8 @@ class Trainer {
         broken_training_(options.train_images > 0 ? options.train_images : data.train.count(),
                          "training"),
         broken_test_(data.test.count(), "test"),
-        identity_(identity_of(graph, data, options, start)) {
+        identity_(identity_of(graph, data, options, start)),
+        step_times_(options.profile) {
     identity_.options.merge(recipe_identity(options));
     if (start != nullptr) module_.load(*start);
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
@@ -261,6 +263,8 @@ class Trainer {
     TrainResult result{.model = trained_model(),
                        .history = history_,
                        .best_epoch = best_epoch(history_),
+                       .step_times = step_times_.all(),
+                       .steps = step_times_.steps(),
                        .train_images = static_cast<std::int64_t>(used_.size())};
     if (writes() && result.best_epoch != options_.epochs) {
       const std::filesystem::path path = best_checkpoint_path(options_.folder);
@@ -360,11 +364,13 @@ class Trainer {
     Tally tally(part_);
     const std::int64_t before = tally.count();  // images of an earlier process
     module_.train();
+    step_times_.start();
     for (std::int64_t step = part_.batches; step < steps_; ++step) {
       const std::int64_t updates = steps_ / options_.accumulate;
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
       const Batch batch = next_batch(batches, train_, broken_training_);
+      step_times_.stage_done(Stage::kImages);
       const bool last = (step + 1) % options_.accumulate == 0;
       if (last && gradient_sums_) gradient_sums_->begin();
       const double share = share_of_batch(batch);
@@ -376,7 +382,9 @@ class Trainer {
             derive_seed(seed(kDropout), static_cast<std::uint64_t>(processes_.rank()));
         add_gradients(batch, mixup_share(epoch, seed(kMixup)), dropout, share, tally, epoch, step);
       }
+      step_times_.stage_done(Stage::kRest);
       if (last) take_step(record.learning_rate);
+      step_times_.stage_done(Stage::kUpdate);
       record.images_per_second = static_cast<double>((tally.count() - before) * processes_.size()) /
                                  seconds_since(epoch_start);
       if (wants_checkpoint(step + 1)) {
@@ -395,7 +403,10 @@ class Trainer {
                          .learning_rate = record.learning_rate,
                          .images_per_second = record.images_per_second,
                          .seconds_left = seconds_left(epoch, step + 1, record.images_per_second)});
+      step_times_.stage_done(Stage::kRest);
+      step_times_.step_done();
     }
+    step_times_.stop();
     tally.add_up(processes_);
     share_running_statistics();
     record.train_loss = tally.loss();
@@ -461,6 +472,7 @@ class Trainer {
     const at::Tensor images = share == 1 ? batch.images : blend(batch.images, share);
     const at::Tensor logits =
         module_.forward(images, {.rate = options_.dropout, .seed = dropout_seed});
+    step_times_.stage_done(Stage::kForward);
     const at::Tensor loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
@@ -468,8 +480,10 @@ class Trainer {
                   std::to_string(epoch) + ", step " + std::to_string(step + 1) +
                   "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
     }
+    step_times_.stage_done(Stage::kLoss);
     const double factor = weight / static_cast<double>(options_.accumulate);
     (factor == 1 ? loss : loss * factor).backward();
+    step_times_.stage_done(Stage::kBackward);
     tally.add(value, logits.detach(), share < 0.5 ? batch.labels.flip(0) : batch.labels);
   }
 
@@ -599,6 +613,7 @@ class Trainer {
   std::vector<EpochRecord> history_;
   EpochPart part_;  // of the epoch after them that is done already
   double test_seconds_ = 0;
+  StepTimes step_times_;
 };
 
 }  // namespace

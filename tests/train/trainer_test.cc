@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -237,6 +238,33 @@ TEST(Train, GoesOnWithinAnEpochFromTheLastCheckpoint) {
   static_cast<void>(train(small_network(), data, options, &watch));
   EXPECT_EQ(watch.first.epoch, 2);
   EXPECT_EQ(watch.first.step, 5) << "steps 1 to 4 of the epoch are in the checkpoint";
+}
+
+TEST(Train, ToldToSaysWhereTheTimeOfStepsGoes) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  const TrainResult silent = train(small_network(0.5), data, options);
+  EXPECT_TRUE(silent.step_times.empty());
+  options.profile = true;
+  const TrainResult told = train(small_network(0.5), data, options);
+  EXPECT_TRUE(same_bits(silent.model.weights, told.model.weights));
+  EXPECT_EQ(told.steps, 4);  // two epochs of 40 images in batches of 16
+  double sum = 0;
+  std::map<std::string, std::int64_t> calls;
+  for (const StepTime& part : told.step_times) {
+    EXPECT_GE(part.seconds, 0) << part.name;
+    sum += part.seconds;
+    calls[part.name] = part.calls;
+  }
+  double epochs = 0;
+  for (const EpochRecord& record : told.history) epochs += record.seconds;
+  EXPECT_GT(sum, 0);
+  EXPECT_LE(sum, epochs) << "tests are no part of it";
+  // Three convolutions; three batch norms, two of which are one for each frequency.
+  EXPECT_EQ(calls["convolutions, forward"], 4 * 3);
+  EXPECT_EQ(calls["batch norms with sums and rectifiers, forward"], 4 * 5);
+  EXPECT_EQ(calls["convolutions, both gradients and around them"], 4 * 3);
+  EXPECT_EQ(calls["batch norms with sums and rectifiers, gradients"], 4 * 5);
 }
 
 std::set<std::string> checkpoints_in(const std::filesystem::path& folder) {

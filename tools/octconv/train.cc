@@ -21,6 +21,8 @@
 #include "octconv/train/recipe.h"
 #include "octconv/train/trainer.h"
 #include "progress.h"
+#include "report/number.h"
+#include "report/table.h"
 
 namespace octconv::tool {
 namespace {
@@ -96,6 +98,24 @@ void print(const train::Recipe& recipe) {
   for (const std::string& note : recipe.notes) std::cout << "- " << note << "\n";
 }
 
+// Where the time of steps went.
+void print(const train::TrainResult& result) {
+  report::Table table(
+      {{"part of a step", report::Align::kLeft}, {"operations"}, {"ms"}, {"% of a step"}});
+  const auto steps = static_cast<double>(result.steps);
+  double all = 0;
+  for (const train::StepTime& part : result.step_times) all += part.seconds;
+  for (const train::StepTime& part : result.step_times) {
+    table.add_row({part.name,
+                   part.calls == 0 ? "" : report::fixed(static_cast<double>(part.calls) / steps, 0),
+                   report::fixed(1e3 * part.seconds / steps, 2),
+                   report::fixed(100 * part.seconds / all, 1)});
+  }
+  table.add_row({"a step (mean of " + std::to_string(result.steps) + ")", "",
+                 report::fixed(1e3 * all / steps, 2), "100.0"});
+  std::cout << table.text();
+}
+
 void run(const Arguments& arguments) {
   train::TrainOptions options = arguments.recipe.empty()
                                     ? train::TrainOptions{}
@@ -133,6 +153,7 @@ void run(const Arguments& arguments) {
       trained_on ? train::train(load_onnx(arguments.model), data, options, display.get())
                  : train::train(chosen_network(arguments, data), data, options, display.get());
   if (!first) return;
+  if (options.profile && result.steps > 0) print(result);
   const std::filesystem::path file = options.folder / "model.onnx";
   save_onnx(file, result.model, {.extents = result.model.preprocessing.extents});
   const train::EpochRecord& last = result.history.back();
@@ -255,6 +276,9 @@ void add_train(CLI::App& app) {
        [](Options& options, const Arguments& own) {
          options.sync_batch_norm = own.training.sync_batch_norm;
        });
+  wins(command->add_flag("--profile", training.profile,
+                         "say at the end where the time of steps went"),
+       [](Options& options, const Arguments& own) { options.profile = own.training.profile; });
   command->add_option("--timeout", arguments->timeout,
                       "seconds for which a process waits for the others");
   number("--train-images", &Options::train_images, "train on so many of the images; 0: all");

@@ -87,6 +87,7 @@ struct TrainOptions {
                                   ///< epochs so far as history.jsonl and as a file of events for
                                   ///< TensorBoard; empty: nowhere
   bool resume = false;            ///< continue from the folder's checkpoint
+  bool profile = false;           ///< say where the time of steps goes (`TrainResult::step_times`)
   std::int64_t keep = 1;          ///< >= 1: checkpoints of so many epochs are kept, the last as
                           ///< checkpoint.pt, those before as checkpoint-EPOCH.pt; that of the best
                           ///< epoch is best.pt

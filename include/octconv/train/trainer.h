@@ -67,13 +67,23 @@ class OCTCONV_API Observer {
   virtual void on_epoch(const EpochRecord& record);
 };
 
+/// A part of training steps, and how long it took.
+struct StepTime {
+  std::string name;        ///< "loss"
+  std::int64_t calls = 0;  ///< of operations; 0 where it is none
+  double seconds = 0;      ///< of all steps
+};
+
 /// What training came to.
 struct TrainResult {
   Model model;                       ///< trained, with the data set's preprocessing and class names
   std::vector<EpochRecord> history;  ///< one per epoch, also of those before a resume
   std::int64_t best_epoch = 0;       ///< with the highest test accuracy, of equal ones the first
   std::optional<Model> best;  ///< of that epoch, if it is not the last; from the folder's best.pt
-  std::int64_t train_images = 0;  ///< how many were used
+  std::vector<StepTime> step_times;  ///< of this process, where they were asked for: parts that add
+                                     ///< up to `steps` steps
+  std::int64_t steps = 0;            ///< batches that they are of
+  std::int64_t train_images = 0;     ///< how many were used
 };
 
 /// Trains from `initial_weights`, and tests after each epoch.
