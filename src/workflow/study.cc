@@ -2,6 +2,7 @@
 #include "workflow/study.h"
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -48,8 +49,14 @@ Json settings_of(const StudyVariant& variant, const Dataset& data) {
           {"train", train}};
 }
 
-// "alpha 0.25, now 0.5", or "" where they are the same.
-std::string difference(const Json& before, const Json& now) {
+struct Changed {
+  std::string name;  // "train/epochs"
+  std::string before;
+  std::string now;
+};
+
+// The first setting that is not the same.
+std::optional<Changed> difference(const Json& before, const Json& now) {
   const Json old_members = before.flatten();
   const Json new_members = now.flatten();
   const auto show = [](const Json& members, const std::string& name) {
@@ -59,11 +66,13 @@ std::string difference(const Json& before, const Json& now) {
   Json names = old_members;
   names.update(new_members);
   for (const auto& [name, value] : names.items()) {
-    const std::string old_value = show(old_members, name);
-    const std::string new_value = show(new_members, name);
-    if (old_value != new_value) return name.substr(1) + " " + old_value + ", now " + new_value;
+    Changed changed{
+        .name = name, .before = show(old_members, name), .now = show(new_members, name)};
+    if (changed.before == changed.now) continue;
+    changed.name.erase(0, 1);  // the first slash
+    return changed;
   }
-  return "";
+  return std::nullopt;
 }
 
 std::string line_of(const StudyRun& run, const Json& settings) {
@@ -158,10 +167,11 @@ class Driver {
       const RunKey key{run.variant, run.seed};
       for (std::size_t i = 0; i < study_.variants.size(); ++i) {
         if (study_.variants[i].name != run.variant) continue;
-        const std::string other = difference(settings, settings_[i]);
-        if (other.empty()) continue;
+        const std::optional<Changed> other = difference(settings, settings_[i]);
+        if (!other) continue;
         throw InvalidArgument(line.where() + ": variant '" + run.variant + "' was trained with " +
-                              other + "; name another folder, or remove the line and '" +
+                              other->name + " " + other->before + ", now " + other->now +
+                              "; name another folder, or remove the line and '" +
                               (folder_ / run_folder(run.variant, run.seed)).string() + "'");
       }
       if (!runs_.emplace(key, std::move(run)).second) {

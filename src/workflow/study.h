@@ -36,6 +36,8 @@ struct Study {
 // it for a value that nothing can be made of, seeds or names that are listed twice, and names whose
 // runs would have the same folder.
 Study read_study(const std::filesystem::path& file);
+// The same of a file's text; `file` is what errors call it.
+Study parse_study(const std::string& text, const std::string& file);
 
 // A training that is finished. Accuracies are those after its last epoch.
 struct StudyRun {

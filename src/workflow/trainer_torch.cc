@@ -113,7 +113,9 @@ Options to_options(const NamedTraining& training) {
     try {
       found->second(options, Json::parse(value));
     } catch (const InvalidArgument& error) {
-      throw InvalidArgument("option of training '" + name + "', " + value + ": " + error.what());
+      std::string why = "option of training '";
+      throw InvalidArgument(
+          why.append(name).append("', ").append(value).append(": ").append(error.what()));
     }
   }
   return options;
