@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <system_error>
 #include <utility>
 
@@ -47,11 +49,42 @@ bool write_all(int fd, std::string_view bytes) noexcept {
   return true;
 }
 
-// A rename is durable once its folder is synced. Not every file system can; the rename itself
-// stands.
-void sync_folder(const std::filesystem::path& folder) noexcept {
+// A rename is durable once its folder is synced. Not every file system can, and not every folder
+// may be opened; the rename itself stands then. Returns the error of a disk that cannot keep it.
+int sync_folder(const std::filesystem::path& folder) noexcept {
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0) static_cast<void>(::fsync(directory.get()));
+  if (directory.get() < 0 || ::fsync(directory.get()) == 0) return 0;
+  return errno == EIO || errno == ENOSPC || errno == EDQUOT ? errno : 0;
+}
+
+constexpr std::string_view kTemporary = ".octconv-";
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : ".";
+}
+
+// Beside `path`, of this process alone.
+std::string temporary_name(const std::filesystem::path& path) {
+  static std::atomic<int> serial{0};
+  return (folder_of(path) /
+          (std::string(kTemporary) + path.filename().string() + "-" + std::to_string(::getpid()) +
+           "-" + std::to_string(serial.fetch_add(1))))
+      .string();
+}
+
+// Of a temporary name that `write_file` made, whose process; 0 for another name.
+pid_t process_of(const std::string& name) {
+  if (!name.starts_with(kTemporary)) return 0;
+  const std::size_t serial = name.rfind('-');
+  const std::size_t process = name.rfind('-', serial - 1);
+  if (process == std::string::npos || process < kTemporary.size()) return 0;
+  const auto all_digits = [&](std::size_t from, std::size_t to) {
+    return from < to && name.find_first_not_of("0123456789", from) >= to;
+  };
+  if (!all_digits(process + 1, serial) || !all_digits(serial + 1, name.size())) return 0;
+  pid_t id = 0;
+  const auto [end, error] = std::from_chars(name.data() + process + 1, name.data() + serial, id);
+  return error == std::errc{} ? id : 0;
 }
 
 }  // namespace
@@ -94,12 +127,7 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
   if (::stat(path.c_str(), &old) == 0 && !S_ISREG(old.st_mode)) {
     throw FileError("cannot write '" + path.string() + "': it is not a regular file");
   }
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  static std::atomic<int> serial{0};
-  const std::string temporary =
-      (folder / (".octconv-" + path.filename().string() + "-" + std::to_string(::getpid()) + "-" +
-                 std::to_string(serial.fetch_add(1))))
-          .string();
+  const std::string temporary = temporary_name(path);
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) fail("write", path, errno);
   const auto give_up = [&](int code) {
@@ -109,7 +137,34 @@ void write_file(const std::filesystem::path& path, std::string_view bytes) {
   if (!write_all(file.get(), bytes) || ::fsync(file.get()) != 0) give_up(errno);
   if (!file.close()) give_up(errno);
   if (::rename(temporary.c_str(), path.c_str()) != 0) give_up(errno);
-  sync_folder(folder);
+  if (const int code = sync_folder(folder_of(path)); code != 0) fail("write", path, code);
+}
+
+void keep_as(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const std::string temporary = temporary_name(to);
+  std::error_code error;
+  std::filesystem::create_hard_link(from, temporary, error);
+  if (error) {
+    write_file(to, read_file(from));
+    return;
+  }
+  if (::rename(temporary.c_str(), to.c_str()) != 0) {
+    const int code = errno;
+    ::unlink(temporary.c_str());
+    fail("write", to, code);
+  }
+  // Two names of one file: rename() leaves both.
+  ::unlink(temporary.c_str());
+  if (const int code = sync_folder(folder_of(to)); code != 0) fail("write", to, code);
+}
+
+void remove_unfinished(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const pid_t process = process_of(entry.path().filename().string());
+    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH)
+      std::filesystem::remove(entry.path(), error);
+  }
 }
 
 void append_to_file(const std::filesystem::path& path, std::string_view bytes) {

@@ -2,7 +2,6 @@
 #include "kernels/correlation.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/targets.h"
 
@@ -19,145 +18,169 @@ namespace HWY_NAMESPACE {
 
 inline constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
 
-// Sums of 12 inputs times a block's outputs stay in the registers.
+// Sums of so many outputs times so many vectors of inputs stay in the registers.
+inline constexpr std::size_t kOutputs = 4;
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
-inline constexpr std::size_t kBlockVectors = 2;
+inline constexpr std::size_t kVectors = 6;
 #else
-inline constexpr std::size_t kBlockVectors = 1;
+inline constexpr std::size_t kVectors = 2;
 #endif
-inline constexpr std::size_t kInputs = 12;
-inline constexpr std::int64_t kWidth = std::int64_t{kBlockVectors} * kLanes;
 
-const CorrelationKernel& CorrelationOf();
+// A vector of inputs: some channels at one tap.
+struct InputVector {
+  const std::int64_t* offsets;
+  std::int64_t channel;
+  std::int64_t count;  // of channels
+};
 
-void PackDiff(const float* diff, std::int64_t stride, std::int64_t pixels, std::int64_t outputs,
-              float* to) {
-  for (std::int64_t first = 0; first < outputs; first += kWidth) {
-    const std::int64_t count = std::min(kWidth, outputs - first);
-    const std::int64_t width = (count + kLanes - 1) / kLanes * kLanes;
-    const float* from = diff + first;
-    if (count == kWidth) {
-      for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += stride, to += kWidth) {
-        std::memcpy(to, from, static_cast<std::size_t>(kWidth) * sizeof(float));
-      }
+// Loads the channels that there are. Where all are in whole vectors there is nothing to mask.
+template <bool kWhole>
+struct Loader {
+  void set(std::int64_t) {}
+  HWY_INLINE Vector load(const float* from) const { return hn::LoadU(Tag(), from); }
+};
+
+template <>
+struct Loader<false> {
+#if OCTCONV_MASKED_MOVES
+  void set(std::int64_t count) {
+    mask = hn::FirstN(Tag(), static_cast<std::size_t>(count));
+  }
+  HWY_INLINE Vector load(const float* from) const {
+    return hn::MaskedLoad(mask, Tag(), from);
+  }
+  hn::Mask<Tag> mask;
+#else
+  void set(std::int64_t to) {
+    count = to;
+  }
+  HWY_INLINE Vector load(const float* from) const {
+    return count == kLanes ? hn::LoadU(Tag(), from)
+                           : LoadPart(Tag(), from, static_cast<std::size_t>(count));
+  }
+  std::int64_t count;
+#endif
+};
+
+// `to` is where the sums of the first output and vector are, `pitch` floats from output to output.
+template <std::size_t kO, std::size_t kV, bool kWhole>
+void RunTile(const Correlation& all, const InputVector* inputs, const float* diff, float* to,
+             std::int64_t pitch) {
+  const Tag d;
+  Vector acc[kO][kV];
+#pragma GCC unroll 4
+  for (std::size_t o = 0; o < kO; ++o) {
+#pragma GCC unroll 6
+    for (std::size_t v = 0; v < kV; ++v) {
+      acc[o][v] = hn::LoadU(
+          d, to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes);
+    }
+  }
+  Loader<kWhole> loaders[kV];
+  const float* src[kV];  // of the vector's channels
+  const std::int64_t* offsets[kV];
+  for (std::size_t v = 0; v < kV; ++v) {
+    loaders[v].set(inputs[v].count);
+    src[v] = all.src + inputs[v].channel;
+    offsets[v] = inputs[v].offsets;
+  }
+  const float* const zeros = all.zeros;
+  const std::int64_t stride = all.stride;
+  const std::int64_t pixels = all.pixels;
+  for (std::int64_t p = 0; p < pixels; ++p, diff += stride) {
+    Vector x[kV];
+#pragma GCC unroll 6
+    for (std::size_t v = 0; v < kV; ++v) {
+      const std::int64_t offset = offsets[v][p];
+      x[v] = loaders[v].load(offset == kOutside ? zeros : src[v] + offset);
+    }
+#pragma GCC unroll 4
+    for (std::size_t o = 0; o < kO; ++o) {
+      const Vector y = hn::Set(d, diff[o]);
+#pragma GCC unroll 6
+      for (std::size_t v = 0; v < kV; ++v) acc[o][v] = hn::MulAdd(x[v], y, acc[o][v]);
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t o = 0; o < kO; ++o) {
+#pragma GCC unroll 6
+    for (std::size_t v = 0; v < kV; ++v) {
+      hn::StoreU(acc[o][v], d,
+                 to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes);
+    }
+  }
+}
+
+// All outputs of one group of vectors, whose inputs then are in the first-level cache.
+template <std::size_t kV, bool kWhole>
+void RunOutputs(const Correlation& all, const InputVector* inputs, std::int64_t begin,
+                std::int64_t end, float* sums, std::int64_t pitch) {
+  constexpr auto kStep = static_cast<std::int64_t>(kOutputs);
+  for (; begin + kStep <= end; begin += kStep) {
+    RunTile<kOutputs, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
+  }
+  if (begin + 2 <= end) {
+    RunTile<2, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
+    begin += 2;
+  }
+  if (begin < end) {
+    RunTile<1, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
+  }
+}
+
+template <bool kWhole>
+void RunVectors(const Correlation& all, std::int64_t begin, std::int64_t end) {
+  const std::int64_t vectors = (all.channels + kLanes - 1) / kLanes;  // of a tap
+  const std::int64_t count = all.taps * vectors;
+  const std::int64_t pitch = count * kLanes;
+  InputVector inputs[kVectors];
+  for (std::int64_t first = 0; first < count;) {
+    const std::int64_t left = std::min(count - first, static_cast<std::int64_t>(kVectors));
+    for (std::int64_t v = 0; v < left; ++v) {
+      const std::int64_t channel = (first + v) % vectors * kLanes;
+      inputs[v] = {.offsets = all.offsets + (first + v) / vectors * all.pitch,
+                   .channel = channel,
+                   .count = std::min(kLanes, all.channels - channel)};
+    }
+    float* const sums = all.sums + first * kLanes;
+    if (left == static_cast<std::int64_t>(kVectors)) {
+      RunOutputs<kVectors, kWhole>(all, inputs, begin, end, sums, pitch);
+      first += static_cast<std::int64_t>(kVectors);
       continue;
     }
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += stride, to += width) {
-      std::copy_n(from, count, to);
-      std::fill(to + count, to + width, 0.0F);
-    }
-  }
-}
-
-// `kCount` channels of all pixels to rows of inputs.
-template <std::size_t kCount>
-void CopyColumns(const float* const* rows, std::int64_t channel, std::int64_t pixels, float* to) {
-  for (std::int64_t p = 0; p < pixels; ++p, to += kInputs) {
-    std::memcpy(to, rows[p] + channel, kCount * sizeof(float));
-  }
-}
-
-// Inputs [first, first + kInputs) of all pixels side by side; zeros where there are no more.
-void Gather(const Correlation& all, std::int64_t first, float* panel) {
-  constexpr auto kCount = std::int64_t{kInputs};
-  const std::int64_t inputs = all.taps * all.channels;
-  for (std::int64_t at = 0; at < kCount;) {
-    const std::int64_t input = first + at;
-    if (input >= inputs) {
-      for (std::int64_t p = 0; p < all.pixels; ++p) {
-        std::fill(panel + p * kCount + at, panel + (p + 1) * kCount, 0.0F);
+    if constexpr (kVectors > 2) {
+      if (left >= 4) {
+        RunOutputs<4, kWhole>(all, inputs, begin, end, sums, pitch);
+        first += 4;
+        continue;
       }
-      return;
-    }
-    const std::int64_t channel = input % all.channels;
-    const std::int64_t count = std::min(kCount - at, all.channels - channel);
-    const float* const* rows = all.rows + input / all.channels * all.pitch;
-    const std::int64_t offset = all.first_channel + channel;
-    float* to = panel + at;
-    switch (count) {
-      case 12:
-        CopyColumns<12>(rows, offset, all.pixels, to);
-        break;
-      case 8:
-        CopyColumns<8>(rows, offset, all.pixels, to);
-        break;
-      case 4:
-        CopyColumns<4>(rows, offset, all.pixels, to);
-        break;
-      default:
-        for (std::int64_t i = 0; i < count; ++i) {
-          CopyColumns<1>(rows, offset + i, all.pixels, to + i);
-        }
-    }
-    at += count;
-  }
-}
-
-template <std::size_t kVectors>
-HWY_INLINE void RunTile(const float* panel, const float* diff, std::int64_t pixels, float* sums) {
-  constexpr auto kStep = static_cast<std::int64_t>(kVectors) * kLanes;
-  const Tag d;
-  Vector acc[kInputs][kVectors];
-#pragma GCC unroll 12
-  for (std::size_t i = 0; i < kInputs; ++i) {
-#pragma GCC unroll 2
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      acc[i][v] = hn::LoadU(
-          d, sums + static_cast<std::int64_t>(i) * kStep + static_cast<std::int64_t>(v) * kLanes);
-    }
-  }
-  for (std::int64_t p = 0; p < pixels; ++p, panel += kInputs, diff += kStep) {
-    Vector y[kVectors];
-#pragma GCC unroll 2
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      y[v] = hn::LoadU(d, diff + static_cast<std::int64_t>(v) * kLanes);
-    }
-#pragma GCC unroll 12
-    for (std::size_t i = 0; i < kInputs; ++i) {
-      const Vector x = hn::Set(d, panel[i]);
-#pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(x, y[v], acc[i][v]);
-    }
-  }
-#pragma GCC unroll 12
-  for (std::size_t i = 0; i < kInputs; ++i) {
-#pragma GCC unroll 2
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(
-          acc[i][v], d,
-          sums + static_cast<std::int64_t>(i) * kStep + static_cast<std::int64_t>(v) * kLanes);
-    }
-  }
-}
-
-void Correlate(const Correlation& all, std::int64_t block_begin, std::int64_t block_end) {
-  constexpr auto kCount = std::int64_t{kInputs};
-  HWY_ALIGN float panel[kCorrelationPixels * kInputs];
-  const CorrelationKernel& kernel = CorrelationOf();
-  const std::int64_t inputs = kernel.padded_inputs(all.taps * all.channels);
-  const std::int64_t padded = kernel.padded(all.outputs);
-  for (std::int64_t input = 0; input < inputs; input += kCount) {
-    Gather(all, input, panel);
-    for (std::int64_t block = block_begin; block < block_end; ++block) {
-      const std::int64_t first = block * kWidth;
-      const std::int64_t width = std::min(kWidth, padded - first);
-      const float* diff = all.diff + first * all.pixels;
-      float* sums = all.sums + first * inputs + input * width;
-      if (width == kWidth) {
-        RunTile<kBlockVectors>(panel, diff, all.pixels, sums);
-      } else {
-        RunTile<1>(panel, diff, all.pixels, sums);
+      if (left == 3) {
+        RunOutputs<3, kWhole>(all, inputs, begin, end, sums, pitch);
+        first += 3;
+        continue;
+      }
+      if (left == 2) {
+        RunOutputs<2, kWhole>(all, inputs, begin, end, sums, pitch);
+        first += 2;
+        continue;
       }
     }
+    RunOutputs<1, kWhole>(all, inputs, begin, end, sums, pitch);
+    first += 1;
+  }
+}
+
+void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
+  if (all.channels % kLanes == 0) {
+    RunVectors<true>(all, begin, end);
+  } else {
+    RunVectors<false>(all, begin, end);
   }
 }
 
 const CorrelationKernel& CorrelationOf() {
-  static constexpr CorrelationKernel kernel{.lanes = kLanes,
-                                            .block_vectors = std::int64_t{kBlockVectors},
-                                            .tile_inputs = std::int64_t{kInputs},
-                                            .pack = PackDiff,
-                                            .run = Correlate};
+  static constexpr CorrelationKernel kernel{
+      .lanes = kLanes, .outputs = std::int64_t{kOutputs}, .run = Correlate};
   return kernel;
 }
 

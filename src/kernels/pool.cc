@@ -116,7 +116,65 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
   }
 }
 
+// `count` cells of 2 x 2 pixels side by side, whole ones, from the first of two rows on. What a
+// part of a vector holds beyond the channels is the next pixel's: it is read for nothing, and
+// written over by the next cell.
+template <PoolKind kKind>
+void WholeCells(const float* top, const float* bottom, std::int64_t channels, std::int64_t count,
+                float* out) {
+  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+  const Tag d;
+  const Vector quarter = hn::Set(d, 0.25F);
+  const auto combine = [&](auto load, std::int64_t c) HWY_ATTR {
+    const Vector sum =
+        hn::Add(hn::Add(hn::Add(load(top + c), load(top + channels + c)), load(bottom + c)),
+                load(bottom + channels + c));
+    return kKind == PoolKind::kAverage ? hn::Mul(sum, quarter) : sum;
+  };
+  const auto whole = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
+  for (std::int64_t cell = 0; cell < count; ++cell) {
+    std::int64_t c = 0;
+    for (; c + kLanes <= channels; c += kLanes) hn::StoreU(combine(whole, c), d, out + c);
+    if (c < channels) {
+      if ((count - 1 - cell) * channels >= kLanes) {
+        hn::StoreU(combine(whole, c), d, out + c);
+      } else {
+        const auto left = static_cast<std::size_t>(channels - c);
+        StorePart(d,
+                  combine([&](const float* from) HWY_ATTR { return LoadPart(d, from, left); }, c),
+                  out + c, left);
+      }
+    }
+    top += 2 * channels;
+    bottom += 2 * channels;
+    out += channels;
+  }
+}
+
+// Cells of 2 x 2 pixels without gaps, of maps that are a multiple of them: the averages and sums
+// between the two grids of octave values.
+bool AreWholeCells(const PoolRows& all) {
+  const Extents3 cell{1, 2, 2};
+  return all.kind != PoolKind::kMax && all.kernel == cell && all.stride == cell &&
+         all.padding == Extents3{} && all.pitch == all.channels &&
+         all.in[1] == 2 * all.extents[1] && all.in[2] == 2 * all.extents[2];
+}
+
+void CellRows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = all.in[2] * all.channels;
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* top = all.src + 2 * row * width;
+    float* out = all.out + row * all.extents[2] * all.channels;
+    if (all.kind == PoolKind::kAverage) {
+      WholeCells<PoolKind::kAverage>(top, top + width, all.channels, all.extents[2], out);
+    } else {
+      WholeCells<PoolKind::kSum>(top, top + width, all.channels, all.extents[2], out);
+    }
+  }
+}
+
 void Pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) {
+  if (AreWholeCells(rows)) return CellRows(rows, begin, end);
   switch (rows.kind) {
     case PoolKind::kMax:
       Rows<PoolKind::kMax>(rows, begin, end);

@@ -26,7 +26,7 @@ constexpr std::int64_t kPartPixels = 2048;
 constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kMostSums = 1024 * 1024;
 
-// One path's correlation.
+// One path's correlation. Pixels are taken by units of whole images, large enough for the kernel.
 class PathGradient {
  public:
   PathGradient(const ConvOptions& options, const ConvPath& path, std::int64_t batch,
@@ -35,75 +35,78 @@ class PathGradient {
         path_(path),
         grid_(options, path, map, path.columns * path.groups),
         extents_(to_three(out, 1)),
-        pixels_(batch * product(extents_)),
+        batch_(batch),
+        map_elements_(map.elements() * path.columns * path.groups),
         src_(src),
         diff_(diff),
-        zeros_(static_cast<std::size_t>(path.columns * path.groups)),
+        zeros_(static_cast<std::size_t>(path.columns)),
         outputs_(path.rows / path.groups),
         taps_(options.kernel.elements()),
-        group_sums_(kernel_.sums(taps_ * path.columns, outputs_)),
+        row_sums_(taps_ * kernel_.padded(path.columns)),
+        unit_(std::clamp<std::int64_t>(kernels::kCorrelationPixels / product(extents_), 1, batch)),
+        units_((batch + unit_ - 1) / unit_),
         parts_(std::clamp<std::int64_t>(
-            std::min(pixels_ / kPartPixels, kMostSums / std::max<std::int64_t>(1, sums())), 1,
-            kMostParts)) {}
+            std::min(batch * product(extents_) / kPartPixels, kMostSums / sums()), 1,
+            std::min(kMostParts, units_))) {}
 
   // Overwrites the path's block of the weight's gradient.
   void run(std::span<float> weight) {
+    offsets_ = grid_.offsets(extents_, unit_);
     std::vector<float> all(static_cast<std::size_t>(parts_ * sums()));
-    const std::int64_t blocks = kernel_.blocks(outputs_);
     if (parts_ > 1) {
       parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t part = begin; part < end; ++part) {
-          correlate(pixels_ * part / parts_, pixels_ * (part + 1) / parts_, 0,
-                    path_.groups * blocks, all.data() + part * sums());
+          correlate(units_ * part / parts_, units_ * (part + 1) / parts_, {0, path_.rows},
+                    all.data() + part * sums());
         }
       });
       add_parts(all);
     } else {
-      // One range of blocks a thread: each gathers the inputs of all pixels again.
-      const std::int64_t each =
-          (path_.groups * blocks + thread_count() - 1) / std::int64_t{thread_count()};
-      parallel_for(path_.groups * blocks, each, [&](std::int64_t begin, std::int64_t end) {
-        correlate(0, pixels_, begin, end, all.data());
+      const std::int64_t tiles = (path_.rows + kernel_.outputs - 1) / kernel_.outputs;
+      parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+        correlate(0, units_, {begin * kernel_.outputs, std::min(end * kernel_.outputs, path_.rows)},
+                  all.data());
       });
     }
     store(all, weight);
   }
 
  private:
-  [[nodiscard]] std::int64_t sums() const { return path_.groups * group_sums_; }
+  [[nodiscard]] std::int64_t sums() const { return path_.rows * row_sums_; }
 
-  // Columns, blocks of the outputs of all groups, [column_begin, column_end) of pixels [begin,
-  // end).
-  void correlate(std::int64_t begin, std::int64_t end, std::int64_t column_begin,
-                 std::int64_t column_end, float* to) const {
-    constexpr std::int64_t most = kernels::kCorrelationPixels;
-    std::vector<const float*> rows(static_cast<std::size_t>(taps_ * most));
-    std::vector<float> panels(static_cast<std::size_t>(kernel_.panels(most, outputs_)));
-    const std::int64_t blocks = kernel_.blocks(outputs_);
-    for (; begin < end; begin += most) {
-      const std::int64_t count = std::min(most, end - begin);
-      grid_.fill(src_, zeros_.data(), extents_, begin, begin + count, {0, taps_}, count,
-                 rows.data());
-      for (std::int64_t column = column_begin; column < column_end;) {
-        const std::int64_t group = column / blocks;
-        const std::int64_t block = column % blocks;
-        const std::int64_t block_end = std::min(blocks, block + column_end - column);
-        const std::int64_t width = kernel_.lanes * kernel_.block_vectors;
-        const std::int64_t first = block * width;  // output
-        kernel_.pack(diff_ + begin * path_.rows + group * outputs_ + first, path_.rows, count,
-                     std::min(block_end * width, outputs_) - first, panels.data() + first * count);
-        kernel_.run({.rows = rows.data(),
-                     .pitch = count,
-                     .taps = taps_,
-                     .first_channel = group * path_.columns,
-                     .channels = path_.columns,
-                     .diff = panels.data(),
-                     .outputs = outputs_,
-                     .pixels = count,
-                     .sums = to + group * group_sums_},
-                    block, block_end);
-        column += block_end - block;
+  // The sums of some outputs of all groups, over units [begin, end).
+  void correlate(std::int64_t begin, std::int64_t end, octave::Range rows, float* to) const {
+    const std::int64_t image_pixels = product(extents_);
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t image = unit * unit_;
+      const std::int64_t pixels = std::min(unit_, batch_ - image) * image_pixels;
+      const std::int64_t chunks =
+          (pixels + kernels::kCorrelationPixels - 1) / kernels::kCorrelationPixels;
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const std::int64_t first = pixels * chunk / chunks;
+        correlate(image, first, pixels * (chunk + 1) / chunks - first, rows, to);
       }
+    }
+  }
+
+  // Over `count` pixels from `first` on, counted from the first pixel of an image.
+  void correlate(std::int64_t image, std::int64_t first, std::int64_t count, octave::Range rows,
+                 float* to) const {
+    for (std::int64_t row = rows.begin; row < rows.end;) {
+      const std::int64_t group = row / outputs_;
+      const std::int64_t end = std::min((group + 1) * outputs_, rows.end);
+      kernel_.run({.src = src_ + image * map_elements_ + group * path_.columns,
+                   .zeros = zeros_.data(),
+                   .offsets = offsets_.data() + first,
+                   .pitch = unit_ * product(extents_),
+                   .taps = taps_,
+                   .channels = path_.columns,
+                   .diff = diff_ + (image * product(extents_) + first) * path_.rows,
+                   .stride = path_.rows,
+                   .pixels = count,
+                   .sums = to},
+                  row, end);
+      row = end;
     }
   }
 
@@ -118,19 +121,14 @@ class PathGradient {
 
   void store(const std::vector<float>& all, std::span<float> weight) const {
     const std::int64_t columns = options_.in.total() / options_.groups;
-    const std::int64_t inputs = taps_ * path_.columns;
+    const std::int64_t step = kernel_.padded(path_.columns);
     parallel_for(
-        path_.rows, kMostSums / 64 / std::max<std::int64_t>(1, inputs) + 1,
-        [&](std::int64_t begin, std::int64_t end) {
+        path_.rows, kMostSums / 64 / row_sums_ + 1, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
-            const float* sums = all.data() + row / outputs_ * group_sums_;
-            const std::int64_t first = kernel_.place(inputs, outputs_, 0, row % outputs_);
-            const std::int64_t step = kernel_.place(inputs, outputs_, 1, row % outputs_) - first;
+            const float* sums = all.data() + row * row_sums_;
             float* to = weight.data() + ((path_.row + row) * columns + path_.column) * taps_;
             for (std::int64_t column = 0; column < path_.columns; ++column) {
-              for (std::int64_t tap = 0; tap < taps_; ++tap) {
-                *to++ = sums[first + (tap * path_.columns + column) * step];
-              }
+              for (std::int64_t tap = 0; tap < taps_; ++tap) *to++ = sums[tap * step + column];
             }
           }
         });
@@ -141,14 +139,18 @@ class PathGradient {
   const ConvPath& path_;
   TapGrid grid_;
   Extents3 extents_;
-  std::int64_t pixels_;  // of all images
+  std::int64_t batch_;
+  std::int64_t map_elements_;  // of an image
   const float* src_;
   const float* diff_;
   std::vector<float> zeros_;
   std::int64_t outputs_;  // of a group
   std::int64_t taps_;
-  std::int64_t group_sums_;
+  std::int64_t row_sums_;  // of an output
+  std::int64_t unit_;      // images that share offsets
+  std::int64_t units_;
   std::int64_t parts_;
+  std::vector<std::int64_t> offsets_;  // [tap][pixel of a unit]
 };
 
 // Averages or sums of the cells of a map.

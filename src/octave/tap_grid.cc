@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/correlation.h"
+
 namespace octconv::octave {
 
 using kernels::Extents3;
@@ -55,6 +57,25 @@ void TapGrid::fill_rows(const float* src, const Position& at, const float** rows
     const std::int64_t row = (at.image * in_[0] + z) * in_[1] + y;
     *rows++ = inside ? src + row * in_[2] * channels_ : nullptr;
   }
+}
+
+std::vector<std::int64_t> TapGrid::offsets(const Extents3& extents, std::int64_t images) const {
+  const std::int64_t pixels = images * product(extents);
+  std::vector<std::int64_t> result(taps_.size() * static_cast<std::size_t>(pixels));
+  std::int64_t* to = result.data();
+  for (const Tap& tap : taps_) {
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const Position at(extents, pixel);
+      const std::int64_t z = at.z * stride_[0] + tap.z;
+      const std::int64_t y = at.y * stride_[1] + tap.y;
+      const std::int64_t x = at.x * stride_[2] + tap.x;
+      const bool inside =
+          z >= 0 && z < in_[0] && y >= 0 && y < in_[1] && at.x >= tap.begin && at.x < tap.end;
+      *to++ = inside ? (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_
+                     : kernels::kOutside;
+    }
+  }
+  return result;
 }
 
 // `count` pixels of one row of the output.

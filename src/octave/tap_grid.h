@@ -51,6 +51,11 @@ class TapGrid {
             std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
             const float** rows) const noexcept;
 
+  /// Offsets [tap][pixel] from the first pixel of a map to what the pixels of so many images'
+  /// outputs read, or kernels::kOutside.
+  [[nodiscard]] std::vector<std::int64_t> offsets(const kernels::Extents3& extents,
+                                                  std::int64_t images) const;
+
  private:
   /// Position on the map minus that of the output times the stride.
   struct Tap {

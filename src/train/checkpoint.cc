@@ -20,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Tensors = std::map<std::string, at::Tensor>;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr const char* kInfo = "octconv";
 constexpr const char* kTensors = "tensors";
 constexpr const char* kVelocities = "velocities";
@@ -170,6 +170,10 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
                {"options", checkpoint.identity.options},
                {"history", Json::array()}};
   for (const EpochRecord& record : checkpoint.history) info["history"].push_back(to_json(record));
+  info["part"] = {{"batches", checkpoint.part.batches},
+                  {"loss", checkpoint.part.loss},
+                  {"correct", checkpoint.part.correct},
+                  {"images", checkpoint.part.images}};
   c10::impl::GenericDict all(c10::StringType::get(), c10::AnyType::get());
   all.insert(kInfo, info.dump());
   all.insert(kTensors, to_dict(checkpoint.tensors));
@@ -194,6 +198,11 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
         .tensors = from_dict(all.at(kTensors)),
         .velocities = from_dict(all.at(kVelocities))};
     for (const Json& record : info.at("history")) checkpoint.history.push_back(record_from(record));
+    const Json& part = info.at("part");
+    checkpoint.part = {.batches = part.at("batches"),
+                       .loss = part.at("loss"),
+                       .correct = part.at("correct"),
+                       .images = part.at("images")};
     return checkpoint;
   } catch (const FormatError& error) {
     throw FormatError("checkpoint '" + path.string() + "' is " + error.what());

@@ -27,11 +27,20 @@ struct Identity {
 [[nodiscard]] Identity identity_of(const Graph& graph, const Dataset& data,
                                    const TrainOptions& options, const Weights* start = nullptr);
 
+/// An epoch that is not over.
+struct EpochPart {
+  std::int64_t batches = 0;  ///< that are done
+  double loss = 0;           ///< sum over images
+  std::int64_t correct = 0;  ///< images
+  std::int64_t images = 0;
+};
+
 struct Checkpoint {
   Identity identity;
   std::vector<EpochRecord> history;              ///< its size is the number of epochs done
   std::map<std::string, at::Tensor> tensors;     ///< parameters and buffers, by name
   std::map<std::string, at::Tensor> velocities;  ///< of the optimiser, by the parameter's name
+  EpochPart part;                                ///< of the epoch after them
 };
 
 /// The file in the folder of a training.

@@ -110,6 +110,8 @@ void check(const TrainOptions& o) {
   require(o.threads >= 0 && o.threads <= 1024, "threads", o.threads, "in [0, 1024]");
   require(o.workers >= 0 && o.workers <= 1024, "workers", o.workers, "in [0, 1024]");
   require(o.train_images >= 0, "train_images", o.train_images, "at least 0");
+  require(o.keep >= 1, "keep", o.keep, "at least 1");
+  require(o.checkpoint_steps >= 0, "checkpoint_steps", o.checkpoint_steps, "at least 0");
   if (o.resume && o.folder.empty())
     throw InvalidArgument("train: resume needs a folder to resume from");
 }

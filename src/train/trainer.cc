@@ -23,6 +23,7 @@
 #include "train/broken_images.h"
 #include "train/checkpoint.h"
 #include "train/identity.h"
+#include "train/kept_checkpoints.h"
 #include "train/loader.h"
 #include "train/mixup.h"
 #include "train/prefetch.h"
@@ -89,6 +90,11 @@ Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
 // Loss and accuracy over some images.
 class Tally {
  public:
+  Tally() = default;
+  // That of the part of an epoch that is done.
+  explicit Tally(const EpochPart& part)
+      : loss_(part.loss), correct_(part.correct), count_(part.images) {}
+
   void add(double mean_loss, const at::Tensor& logits, const at::Tensor& labels) {
     const std::int64_t count = labels.size(0);
     loss_ += mean_loss * static_cast<double>(count);
@@ -106,6 +112,9 @@ class Tally {
     return static_cast<double>(in_top5_) / static_cast<double>(count_);
   }
   std::int64_t count() const { return count_; }
+  EpochPart part(std::int64_t batches) const {
+    return {.batches = batches, .loss = loss_, .correct = correct_, .images = count_};
+  }
 
  private:
   double loss_ = 0;
@@ -191,27 +200,50 @@ class Trainer {
                             ", and an epoch has " + std::to_string(batches) + " batches");
     }
     if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
-    if (!options.folder.empty()) make_folder(options.folder);
-    if (options.resume) resume();
+    if (options.folder.empty()) return;
+    make_folder(options.folder);
+    remove_unfinished(options.folder);
+    if (options.resume) {
+      resume();
+    } else {
+      save();  // so that what is stopped in its first epoch can be resumed
+    }
   }
 
   TrainResult run() {
     while (static_cast<std::int64_t>(history_.size()) < options_.epochs) {
       history_.push_back(run_epoch(static_cast<std::int64_t>(history_.size()) + 1));
-      if (!options_.folder.empty()) save();
+      part_ = {};
+      if (!options_.folder.empty()) {
+        save();
+        keep_checkpoints(options_.folder, history_, options_.keep);
+      }
       observer_.on_epoch(history_.back());
     }
+    TrainResult result{.model = trained_model(),
+                       .history = history_,
+                       .best_epoch = best_epoch(history_),
+                       .train_images = static_cast<std::int64_t>(used_.size())};
+    if (!options_.folder.empty() && result.best_epoch != options_.epochs) {
+      const std::filesystem::path path = best_checkpoint_path(options_.folder);
+      restore(read_checkpoint(path), path);
+      result.best = trained_model();
+    }
+    return result;
+  }
+
+ private:
+  Model trained_model() {
     if (average_) average_->exchange();
     const Preprocessing preprocessing{.mean = data_.mean,
                                       .deviation = data_.deviation,
                                       .extents = {data_.train.height, data_.train.width},
                                       .classes = data_.classes};
-    return {.model = {module_.graph(), module_.weights(), preprocessing},
-            .history = history_,
-            .train_images = static_cast<std::int64_t>(used_.size())};
+    Model model{module_.graph(), module_.weights(), preprocessing};
+    if (average_) average_->exchange();
+    return model;
   }
 
- private:
   static std::int64_t classes(const Graph& graph) {
     return graph.node(graph.outputs()[0]).channels.total();
   }
@@ -241,6 +273,7 @@ class Trainer {
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
     order.resize(static_cast<std::size_t>(steps_ * batch_));
+    order.erase(order.begin(), order.begin() + part_.batches * batch_);
     const bool resized =
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
         Crop::kResized;
@@ -254,9 +287,10 @@ class Trainer {
                        workers());
 
     EpochRecord record{.epoch = epoch};
-    Tally tally;
+    Tally tally(part_);
+    const std::int64_t before = tally.count();  // images of an earlier process
     module_.train();
-    for (std::int64_t step = 0; step < steps_; ++step) {
+    for (std::int64_t step = part_.batches; step < steps_; ++step) {
       const std::int64_t updates = steps_ / options_.accumulate;
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
@@ -268,7 +302,12 @@ class Trainer {
         add_gradients(batch, mixup_share(epoch, seed(kMixup)), seed(kDropout), tally, epoch, step);
       }
       if ((step + 1) % options_.accumulate == 0) take_step(record.learning_rate);
-      record.images_per_second = static_cast<double>(tally.count()) / seconds_since(epoch_start);
+      record.images_per_second =
+          static_cast<double>(tally.count() - before) / seconds_since(epoch_start);
+      if (wants_checkpoint(step + 1)) {
+        part_ = tally.part(step + 1);
+        save();
+      }
       observer_.on_step({.epoch = epoch,
                          .epochs = options_.epochs,
                          .step = step + 1,
@@ -287,6 +326,12 @@ class Trainer {
     record.time =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     return record;
+  }
+
+  // After so many batches of an epoch?
+  bool wants_checkpoint(std::int64_t batches) const {
+    const std::int64_t every = options_.checkpoint_steps * options_.accumulate;
+    return !options_.folder.empty() && every > 0 && batches % every == 0 && batches < steps_;
   }
 
   // How much of each image of a batch is its own.
@@ -359,14 +404,15 @@ class Trainer {
   }
 
   void save() const {
-    Checkpoint checkpoint{.identity = identity_, .history = history_};
+    Checkpoint checkpoint{.identity = identity_, .history = history_, .part = part_};
     for (const auto& [name, value] : all_tensors()) checkpoint.tensors.emplace(name, value);
     if (average_) {
       for (const auto& [name, value] : average_->averages())
         checkpoint.tensors.emplace(kAverage + name, value);
     }
     for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
-      checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
+      if (sgd_.velocity(i).defined())
+        checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
     }
     write_checkpoint(checkpoint_path(options_.folder), checkpoint);
     write_run_log(options_.folder, history_);
@@ -376,6 +422,18 @@ class Trainer {
     const std::filesystem::path path = checkpoint_path(options_.folder);
     const Checkpoint checkpoint = read_checkpoint(path);
     check_same(checkpoint.identity, identity_, path);
+    restore(checkpoint, path);
+    history_ = checkpoint.history;
+    for (EpochRecord& record : history_)
+      record.step = record.epoch * (steps_ / options_.accumulate);
+    part_ = checkpoint.part;
+    if (part_.batches == 0 && !history_.empty())
+      keep_checkpoints(options_.folder, history_, options_.keep);
+    write_run_log(options_.folder, history_);
+  }
+
+  // Weights, statistics, averages, velocities.
+  void restore(const Checkpoint& checkpoint, const std::filesystem::path& path) {
     const at::NoGradGuard guard;
     const auto take = [&](const std::map<std::string, at::Tensor>& from, const std::string& name,
                           const at::Tensor& like) {
@@ -393,15 +451,13 @@ class Trainer {
       for (const auto& [name, value] : average_->averages())
         value.copy_(take(checkpoint.tensors, kAverage + name, value));
     }
+    // Before the first step there are no velocities.
+    if (checkpoint.history.empty() && checkpoint.part.batches == 0) return;
     for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
       const Trained& trained = sgd_.trained()[i];
       sgd_.set_velocity(i, at::empty_like(trained.value)
                                .copy_(take(checkpoint.velocities, trained.name, trained.value)));
     }
-    history_ = checkpoint.history;
-    for (EpochRecord& record : history_)
-      record.step = record.epoch * (steps_ / options_.accumulate);
-    write_run_log(options_.folder, history_);
   }
 
   const Dataset& data_;
@@ -419,6 +475,7 @@ class Trainer {
   std::int64_t batch_ = 0;
   std::int64_t steps_ = 0;  // of an epoch
   std::vector<EpochRecord> history_;
+  EpochPart part_;  // of the epoch after them that is done already
   double test_seconds_ = 0;
 };
 

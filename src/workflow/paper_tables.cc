@@ -36,6 +36,11 @@ constexpr PaperValue at(std::int64_t size, Text top1) {
   return gflops({}, top1, {}, size);
 }
 
+constexpr PaperRow in_ms(Text cpu_ms, PaperRow row) {
+  row.cpu_ms = cpu_ms;
+  return row;
+}
+
 constexpr Text kOthers = "a network of others, without octave convolution; not in the zoo";
 constexpr Text kPlus = "the layout of the network marked ++ (and of ss) is not published";
 
@@ -54,12 +59,12 @@ constexpr std::array kTable1{
 };
 
 constexpr std::array kTable2{
-    PaperRow{"ResNet-50, MKL-DNN", "resnet50v2", 0, {gflops("4.1", "77.0")}},
-    PaperRow{"ResNet-50, TVM", "resnet50v2", 0, {gflops("4.1", "77.0")}},
-    PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.125, {gflops("3.6", "78.2")}},
-    PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.25, {gflops("3.1", "78.0")}},
-    PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.5, {gflops("2.4", "77.3")}},
-    PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.75, {gflops("1.9", "76.6")}},
+    in_ms("119", PaperRow{"ResNet-50, MKL-DNN", "resnet50v2", 0, {gflops("4.1", "77.0")}}),
+    in_ms("115", PaperRow{"ResNet-50, TVM", "resnet50v2", 0, {gflops("4.1", "77.0")}}),
+    in_ms("116", PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.125, {gflops("3.6", "78.2")}}),
+    in_ms("99", PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.25, {gflops("3.1", "78.0")}}),
+    in_ms("74", PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.5, {gflops("2.4", "77.3")}}),
+    in_ms("61", PaperRow{"Oct-ResNet-50, TVM", "resnet50v2", 0.75, {gflops("1.9", "76.6")}}),
 };
 
 constexpr std::array kTable3{
@@ -107,23 +112,33 @@ constexpr std::array kTable5{
         "CondenseNet (G=C=8)", {}, 0, {params("2.9", kOthers), mflops("274", "71.0", kOthers)}},
     PaperRow{"1.5 ShuffleNet v1", {}, 0, {params("3.4", kOthers), mflops("292", "71.5", kOthers)}},
     PaperRow{"1.5 ShuffleNet v2", {}, 0, {params("3.5", kOthers), mflops("299", "72.6", kOthers)}},
-    PaperRow{"0.75 MobileNet v1",
-             "mobilenet_v1_075",
-             0,
-             {params("2.6"), PaperValue{Quantity::kMegaMacs, "325", "70.3"}}},
-    PaperRow{
-        "0.75 Oct-MobileNet v1", "mobilenet_v1_075", 0.375, {params("2.6"), mflops("213", "70.6")}},
-    PaperRow{"1.0 Oct-MobileNet v1", "mobilenet_v1", 0.5, {params("4.2"), mflops("321", "72.4")}},
-    PaperRow{"1.0 MobileNet v2",
-             "mobilenet_v2",
-             0,
-             {params("3.5"),
-              PaperValue{Quantity::kMegaMacs, "300", "72.0",
-                         "the literature's figure, for a network whose first block does not "
-                         "expand; the authors' code keeps that convolution"}}},
-    PaperRow{"1.0 Oct-MobileNet v2", "mobilenet_v2", 0.375, {params("3.5"), mflops("256", "72.0")}},
-    PaperRow{
-        "1.125 Oct-MobileNet v2", "mobilenet_v2_1125", 0.5, {params("4.2"), mflops("295", "73.0")}},
+    in_ms("13.4", PaperRow{"0.75 MobileNet v1",
+                           "mobilenet_v1_075",
+                           0,
+                           {params("2.6"), PaperValue{Quantity::kMegaMacs, "325", "70.3"}}}),
+    in_ms("11.9", PaperRow{"0.75 Oct-MobileNet v1",
+                           "mobilenet_v1_075",
+                           0.375,
+                           {params("2.6"), mflops("213", "70.6")}}),
+    in_ms("18.4",
+          PaperRow{
+              "1.0 Oct-MobileNet v1", "mobilenet_v1", 0.5, {params("4.2"), mflops("321", "72.4")}}),
+    in_ms("24.5",
+          PaperRow{"1.0 MobileNet v2",
+                   "mobilenet_v2",
+                   0,
+                   {params("3.5"),
+                    PaperValue{Quantity::kMegaMacs, "300", "72.0",
+                               "the literature's figure, for a network whose first block does not "
+                               "expand; the authors' code keeps that convolution"}}}),
+    in_ms(
+        "17.1",
+        PaperRow{
+            "1.0 Oct-MobileNet v2", "mobilenet_v2", 0.375, {params("3.5"), mflops("256", "72.0")}}),
+    in_ms("26.3", PaperRow{"1.125 Oct-MobileNet v2",
+                           "mobilenet_v2_1125",
+                           0.5,
+                           {params("4.2"), mflops("295", "73.0")}}),
 };
 
 constexpr std::array kTable6{
@@ -296,7 +311,7 @@ constexpr std::array kTables{
     PaperTable{"table 1", "Cost of one layer, in % of the ordinary layer",
                "The same alpha on both sides of the layer.", kTable1},
     PaperTable{"table 2", "ResNet-50 on a CPU",
-               "The article's times were taken on the authors' machine and are not compared.",
+               "The article's times stand beside this machine's in `octconv paper --measure`.",
                kTable2},
     PaperTable{"table 3", "Down-sampling and exchange between the frequencies, Oct-ResNet-50",
                "How high comes to the low grid, and which frequency reads which. The article "
@@ -306,10 +321,11 @@ constexpr std::array kTables{
                "The article prints accuracies only; the work is added here. It does not say which "
                "ResNet-50 it is; that of figure 4 is counted.",
                kTable4},
-    PaperTable{"table 5", "Small models",
-               "Octave networks as the authors' tool counts; the two ordinary MobileNets have the "
-               "literature's figures, which are multiply-adds (MACs). Times are not compared.",
-               kTable5},
+    PaperTable{
+        "table 5", "Small models",
+        "Octave networks as the authors' tool counts; the two ordinary MobileNets have the "
+        "literature's figures, which are multiply-adds (MACs). Times: `octconv paper --measure`.",
+        kTable5},
     PaperTable{"table 6", "Medium models", "", kTable6},
     PaperTable{"table 7", "Large models", "Training memory and speed are not compared.", kTable7},
     PaperTable{"table 8", "Video, Kinetics-400 and -600, 8 frames",

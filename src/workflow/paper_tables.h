@@ -43,6 +43,7 @@ struct PaperRow {
   std::array<PaperValue, 8> values{};  // those without a quantity are not there
   Exchange exchange = Exchange::kBoth;
   Downsample downsample = Downsample::kAverage;
+  std::string_view cpu_ms;  // for an image on the authors' processor, as printed; empty: none
 };
 
 struct PaperTable {

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "octconv/base/error.h"
 #include "support/scratch.h"
@@ -52,6 +53,31 @@ class FullDisk {
   rlimit old_{};
   void (*handler_)(int);
 };
+
+TEST_F(File, KeptUnderAnotherNameStaysWhenTheFirstIsReplaced) {
+  write_file(folder_ / "f", "first");
+  write_file(folder_ / "kept", "older");
+  for (int again = 0; again < 2; ++again) keep_as(folder_ / "f", folder_ / "kept");
+  write_file(folder_ / "f", "second");
+  EXPECT_EQ(read_file(folder_ / "kept"), "first");
+  EXPECT_THAT(names_in(folder_), ElementsAre("f", "kept"));
+  EXPECT_THAT([&] { keep_as(folder_ / "absent", folder_ / "kept"); },
+              ThrowsMessage<FileError>(HasSubstr("absent")));
+  EXPECT_EQ(read_file(folder_ / "kept"), "first");
+}
+
+TEST_F(File, OnlyTemporariesOfProcessesThatAreGoneAreRemoved) {
+  const std::string own = ".octconv-f-" + std::to_string(::getpid()) + "-0";
+  for (const std::string& name :
+       {own, std::string(".octconv-f-2147483647-0"), std::string(".octconv-f"),
+        std::string("f-2147483647-0"), std::string(".octconv-a-b-2147483647-12")}) {
+    write_file(folder_ / name, "x");
+  }
+  remove_unfinished(folder_);
+  EXPECT_THAT(names_in(folder_),
+              testing::UnorderedElementsAre(own, ".octconv-f", "f-2147483647-0"));
+  remove_unfinished(folder_ / "absent");
+}
 
 TEST_F(File, ReadsBackWhatWasWritten) {
   std::string all(70000, '\0');  // more than the reader's buffer

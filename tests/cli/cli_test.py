@@ -297,6 +297,24 @@ class Paper(CommandTest):
         self.wrong_usage("paper", "--table", 2, "--svg", "other.svg")
         self.fail_with(["cannot write 'no/figure4.svg'"], "paper", "--svg", "no/figure4.svg")
 
+    def test_times_are_measured_beside_the_articles(self):
+        arguments = ("paper", "--measure", "--table", 5, "--rounds", 1, "--json", "--html", "times.html")
+        result = json.loads(self.succeed(*arguments))
+        self.assertEqual((result["threads"], result["rounds"], result["exact"]), (1, 1, False))
+        (table,) = result["tables"]
+        networks = {(each["network"], each["alpha"]): each for each in table["networks"]}
+        self.assertEqual(len(networks), 8)
+        self.assertEqual(networks["mobilenet_v2", 0.375]["published_ms"], 17.1)
+        for (network, alpha), each in networks.items():
+            counted = json.loads(self.succeed("cost", network, "--alpha", alpha, "--json"))
+            self.assertEqual(each["macs"], counted["macs"])
+        page = xml.etree.ElementTree.parse(self.folder / "times.html").getroot()
+        self.assertEqual(len(list(page.iter("{http://www.w3.org/2000/svg}svg"))), 1)
+        self.fail_with(["table 3", "no times"], "paper", "--measure", "--table", 3)
+        for wrong in (["--rounds", 3], ["--measure", "--svg", "a.svg"], ["--measure", "--rounds", 0]):
+            with self.subTest(wrong=wrong):
+                self.wrong_usage("paper", *wrong)
+
     def test_a_page_that_cannot_be_written_is_named(self):
         (self.folder / "file").write_text("")
         for target in ("file/paper.html", "no/such/folder/paper.html", "."):
@@ -463,6 +481,27 @@ class Octavize(CommandTest):
         self.assertGreater(result["after"]["macs"], 0.65 * result["before"]["macs"])
         self.fail_with(["budget", "0.1"], "octavize", "net.onnx", "--budget", 0.1, "-o", "no.onnx")
         self.wrong_usage("octavize", "net.onnx", "--budget", 0.7, "--alpha", 0.5, "-o", "no.onnx")
+
+    def test_a_latency_budget_is_met_by_alphas_of_stages(self):
+        self.succeed("export", "resnet50v2", "--size", 128, "-o", "wide.onnx")
+        asked = ("octavize", "wide.onnx", "--latency-budget", 0.9, "--rounds", 3, "-o", "twin.onnx")
+        result = json.loads(self.succeed(*asked, "--json"))
+        latency = result["latency"]
+        self.assertLessEqual(latency["time_share"], 0.9)
+        self.assertAlmostEqual(latency["macs_share"], result["after"]["macs"] / result["before"]["macs"])
+        self.assertEqual([stage["extents"] for stage in latency["stages"]], [[32, 32], [16, 16], [8, 8]])
+        self.assertTrue(any(stage["alpha"] > 0 for stage in latency["stages"]))
+        inspected = json.loads(self.succeed("inspect", "twin.onnx", "--json"))
+        self.assertEqual(inspected["macs"], result["after"]["macs"])
+
+    def test_a_latency_budget_that_nothing_meets_is_refused(self):
+        asked = ("octavize", "net.onnx", "--rounds", 1, "-o", "twin.onnx", "--latency-budget")
+        self.fail_with(["latency budget of 0.01", "the least is"], *asked, 0.01)
+        for budget in (0, 1.5, "nan"):
+            self.fail_with(["latency budget", f"got {budget}"], *asked, budget)
+        self.assertFalse((self.folder / "twin.onnx").exists())
+        self.wrong_usage(*asked, 0.5, "--alpha", 0.5)
+        self.wrong_usage("octavize", "net.onnx", "--alpha", 0.5, "--threads", 2, "-o", "twin.onnx")
 
     def test_what_pixels_the_network_wants_can_be_said(self):
         self.succeed("octavize", "net.onnx", "--alpha", 0, "--mean", "0.5,0.25,0.125", "--deviation", 0.5, "-o", "out.onnx")

@@ -10,11 +10,13 @@ import pathlib
 import pty
 import random
 import re
+import resource
 import shutil
 import statistics
 import struct
 import subprocess
 import sys
+import time
 import unittest
 import xml.etree.ElementTree
 import zlib
@@ -497,6 +499,69 @@ class Watch(DataCommandTest):
         os.close(terminal)
         self.assertEqual(shown.returncode, 0)
         self.assertIn(b"\rresnet20 alpha 0  epoch 1/1  [####################]", seen)
+
+
+class Killed(DataCommandTest):
+    """A training that is killed, or whose disk is full."""
+
+    EPOCHS = 6
+    OPTIONS = ("--batch-size", 8, "--threads", 1, "--epochs", EPOCHS, "--keep", 2, "--checkpoint-steps", 2)
+
+    def setUp(self):
+        super().setUp()
+        if "without LibTorch" in self.octconv("train", "--out", "x", "--data", "no-such-data").stderr:
+            self.skipTest("built without LibTorch")
+        self.write_data()
+
+    def arguments(self, out, *more):
+        return ("train", "--data", "data", *self.OPTIONS, "--out", out, *more)
+
+    def test_at_any_moment_it_resumes_to_the_same_bits(self):
+        begin = time.monotonic()
+        self.assertEqual(self.octconv(*self.arguments("whole")).returncode, 0)
+        seconds = time.monotonic() - begin
+        expected = (self.folder / "whole/model.onnx").read_bytes()
+        chance = random.Random(4)
+        kills = 0
+        for run in range(3):
+            out = f"killed{run}"
+            for attempt in range(200):
+                resume = ["--resume"] if (self.folder / out / "checkpoint.pt").exists() else []
+                command = [cli_test.TOOL, *map(str, self.arguments(out, *resume))]
+                process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.PIPE, text=True)  # fmt: skip
+                try:
+                    errors = process.communicate(timeout=chance.uniform(0, seconds))[1]
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                    kills += 1
+                    continue
+                self.assertEqual(process.returncode, 0, errors)
+                break
+            self.assertEqual((self.folder / out / "model.onnx").read_bytes(), expected)
+            left = [path.name for path in (self.folder / out).iterdir() if path.name.startswith(".")]
+            self.assertEqual(left, [])
+        self.assertGreater(kills, 3)
+
+    def test_a_full_disk_keeps_the_last_checkpoint(self):
+        self.assertEqual(self.octconv(*self.arguments("out")).returncode, 0)
+        checkpoint = self.folder / "out/checkpoint-5.pt"
+        shutil.copy(checkpoint, self.folder / "out/checkpoint.pt")
+        before = checkpoint.read_bytes()
+
+        def limit_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))
+
+        self.fail_with(
+            ["cannot write 'out/checkpoint.pt'"],
+            *self.arguments("out", "--resume"),
+            preexec_fn=limit_files,
+            restore_signals=False,
+        )
+        self.assertEqual((self.folder / "out/checkpoint.pt").read_bytes(), before)
+        self.assertEqual([p.name for p in (self.folder / "out").iterdir() if p.name.startswith(".")], [])
+        self.assertEqual(self.octconv(*self.arguments("out", "--resume")).returncode, 0)
 
 
 class Report(DataCommandTest):

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <stdexcept>
 
 #include <gmock/gmock.h>
@@ -182,6 +183,147 @@ TEST(Train, StoppedAndResumedGivesTheBitsOfOneThatRanThrough) {
     EXPECT_EQ(read_file(folder.path() / kHistoryFile), history_lines(resumed.history));
     EXPECT_EQ(read_file(folder.path() / kEventFile), history_events(resumed.history));
   }
+}
+
+class StopsAtAStep : public Observer {
+ public:
+  explicit StopsAtAStep(std::int64_t step) : left_(step) {}
+  void on_step(const StepProgress&) override {
+    if (--left_ == 0) throw Stop("stopped");
+  }
+
+ private:
+  std::int64_t left_;
+};
+
+TEST(Train, StoppedWithinAnEpochAndResumedGivesTheBitsOfOneThatRanThrough) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.batch_size = 8;  // five steps an epoch
+  options.average_decay = 0.5;
+  const TrainResult through = train(small_network(), data, options);
+  options.checkpoint_steps = 2;
+  for (const std::int64_t step : {1, 2, 3, 4, 5, 6, 8, 10}) {
+    SCOPED_TRACE("stopped at step " + std::to_string(step));
+    const Folder folder;
+    options.folder = folder.path();
+    options.resume = false;
+    StopsAtAStep stop(step);
+    EXPECT_THROW(static_cast<void>(train(small_network(), data, options, &stop)), Stop);
+    options.resume = true;
+    const TrainResult resumed = train(small_network(), data, options);
+    EXPECT_TRUE(same_bits(through.model.weights, resumed.model.weights));
+    expect_same(through.history, resumed.history);
+  }
+}
+
+TEST(Train, GoesOnWithinAnEpochFromTheLastCheckpoint) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.batch_size = 8;
+  options.checkpoint_steps = 2;
+  const Folder folder;
+  options.folder = folder.path();
+  StopsAtAStep stop(9);
+  EXPECT_THROW(static_cast<void>(train(small_network(), data, options, &stop)), Stop);
+  class FirstStep : public Observer {
+   public:
+    void on_step(const StepProgress& progress) override {
+      if (first.step == 0) first = progress;
+    }
+    StepProgress first;
+  } watch;
+  options.resume = true;
+  static_cast<void>(train(small_network(), data, options, &watch));
+  EXPECT_EQ(watch.first.epoch, 2);
+  EXPECT_EQ(watch.first.step, 5) << "steps 1 to 4 of the epoch are in the checkpoint";
+}
+
+std::set<std::string> checkpoints_in(const std::filesystem::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".pt") names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+TEST(Train, KeepsTheLastCheckpointsAndTheBest) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.epochs = 5;
+  const Folder folder;
+  options.folder = folder.path();
+  options.keep = 3;
+  const TrainResult result = train(small_network(), data, options);
+  EXPECT_THAT(checkpoints_in(folder.path()),
+              testing::ElementsAre("best.pt", "checkpoint-3.pt", "checkpoint-4.pt",
+                                   "checkpoint-5.pt", "checkpoint.pt"));
+  EXPECT_EQ(read_file(folder.checkpoint()), read_file(folder.path() / "checkpoint-5.pt"));
+  double best = -1;
+  std::int64_t epoch = 0;
+  for (const EpochRecord& record : result.history) {
+    if (record.test_accuracy <= best) continue;
+    best = record.test_accuracy;
+    epoch = record.epoch;
+  }
+  EXPECT_EQ(result.best_epoch, epoch);
+  // One that is resumed with fewer to keep removes the others.
+  options.resume = true;
+  options.keep = 1;
+  static_cast<void>(train(small_network(), data, options));
+  EXPECT_THAT(checkpoints_in(folder.path()), testing::ElementsAre("best.pt", "checkpoint.pt"));
+}
+
+// The rate is so high that accuracy gets worse at some time.
+TEST(Train, GivesTheBestModelWhereItIsNotTheLast) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  options.epochs = 6;
+  options.learning_rate = 0.5;
+  const Folder folder;
+  options.folder = folder.path();
+  const TrainResult result = train(small_network(), data, options);
+  ASSERT_LT(result.best_epoch, 6) << "choose another rate";
+  ASSERT_TRUE(result.best.has_value());
+  EXPECT_FALSE(same_bits(result.best->weights, result.model.weights));
+  // The same training, ended after that epoch.
+  TrainOptions shorter = options;
+  shorter.schedule = options.schedule = Schedule::kConstant;
+  const Folder first;
+  const Folder second;
+  options.folder = first.path();
+  const TrainResult whole = train(small_network(), data, options);
+  shorter.folder = second.path();
+  shorter.epochs = whole.best_epoch;
+  const TrainResult until = train(small_network(), data, shorter);
+  const Weights& best = whole.best ? whole.best->weights : whole.model.weights;
+  EXPECT_TRUE(same_bits(best, until.model.weights));
+}
+
+TEST(Train, StoppedBeforeItsFirstEpochCanBeResumed) {
+  const Dataset data = small_data();
+  TrainOptions options = small_options();
+  const TrainResult through = train(small_network(), data, options);
+  const Folder folder;
+  options.folder = folder.path();
+  StopsAtAStep stop(1);
+  EXPECT_THROW(static_cast<void>(train(small_network(), data, options, &stop)), Stop);
+  options.resume = true;
+  EXPECT_TRUE(
+      same_bits(through.model.weights, train(small_network(), data, options).model.weights));
+}
+
+TEST(Train, RemovesWhatAKilledProcessLeft) {
+  TrainOptions options = small_options();
+  const Folder folder;
+  options.folder = folder.path();
+  // No process has the largest number.
+  const std::string dead = ".octconv-checkpoint.pt-2147483647-0";
+  const std::string alive = ".octconv-checkpoint.pt-" + std::to_string(::getpid()) + "-99";
+  for (const std::string& name : {dead, alive}) write_file(folder.path() / name, "part");
+  static_cast<void>(train(small_network(), small_data(), options));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / dead));
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / alive));
 }
 
 TEST(Train, ResumingBringsTheLogToTheCheckpoint) {

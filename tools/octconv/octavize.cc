@@ -21,7 +21,10 @@
 #include "octconv/graph/permute.h"
 #include "octconv/onnx/onnx.h"
 #include "report/number.h"
+#include "report/table.h"
+#include "timed_arguments.h"
 #include "workflow/calibrate.h"
+#include "workflow/latency_budget.h"
 #include "workflow/recognise.h"
 
 namespace octconv::tool {
@@ -32,6 +35,8 @@ struct Arguments {
   std::string output;
   std::optional<double> alpha;
   std::optional<double> budget;
+  std::optional<double> latency_budget;
+  workflow::LatencyOptions latency;
   std::string per_layer;
   PixelArguments pixels;
   ExportArguments file;
@@ -94,6 +99,7 @@ struct Result {
   Cost after;
   std::int64_t chosen_on = 0;  // images
   std::optional<workflow::Calibrated> calibrated;
+  std::optional<workflow::LatencyChoice> latency;
 };
 
 void print_distance(const char* when, const workflow::Distance& distance) {
@@ -104,6 +110,31 @@ void print_distance(const char* when, const workflow::Distance& distance) {
   std::cout << "\n";
 }
 
+// What was given for the time that was saved.
+void print_latency(const workflow::LatencyChoice& choice) {
+  std::cout << "  time                 " << report::fixed(choice.ms, 2) << " ms ("
+            << report::fixed(choice.time_share, 3) << " of " << report::fixed(choice.ordinary_ms, 2)
+            << ")\n";
+  report::Table table(
+      {{"stage", report::Align::kLeft}, {"convolutions"}, {"alpha"}, {"ms before"}, {"ms"}});
+  for (const workflow::LatencyStage& stage : choice.stages) {
+    table.add_row({stage.extents.to_string(), std::to_string(stage.convs),
+                   report::shortest(stage.alpha), report::fixed(stage.ordinary_ms, 2),
+                   report::fixed(stage.ms, 2)});
+  }
+  std::cout << table.text();
+  if (choice.uniform)
+    std::cout << "One alpha for all, " << report::shortest(choice.uniform->alpha) << ", takes "
+              << report::fixed(choice.uniform->time_share, 3) << " of the time and "
+              << report::fixed(choice.uniform->macs_share, 3) << " of the multiply-adds.\n";
+  else
+    std::cout << "No alpha that is the same for all stages is as fast.\n";
+}
+
+std::string alpha_text(const Result& result) {
+  return result.latency ? "alphas by stage" : "alpha " + report::shortest(result.alpha);
+}
+
 void print(const Result& result) {
   const Graph& graph = result.twin.model.graph;
   const Cost& before = result.before;
@@ -111,7 +142,7 @@ void print(const Result& result) {
   const auto ratio = [](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
   };
-  std::cout << graph.name() << " at alpha " << result.alpha << ": " << std::fixed
+  std::cout << graph.name() << " at " << alpha_text(result) << ": " << std::fixed
             << std::setprecision(3) << after.octave_convs << " of " << after.convs
             << " convolutions are octave\n"
             << "  multiply-adds        " << after.macs << " (" << ratio(after.macs, before.macs)
@@ -120,6 +151,7 @@ void print(const Result& result) {
             << ratio(after.activation_elements, before.activation_elements) << " of "
             << before.activation_elements << ")\n"
             << "  parameters           " << after.params << " (" << before.params << ")\n";
+  if (result.latency) print_latency(*result.latency);
   for (const KeptOrdinary& kept : result.twin.kept_ordinary)
     std::cout << "  stays ordinary: " << graph.node(kept.node).name << ", " << kept.reason << "\n";
   if (result.chosen_on > 0)
@@ -142,6 +174,27 @@ nlohmann::ordered_json to_json(const workflow::Distance& distance) {
   return json;
 }
 
+nlohmann::ordered_json to_json(const workflow::LatencyChoice& choice) {
+  nlohmann::ordered_json stages = nlohmann::ordered_json::array();
+  for (const workflow::LatencyStage& stage : choice.stages) {
+    stages.push_back(
+        {{"extents", std::vector<std::int64_t>(stage.extents.begin(), stage.extents.end())},
+         {"convs", stage.convs},
+         {"alpha", stage.alpha},
+         {"ordinary_ms", stage.ordinary_ms},
+         {"ms", stage.ms}});
+  }
+  nlohmann::ordered_json json{
+      {"ordinary_ms", choice.ordinary_ms}, {"ms", choice.ms},  {"time_share", choice.time_share},
+      {"macs_share", choice.macs_share},   {"stages", stages}, {"uniform", nullptr}};
+  if (choice.uniform) {
+    json["uniform"] = {{"alpha", choice.uniform->alpha},
+                       {"time_share", choice.uniform->time_share},
+                       {"macs_share", choice.uniform->macs_share}};
+  }
+  return json;
+}
+
 void print_json(const Result& result) {
   const Graph& graph = result.twin.model.graph;
   nlohmann::ordered_json kept = nlohmann::ordered_json::array();
@@ -152,11 +205,16 @@ void print_json(const Result& result) {
                                   {"activation_elements", cost.activation_elements}};
   };
   nlohmann::ordered_json json{
-      {"network", graph.name()},         {"alpha", result.alpha},
-      {"convs", result.after.convs},     {"octave_convs", result.after.octave_convs},
-      {"before", counts(result.before)}, {"after", counts(result.after)},
-      {"params", result.after.params},   {"kept_ordinary", kept}};
+      {"network", graph.name()},
+      {"alpha", result.latency ? nlohmann::ordered_json() : nlohmann::ordered_json(result.alpha)},
+      {"convs", result.after.convs},
+      {"octave_convs", result.after.octave_convs},
+      {"before", counts(result.before)},
+      {"after", counts(result.after)},
+      {"params", result.after.params},
+      {"kept_ordinary", kept}};
   if (result.chosen_on > 0) json["chosen_on_images"] = result.chosen_on;
+  if (result.latency) json["latency"] = to_json(*result.latency);
   if (result.calibrated) {
     json["calibration"] = {{"images", result.calibrated->images},
                            {"batch_norms", result.calibrated->norms},
@@ -202,6 +260,13 @@ void run(const Arguments& arguments) {
   if (all_stages) make_all_stages_octave(model.graph);
   if (arguments.budget)
     options.alpha = alpha_for_budget(model.graph, extents, *arguments.budget, options);
+  std::optional<workflow::LatencyChoice> latency;
+  if (arguments.latency_budget) {
+    workflow::LatencyOptions wanted = arguments.latency;
+    wanted.budget = *arguments.latency_budget;
+    latency = workflow::meet_latency_budget(model, extents, options, wanted, tell_terminal);
+    options.layer_alphas = latency->layer_alphas;
+  }
   Result result{.twin = {.model = {.graph = model.graph, .weights = {}, .preprocessing = {}}}};
   ChannelScores scores;
   if (!arguments.choose_channels.empty()) {
@@ -212,6 +277,7 @@ void run(const Arguments& arguments) {
   }
   result.twin = make_twin(model, options, scores);
   result.alpha = options.alpha;
+  result.latency = std::move(latency);
   result.before = cost(model.graph, extents);
   result.after = cost(result.twin.model.graph, extents);
   if (arguments.budget && static_cast<double>(result.after.macs) >
@@ -250,9 +316,25 @@ void add_octavize(CLI::App& app) {
   how_much->add_option("--budget", arguments->budget,
                        "take the smallest alpha with at most this share of the multiply-adds, e.g. "
                        "0.6");
+  CLI::Option* latency = how_much->add_option(
+      "--latency-budget", arguments->latency_budget,
+      "choose an alpha for every stage by measuring, so that the twin takes at most this share of "
+      "the time here, e.g. 0.6");
   how_much->require_option(1);
-  command->add_option("--per-layer", arguments->per_layer,
-                      "JSON file of alphas by the name of a convolution, in place of the others");
+  command->add_option("--threads", arguments->latency.threads, "that are timed")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024))
+      ->needs(latency);
+  command
+      ->add_option("--rounds", arguments->latency.rounds, "of timing, of which the median counts")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->needs(latency);
+  command->add_flag("--exact", arguments->latency.exact, "time without Winograd")->needs(latency);
+  CLI::Option* per_layer = command->add_option(
+      "--per-layer", arguments->per_layer,
+      "JSON file of alphas by the name of a convolution, in place of the others");
+  per_layer->excludes(latency);
   add_pixel_options(*command, arguments->pixels);
   command->add_option("--stride-mode", arguments->stride_mode,
                       "pool, pool_twice, pool_low or strided; default: the network's own, for "

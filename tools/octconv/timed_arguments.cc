@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timed_arguments.h"
 
+#include <iostream>
 #include <utility>
+
+#include <unistd.h>
 
 #include "octconv/base/error.h"
 #include "octconv/base/random.h"
@@ -32,6 +35,10 @@ Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents)
   Random random(1);
   for (float& value : input.values()) value = static_cast<float>(2 * random.uniform() - 1);
   return input;
+}
+
+void tell_terminal(const std::string& line) {
+  if (::isatty(STDERR_FILENO) == 1) std::cerr << line << std::endl;
 }
 
 }  // namespace octconv::tool

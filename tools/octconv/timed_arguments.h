@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models and inputs of the commands that measure time.
+// What the commands that measure time have in common: models, inputs, a sign of life.
 #pragma once
 
 #include <cstdint>
@@ -20,5 +20,8 @@ namespace octconv::tool {
 
 /// Random pixels.
 [[nodiscard]] Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents);
+
+/// A line on standard error if that is a terminal, for who waits there; else nothing.
+void tell_terminal(const std::string& line);
 
 }  // namespace octconv::tool

@@ -122,6 +122,13 @@ void run(const Arguments& arguments) {
   std::cout << title.str() << ": test accuracy " << 100 * last.test_accuracy << " % after "
             << result.history.size() << " epochs on " << result.train_images << " images\n"
             << "model: " << file.string() << "\n";
+  if (result.best) {
+    const std::filesystem::path best = options.folder / "best.onnx";
+    save_onnx(best, *result.best, {.extents = result.best->preprocessing.extents});
+    const auto& record = result.history[static_cast<std::size_t>(result.best_epoch - 1)];
+    std::cout << "best: " << best.string() << ", " << 100 * record.test_accuracy
+              << " % after epoch " << result.best_epoch << "\n";
+  }
 }
 
 }  // namespace
@@ -227,6 +234,10 @@ void add_train(CLI::App& app) {
   number("--workers", &Options::workers,
          "threads that decode and vary images; 0: as many as threads");
   number("--train-images", &Options::train_images, "train on so many of the images; 0: all");
+  number("--keep", &Options::keep,
+         "epochs whose checkpoints are kept, beside that of the best one");
+  number("--checkpoint-steps", &Options::checkpoint_steps,
+         "a checkpoint also after every so many steps of an epoch; 0: after epochs only");
   number("--out", &Options::folder, "folder for checkpoint.pt and model.onnx")->required();
   wins(command->add_flag("--resume", training.resume, "continue the training in the folder"),
        [](Options& options, const Arguments& own) { options.resume = own.training.resume; });

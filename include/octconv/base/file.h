@@ -43,6 +43,16 @@ class OCTCONV_API InputFile {
 ///         that is a device, pipe or folder
 OCTCONV_API void write_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// Makes `to` another name of the file `from`, or a copy where the file system has one name for
+/// each file. What `to` was is replaced whole; it stays what it is when `write_file` replaces
+/// `from`.
+/// @throws FileError (naming the path and the reason)
+OCTCONV_API void keep_as(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Removes what `write_file` left in a folder when the process that called it was killed: temporary
+/// files of processes that are no more.
+OCTCONV_API void remove_unfinished(const std::filesystem::path& folder);
+
 /// Adds `bytes` to the end of a file, which is made if it is not there: in one go, and synced.
 ///
 /// Readers of the file see it grow; if the process or machine stops meanwhile, a part of the bytes

@@ -84,6 +84,11 @@ struct TrainOptions {
                                   ///< epochs so far as history.jsonl and as a file of events for
                                   ///< TensorBoard; empty: nowhere
   bool resume = false;            ///< continue from the folder's checkpoint
+  std::int64_t keep = 1;          ///< >= 1: checkpoints of so many epochs are kept, the last as
+                          ///< checkpoint.pt, those before as checkpoint-EPOCH.pt; that of the best
+                          ///< epoch is best.pt
+  std::int64_t checkpoint_steps = 0;  ///< >= 0: a checkpoint also after every so many steps of an
+                                      ///< epoch; 0: after epochs only
 };
 
 /// Holds every option against its range.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,9 @@ class OCTCONV_API Observer {
 struct TrainResult {
   Model model;                       ///< trained, with the data set's preprocessing and class names
   std::vector<EpochRecord> history;  ///< one per epoch, also of those before a resume
-  std::int64_t train_images = 0;     ///< how many were used
+  std::int64_t best_epoch = 0;       ///< with the highest test accuracy, of equal ones the first
+  std::optional<Model> best;  ///< of that epoch, if it is not the last; from the folder's best.pt
+  std::int64_t train_images = 0;  ///< how many were used
 };
 
 /// Trains from `initial_weights`, and tests after each epoch.
