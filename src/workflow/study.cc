@@ -111,8 +111,8 @@ void drop_torn_line(const std::filesystem::path& file) {
 
 class Driver {
  public:
-  Driver(const Study& study, std::filesystem::path folder, const Progress& progress)
-      : study_(study), folder_(std::move(folder)), progress_(progress) {}
+  Driver(const Study& study, const StudyPlace& place, const Progress& progress)
+      : study_(study), place_(place), folder_(place.folder), progress_(progress) {}
 
   StudyResult run() {
     prepare();
@@ -144,7 +144,7 @@ class Driver {
     data_ = open_dataset(study_.data, {.size = study_.size});
     for (const StudyVariant& variant : study_.variants) {
       try {
-        epochs_.push_back(check_training({.options = variant.train}));
+        epochs_.push_back(check_training(training_of(variant)));
         costs_.push_back(cost(graph_of(variant, data_), {data_.train.height, data_.train.width}));
       } catch (const Error& error) {
         throw InvalidArgument("study: variant '" + variant.name + "': " + error.what());
@@ -153,6 +153,10 @@ class Driver {
     }
     make_folder(folder_);
     read_results();
+  }
+
+  [[nodiscard]] NamedTraining training_of(const StudyVariant& variant) const {
+    return {.options = variant.train, .checkpoint_steps = place_.checkpoint_steps};
   }
 
   void read_results() {
@@ -188,10 +192,12 @@ class Driver {
     const bool begun = std::filesystem::exists(folder / "checkpoint.pt", error);
     progress_(who + (begun ? ": going on from its checkpoint" : ": begins"));
     try {
-      const TrainingResult trained = train_network(
-          graph_of(variant, data_), data_,
-          NamedTraining{.options = variant.train, .seed = seed, .folder = folder, .resume = begun},
-          tell_lines(who, epochs_[index], progress_));
+      NamedTraining training = training_of(variant);
+      training.seed = seed;
+      training.folder = folder;
+      training.resume = begun;
+      const TrainingResult trained = train_network(graph_of(variant, data_), data_, training,
+                                                   tell_lines(who, epochs_[index], progress_));
       save_onnx(folder / "model.onnx", trained.model,
                 {.extents = trained.model.preprocessing.extents});
       const EpochResult& last = trained.epochs.back();
@@ -230,7 +236,8 @@ class Driver {
   }
 
   const Study& study_;
-  std::filesystem::path folder_;
+  const StudyPlace& place_;
+  const std::filesystem::path& folder_;
   const Progress& progress_;
   Dataset data_;
   std::vector<std::int64_t> epochs_;  // of each variant, as the next
@@ -241,9 +248,8 @@ class Driver {
 
 }  // namespace
 
-StudyResult run_study(const Study& study, const std::filesystem::path& folder,
-                      const Progress& progress) {
-  return Driver(study, folder, progress).run();
+StudyResult run_study(const Study& study, const StudyPlace& place, const Progress& progress) {
+  return Driver(study, place, progress).run();
 }
 
 }  // namespace octconv::workflow

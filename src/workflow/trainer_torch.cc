@@ -102,6 +102,7 @@ Options to_options(const NamedTraining& training) {
   options.seed = training.seed;
   options.folder = training.folder;
   options.resume = training.resume;
+  options.checkpoint_steps = training.checkpoint_steps;
   for (const auto& [name, value] : training.options) {
     const auto found = named_options().find(name);
     if (found == named_options().end()) {
