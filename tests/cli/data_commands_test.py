@@ -171,7 +171,8 @@ class Eval(DataCommandTest):
         header = (self.folder / "c.png").read_bytes()[:24]
         self.assertEqual(header[:8], b"\x89PNG\r\n\x1a\n")
         width, height = struct.unpack(">II", header[16:])
-        self.assertEqual((width, height, width % CLASSES), (width, width, 0))
+        self.assertEqual(width, height)
+        self.assertGreater(width, 40 * CLASSES)
         self.succeed(*arguments, "c.html")
         page = xml.etree.ElementTree.parse(self.folder / "c.html").getroot()
         cells = [e for e in page.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "cell"]
@@ -713,7 +714,7 @@ class Study(DataCommandTest):
         seen = set()
         while process.poll() is None and len(seen) < 3:
             if (folder / "checkpoint.pt").exists():
-                seen.add((folder / "checkpoint.pt").stat().st_ino)
+                seen.add((folder / "checkpoint.pt").stat().st_mtime_ns)
             time.sleep(0.001)
         process.kill()
         process.wait()

@@ -217,10 +217,12 @@ TEST(ConfusionImage, IsDarkerTheMoreWereTakenForAClass) {
   evaluation.classes[1].images = 4;
   const Image image = confusion_image(evaluation);
   ASSERT_EQ(image.height, image.width);
-  const std::int64_t cell = image.height / 3;
-  ASSERT_EQ(cell * 3, image.height);
+  constexpr std::int64_t kCell = 48;
+  const std::int64_t margin = image.height - 3 * kCell;  // with the numbers
+  ASSERT_GT(margin, 0);
   const auto red = [&](std::int64_t row, std::int64_t column) {
-    const std::int64_t at = (row * cell + cell / 2) * image.width + column * cell + cell / 2;
+    const std::int64_t at =
+        (margin + row * kCell + kCell / 2) * image.width + margin + column * kCell + kCell / 2;
     return static_cast<int>(image.pixels[static_cast<std::size_t>(3 * at)]);
   };
   EXPECT_EQ(red(0, 0), 8);
@@ -228,6 +230,32 @@ TEST(ConfusionImage, IsDarkerTheMoreWereTakenForAClass) {
   EXPECT_EQ(red(1, 0), 193);  // 255 - 247 / 4, rounded
   EXPECT_EQ(red(1, 2), 132);  // 255 - 247 / 2, rounded
   EXPECT_EQ(red(2, 2), 255);  // no images
+  // Black pixels beside each row, and above each column: of 0, 1 and 2, at 4 pixels a dot.
+  for (const bool columns : {false, true}) {
+    std::vector<std::int64_t> black(3);
+    for (std::int64_t along = margin; along < image.height; ++along) {
+      for (std::int64_t across = 0; across < margin; ++across) {
+        const std::int64_t at =
+            columns ? across * image.width + along : along * image.width + across;
+        if (image.pixels[static_cast<std::size_t>(3 * at)] == 0)
+          ++black[static_cast<std::size_t>((along - margin) / kCell)];
+      }
+    }
+    EXPECT_THAT(black, testing::ElementsAre(4 * 12, 4 * 8, 4 * 11)) << columns;
+  }
+}
+
+TEST(ConfusionImage, IsDrawnForAnyNumberOfClasses) {
+  for (const std::size_t classes : {1U, 2U, 9U, 10U, 11U, 36U, 60U, 100U, 720U, 721U}) {
+    DetailedEvaluation evaluation{.classes = std::vector<Evaluation>(classes),
+                                  .taken_for = std::vector<std::int64_t>(classes * classes)};
+    evaluation.classes.back().images = 1;
+    evaluation.taken_for.back() = 1;
+    const Image image = confusion_image(evaluation);
+    EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(3 * image.height * image.width));
+    EXPECT_GE(image.height, static_cast<std::int64_t>(classes));
+    EXPECT_EQ(image.pixels[image.pixels.size() - 3], 8) << classes;  // the last cell
+  }
 }
 
 TEST(ClassTable, AClassWithoutImagesHasNoShares) {
