@@ -151,6 +151,24 @@ void write_images(const std::filesystem::path& folder) {
   }
 }
 
+// What `octconv study` takes, and what trainings write.
+void write_studies(const std::filesystem::path& folder) {
+  write_file(folder / "study", R"({"about": "x", "data": "mnist", "size": 32, "network": "resnet20",
+"seeds": [0, 7], "train": {"epochs": 3, "schedule": "onecycle", "step_epochs": [1, 2]},
+"variants": [{"name": "a b"}, {"name": "c", "network": "resnet32", "alpha": 0.5,
+"stride_mode": "pool", "exchange": "none", "downsample": "max", "low_to_high": "upsample_then_conv",
+"zero_gamma": true, "train": {"flip": false}}]})");
+  std::string lines;
+  for (const char* epoch : {"1", "2"}) {
+    lines += std::string(R"({"epoch":)") + epoch +
+             R"(,"step":40,"learning_rate":0.1,"train_loss":0.5,"train_accuracy":0.75,)"
+             R"("test_loss":null,"test_accuracy":0.5,"test_top5_accuracy":1.0,)"
+             R"("images_per_second":1e3,"seconds":2.5,"time":1.8e9})"
+             "\n";
+  }
+  write_file(folder / "history", lines);
+}
+
 }  // namespace
 }  // namespace octconv
 
@@ -161,7 +179,8 @@ int main(int argc, char** argv) {
   }
   try {
     const std::filesystem::path root = argv[1];
-    for (const char* name : {"onnx", "metadata", "npy", "safetensors", "pth", "idx", "image"})
+    for (const char* name :
+         {"onnx", "metadata", "npy", "safetensors", "pth", "idx", "image", "study"})
       octconv::make_folder(root / name);
     octconv::write_models(root);
     octconv::write_arrays(root / "npy");
@@ -169,6 +188,7 @@ int main(int argc, char** argv) {
     octconv::write_state_dicts(root / "pth");
     octconv::write_idx(root / "idx");
     octconv::write_images(root / "image");
+    octconv::write_studies(root / "study");
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";
     return 1;

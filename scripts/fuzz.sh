@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-12}
 seed=${2:-1}
 
-readers=(onnx metadata npy safetensors pth idx image)
+readers=(onnx metadata npy safetensors pth idx image study)
 cmake --preset asan
 cmake --build build/asan --target fuzz_seeds "${readers[@]/#/fuzz_}"
 mkdir -p build/fuzz

@@ -97,11 +97,11 @@ std::string scalar_event(double time, std::int64_t step,
                          const std::vector<std::pair<std::string, double>>& scalars) {
   std::string summary;
   for (const auto& [tag, value] : scalars) {
-    summary += field_of(kSummaryValue, field_of(kValueTag, std::string_view(tag)) +
+    summary += field_of(kSummaryValue, field_of(kValueTag, std::string_view{tag}) +
                                            field_of(kValueSimple, static_cast<float>(value)));
   }
   return record(field_of(kEventTime, time) + field_of(kEventStep, step) +
-                field_of(kEventSummary, std::string_view(summary)));
+                field_of(kEventSummary, std::string_view{summary}));
 }
 
 }  // namespace octconv::train

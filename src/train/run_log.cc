@@ -19,7 +19,7 @@ void bring_to(const std::filesystem::path& path, const std::string& wanted) {
   if (!wanted.starts_with(there)) {
     write_file(path, wanted);
   } else if (there.size() < wanted.size()) {
-    append_to_file(path, std::string_view(wanted).substr(there.size()));
+    append_to_file(path, std::string_view{wanted}.substr(there.size()));
   }
 }
 

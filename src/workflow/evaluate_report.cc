@@ -43,6 +43,55 @@ std::int64_t taken_for_none(const DetailedEvaluation& evaluation) {
   return evaluation.total.images - taken;
 }
 
+// Digits of 3 x 5 dots, the first bit of which is the upper left one.
+constexpr std::array<std::uint32_t, 10> kDigits{
+    0b111'101'101'101'111, 0b010'110'010'010'111, 0b111'001'111'100'111, 0b111'001'111'001'111,
+    0b101'101'111'001'001, 0b111'100'111'001'111, 0b111'100'111'101'111, 0b111'001'010'010'010,
+    0b111'101'111'101'111, 0b111'101'111'001'111};
+constexpr std::int64_t kDigitRows = 5;
+constexpr std::int64_t kDigitColumns = 3;
+constexpr std::int64_t kDot = 2;  // pixels
+constexpr std::int64_t kDigitHeight = kDigitRows * kDot;
+constexpr std::int64_t kDigitAdvance = (kDigitColumns + 1) * kDot;
+constexpr std::int64_t kDigitGap = 4;  // to the cells
+
+std::int64_t number_width(const std::string& number) {
+  return static_cast<std::int64_t>(number.size()) * kDigitAdvance - kDot;
+}
+
+// Black, with its upper left corner there. Requires that it fits into the image.
+void draw_number(const std::string& number, std::int64_t top, std::int64_t left, Image& image) {
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    const std::uint32_t dots = kDigits[static_cast<std::size_t>(number[i] - '0')];
+    const std::int64_t first = left + static_cast<std::int64_t>(i) * kDigitAdvance;
+    for (std::int64_t y = 0; y < kDigitHeight; ++y) {
+      for (std::int64_t x = 0; x < kDigitColumns * kDot; ++x) {
+        const std::int64_t dot = y / kDot * kDigitColumns + x / kDot;
+        if ((dots >> (kDigitRows * kDigitColumns - 1 - dot) & 1) == 0) continue;
+        const std::int64_t pixel = (top + y) * image.width + first + x;
+        std::fill_n(image.pixels.begin() + 3 * pixel, 3, std::uint8_t{0});
+      }
+    }
+  }
+}
+
+// Of so many classes. Where cells are large enough there is a margin with numbers.
+struct ConfusionLayout {
+  std::int64_t cell = 1;
+  std::int64_t margin = 0;
+};
+
+ConfusionLayout confusion_layout(std::int64_t classes) {
+  constexpr std::int64_t kSide = 720;
+  constexpr std::int64_t kLargestCell = 48;
+  ConfusionLayout layout{.cell = std::clamp(kSide / classes, std::int64_t{1}, kLargestCell)};
+  const std::int64_t width = number_width(std::to_string(classes - 1));
+  if (layout.cell >= std::max(width, kDigitHeight) + kDot) {
+    layout.margin = std::max(width, kDigitHeight) + 2 * kDigitGap;
+  }
+  return layout;
+}
+
 }  // namespace
 
 report::Table size_table(const std::vector<DetailedEvaluation>& evaluations) {
@@ -92,24 +141,33 @@ report::Table class_table(const DetailedEvaluation& evaluation,
 }
 
 Image confusion_image(const DetailedEvaluation& evaluation) {
-  constexpr std::int64_t kSide = 720;
-  constexpr std::int64_t kLargestCell = 48;
   constexpr std::array<double, 3> kNone{255, 255, 255};
   constexpr std::array<double, 3> kAll{8, 48, 107};
   const std::vector<std::vector<double>> rows = shares(evaluation);
   const auto count = static_cast<std::int64_t>(rows.size());
-  const std::int64_t cell = std::clamp(kSide / count, std::int64_t{1}, kLargestCell);
-  Image image{.height = count * cell, .width = count * cell, .channels = 3};
-  image.pixels.reserve(static_cast<std::size_t>(image.height * image.width * 3));
-  for (std::int64_t y = 0; y < image.height; ++y) {
-    for (std::int64_t x = 0; x < image.width; ++x) {
-      const double share =
-          rows[static_cast<std::size_t>(y / cell)][static_cast<std::size_t>(x / cell)];
+  const ConfusionLayout layout = confusion_layout(count);
+  const std::int64_t side = layout.margin + count * layout.cell;
+  Image image{.height = side,
+              .width = side,
+              .channels = 3,
+              .pixels = std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * 3), 255)};
+  for (std::int64_t y = layout.margin; y < side; ++y) {
+    for (std::int64_t x = layout.margin; x < side; ++x) {
+      const double share = rows[static_cast<std::size_t>((y - layout.margin) / layout.cell)]
+                               [static_cast<std::size_t>((x - layout.margin) / layout.cell)];
       for (std::size_t c = 0; c < kNone.size(); ++c) {
-        image.pixels.push_back(
-            static_cast<std::uint8_t>(std::lround(kNone[c] + share * (kAll[c] - kNone[c]))));
+        image.pixels[static_cast<std::size_t>((y * side + x) * 3) + c] =
+            static_cast<std::uint8_t>(std::lround(kNone[c] + share * (kAll[c] - kNone[c])));
       }
     }
+  }
+  if (layout.margin == 0) return image;
+  for (std::int64_t index = 0; index < count; ++index) {
+    const std::string number = std::to_string(index);
+    const std::int64_t middle = layout.margin + index * layout.cell + layout.cell / 2;
+    const std::int64_t width = number_width(number);
+    draw_number(number, middle - kDigitHeight / 2, layout.margin - kDigitGap - width, image);
+    draw_number(number, layout.margin - kDigitGap - kDigitHeight, middle - width / 2, image);
   }
   return image;
 }

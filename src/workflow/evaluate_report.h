@@ -19,7 +19,8 @@ report::Table class_table(const DetailedEvaluation& evaluation,
                           const std::vector<std::string>& classes);
 
 // A square for each pair of classes, darker the more of the images of the row's class were taken
-// for the column's: white for none, dark blue for all.
+// for the column's: white for none, dark blue for all. Rows and columns are numbered from 0 in the
+// order of the classes, unless there are too many.
 Image confusion_image(const DetailedEvaluation& evaluation);
 
 // A page with the matrix, named and with numbers, and the table of classes.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "octconv/base/error.h"
+#include "octconv/base/file.h"
 #include "workflow/json_lines.h"
 
 namespace octconv::workflow {
@@ -40,16 +41,20 @@ const HistoryEpoch& History::best() const {
 }
 
 std::vector<HistoryEpoch> read_history(const std::filesystem::path& file) {
+  return parse_history(read_file(file), file.string());
+}
+
+std::vector<HistoryEpoch> parse_history(std::string_view text, const std::string& name) {
   std::vector<HistoryEpoch> epochs;
-  for (const JsonLine& line : read_json_lines(file)) {
+  for (const JsonLine& line : parse_json_lines(text, name)) {
     epochs.push_back(epoch_from(line));
-    const std::int64_t expected = static_cast<std::int64_t>(epochs.size());
+    const auto expected = static_cast<std::int64_t>(epochs.size());
     if (epochs.back().epoch != expected) {
       line.fail("epoch " + std::to_string(epochs.back().epoch) + " where " +
                 std::to_string(expected) + " is the next");
     }
   }
-  if (epochs.empty()) throw FormatError("'" + file.string() + "' has no epochs");
+  if (epochs.empty()) throw FormatError("'" + name + "' has no epochs");
   return epochs;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace octconv::workflow {
@@ -40,6 +41,8 @@ struct History {
 // object of JSON, lacks a number or holds something else in its place, or has an epoch that is not
 // the next; FormatError for a file without a line.
 std::vector<HistoryEpoch> read_history(const std::filesystem::path& file);
+// The same of a file's text; `name` stands for the file in errors.
+std::vector<HistoryEpoch> parse_history(std::string_view text, const std::string& name);
 
 // The same for each folder. A training is called like its folder, or by the whole path where two
 // would have the same name. Throws InvalidArgument for a folder that is named twice.

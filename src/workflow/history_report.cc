@@ -97,6 +97,7 @@ std::string history_html(const std::vector<History>& histories) {
       [](const HistoryEpoch& epoch) { return epoch.learning_rate; }, page);
   page.heading("Where they are");
   std::vector<std::pair<std::string, std::string>> folders;
+  folders.reserve(histories.size() + 1);
   for (const History& history : histories) {
     folders.emplace_back(history.name, history.folder.string());
   }

@@ -46,21 +46,24 @@ std::string JsonLine::text(const char* name) const {
   return value.get<std::string>();
 }
 
-std::vector<JsonLine> read_json_lines(const std::filesystem::path& file) {
-  const std::string all = read_file(file);
+std::vector<JsonLine> parse_json_lines(std::string_view text, const std::string& name) {
   std::vector<JsonLine> lines;
-  std::string_view rest = all;
+  std::string_view rest = text;
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view text = rest.substr(0, end);
+    const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
-    const std::string where = "'" + file.string() + "', line " + std::to_string(lines.size() + 1);
+    const std::string where = "'" + name + "', line " + std::to_string(lines.size() + 1);
     nlohmann::json object;
-    if (json_depth(text) <= kMaxDepth) object = nlohmann::json::parse(text, nullptr, false);
+    if (json_depth(line) <= kMaxDepth) object = nlohmann::json::parse(line, nullptr, false);
     lines.emplace_back(std::move(object), where);
     if (!lines.back().object().is_object()) lines.back().fail("no object of JSON");
   }
   return lines;
+}
+
+std::vector<JsonLine> read_json_lines(const std::filesystem::path& file) {
+  return parse_json_lines(read_file(file), file.string());
 }
 
 }  // namespace octconv::workflow

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -35,7 +36,10 @@ class JsonLine {
   std::string where_;  // "'run/history.jsonl', line 3"
 };
 
-// All lines. Throws FileError if the file cannot be read, FormatError for a line that is no object.
+// All lines; `name` stands for the file in errors. Throws FormatError for a line that is no object.
+std::vector<JsonLine> parse_json_lines(std::string_view text, const std::string& name);
+
+// The same of a file. Throws FileError if it cannot be read.
 std::vector<JsonLine> read_json_lines(const std::filesystem::path& file);
 
 }  // namespace octconv::workflow

@@ -2,6 +2,7 @@
 #include "workflow/study.h"
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -48,8 +49,14 @@ Json settings_of(const StudyVariant& variant, const Dataset& data) {
           {"train", train}};
 }
 
-// "alpha 0.25, now 0.5", or "" where they are the same.
-std::string difference(const Json& before, const Json& now) {
+struct Changed {
+  std::string name;  // "train/epochs"
+  std::string before;
+  std::string now;
+};
+
+// The first setting that is not the same.
+std::optional<Changed> difference(const Json& before, const Json& now) {
   const Json old_members = before.flatten();
   const Json new_members = now.flatten();
   const auto show = [](const Json& members, const std::string& name) {
@@ -59,11 +66,13 @@ std::string difference(const Json& before, const Json& now) {
   Json names = old_members;
   names.update(new_members);
   for (const auto& [name, value] : names.items()) {
-    const std::string old_value = show(old_members, name);
-    const std::string new_value = show(new_members, name);
-    if (old_value != new_value) return name.substr(1) + " " + old_value + ", now " + new_value;
+    Changed changed{
+        .name = name, .before = show(old_members, name), .now = show(new_members, name)};
+    if (changed.before == changed.now) continue;
+    changed.name.erase(0, 1);  // the first slash
+    return changed;
   }
-  return "";
+  return std::nullopt;
 }
 
 std::string line_of(const StudyRun& run, const Json& settings) {
@@ -102,8 +111,8 @@ void drop_torn_line(const std::filesystem::path& file) {
 
 class Driver {
  public:
-  Driver(const Study& study, std::filesystem::path folder, const Progress& progress)
-      : study_(study), folder_(std::move(folder)), progress_(progress) {}
+  Driver(const Study& study, const StudyPlace& place, const Progress& progress)
+      : study_(study), place_(place), folder_(place.folder), progress_(progress) {}
 
   StudyResult run() {
     prepare();
@@ -135,7 +144,7 @@ class Driver {
     data_ = open_dataset(study_.data, {.size = study_.size});
     for (const StudyVariant& variant : study_.variants) {
       try {
-        epochs_.push_back(check_training({.options = variant.train}));
+        epochs_.push_back(check_training(training_of(variant)));
         costs_.push_back(cost(graph_of(variant, data_), {data_.train.height, data_.train.width}));
       } catch (const Error& error) {
         throw InvalidArgument("study: variant '" + variant.name + "': " + error.what());
@@ -144,6 +153,10 @@ class Driver {
     }
     make_folder(folder_);
     read_results();
+  }
+
+  [[nodiscard]] NamedTraining training_of(const StudyVariant& variant) const {
+    return {.options = variant.train, .checkpoint_steps = place_.checkpoint_steps};
   }
 
   void read_results() {
@@ -158,10 +171,11 @@ class Driver {
       const RunKey key{run.variant, run.seed};
       for (std::size_t i = 0; i < study_.variants.size(); ++i) {
         if (study_.variants[i].name != run.variant) continue;
-        const std::string other = difference(settings, settings_[i]);
-        if (other.empty()) continue;
+        const std::optional<Changed> other = difference(settings, settings_[i]);
+        if (!other) continue;
         throw InvalidArgument(line.where() + ": variant '" + run.variant + "' was trained with " +
-                              other + "; name another folder, or remove the line and '" +
+                              other->name + " " + other->before + ", now " + other->now +
+                              "; name another folder, or remove the line and '" +
                               (folder_ / run_folder(run.variant, run.seed)).string() + "'");
       }
       if (!runs_.emplace(key, std::move(run)).second) {
@@ -178,10 +192,12 @@ class Driver {
     const bool begun = std::filesystem::exists(folder / "checkpoint.pt", error);
     progress_(who + (begun ? ": going on from its checkpoint" : ": begins"));
     try {
-      const TrainingResult trained = train_network(
-          graph_of(variant, data_), data_,
-          NamedTraining{.options = variant.train, .seed = seed, .folder = folder, .resume = begun},
-          tell_lines(who, epochs_[index], progress_));
+      NamedTraining training = training_of(variant);
+      training.seed = seed;
+      training.folder = folder;
+      training.resume = begun;
+      const TrainingResult trained = train_network(graph_of(variant, data_), data_, training,
+                                                   tell_lines(who, epochs_[index], progress_));
       save_onnx(folder / "model.onnx", trained.model,
                 {.extents = trained.model.preprocessing.extents});
       const EpochResult& last = trained.epochs.back();
@@ -220,7 +236,8 @@ class Driver {
   }
 
   const Study& study_;
-  std::filesystem::path folder_;
+  const StudyPlace& place_;
+  const std::filesystem::path& folder_;
   const Progress& progress_;
   Dataset data_;
   std::vector<std::int64_t> epochs_;  // of each variant, as the next
@@ -231,9 +248,8 @@ class Driver {
 
 }  // namespace
 
-StudyResult run_study(const Study& study, const std::filesystem::path& folder,
-                      const Progress& progress) {
-  return Driver(study, folder, progress).run();
+StudyResult run_study(const Study& study, const StudyPlace& place, const Progress& progress) {
+  return Driver(study, place, progress).run();
 }
 
 }  // namespace octconv::workflow

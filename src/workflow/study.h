@@ -36,6 +36,8 @@ struct Study {
 // it for a value that nothing can be made of, seeds or names that are listed twice, and names whose
 // runs would have the same folder.
 Study read_study(const std::filesystem::path& file);
+// The same of a file's text; `file` is what errors call it.
+Study parse_study(const std::string& text, const std::string& file);
 
 // A training that is finished. Accuracies are those after its last epoch.
 struct StudyRun {
@@ -64,6 +66,12 @@ inline constexpr const char* kStudyTable = "report.txt";
 // "alpha-0.5-seed1", of the training's checkpoint and model.
 std::string run_folder(const std::string& variant, std::uint64_t seed);
 
+// Where a study's runs go, and how often each is made safe.
+struct StudyPlace {
+  std::filesystem::path folder;
+  std::int64_t checkpoint_steps = 0;  // also after so many steps of an epoch; 0: after epochs only
+};
+
 // Trains every variant with every seed, one after the other, seed by seed. Each that is finished
 // becomes a line of results.jsonl, and page and table are written anew; what the lines say is
 // finished is not trained again, and what was stopped goes on from its checkpoint. `progress` is
@@ -74,7 +82,6 @@ std::string run_folder(const std::string& variant, std::uint64_t seed);
 // training, or one out of range; FormatError for a line of results.jsonl that is not whole, and
 // InvalidArgument for one of a run with other settings than the study's. Error naming the run if a
 // training fails.
-StudyResult run_study(const Study& study, const std::filesystem::path& folder,
-                      const Progress& progress);
+StudyResult run_study(const Study& study, const StudyPlace& place, const Progress& progress);
 
 }  // namespace octconv::workflow

@@ -142,6 +142,8 @@ Json parse(const std::string& text, const std::string& name) {
   } catch (const Json::parse_error& error) {
     throw FormatError(name + ", line " + std::to_string(line_of(text, error.byte)) +
                       ": no JSON from there on");
+  } catch (const Json::out_of_range&) {
+    throw FormatError(name + " has a number that is too large");
   }
 }
 
@@ -158,8 +160,11 @@ std::string run_folder(const std::string& variant, std::uint64_t seed) {
 }
 
 Study read_study(const std::filesystem::path& file) {
-  const std::string name = "'" + file.string() + "'";
-  const std::string text = read_file(file);
+  return parse_study(read_file(file), file.string());
+}
+
+Study parse_study(const std::string& text, const std::string& file) {
+  const std::string name = "'" + file + "'";
   const Json json = parse(text, name);
   const Members members(json, name);
   members.only({"about", "data", "size", "network", "seeds", "train", "variants"});

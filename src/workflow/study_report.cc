@@ -191,7 +191,9 @@ std::string study_html(const StudyResult& result) {
               std::string(to_string(octave.low_to_high));
     }
     if (variant.zero_gamma) text += ", zero gamma";
-    for (const auto& [name, value] : variant.train) text += "; " + name + " " + value;
+    for (const auto& [name, value] : variant.train) {
+      text.append("; ").append(name).append(" ").append(value);
+    }
     facts.emplace_back(variant.name, text);
   }
   page.facts(facts);

@@ -33,8 +33,9 @@ using NamedOptions = std::map<std::string, std::string>;
 struct NamedTraining {
   NamedOptions options;
   std::uint64_t seed = 0;
-  std::filesystem::path folder;  // of checkpoint and history
-  bool resume = false;           // continue from the folder's checkpoint
+  std::filesystem::path folder;       // of checkpoint and history
+  bool resume = false;                // continue from the folder's checkpoint
+  std::int64_t checkpoint_steps = 0;  // a checkpoint also after so many steps of an epoch; 0: not
 };
 
 // After one pass over the training images.

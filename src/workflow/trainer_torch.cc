@@ -102,6 +102,7 @@ Options to_options(const NamedTraining& training) {
   options.seed = training.seed;
   options.folder = training.folder;
   options.resume = training.resume;
+  options.checkpoint_steps = training.checkpoint_steps;
   for (const auto& [name, value] : training.options) {
     const auto found = named_options().find(name);
     if (found == named_options().end()) {
@@ -113,7 +114,9 @@ Options to_options(const NamedTraining& training) {
     try {
       found->second(options, Json::parse(value));
     } catch (const InvalidArgument& error) {
-      throw InvalidArgument("option of training '" + name + "', " + value + ": " + error.what());
+      std::string why = "option of training '";
+      throw InvalidArgument(
+          why.append(name).append("', ").append(value).append(": ").append(error.what()));
     }
   }
   return options;

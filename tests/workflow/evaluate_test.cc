@@ -148,34 +148,41 @@ TEST(EvaluateInDetail, ResizesImagesInMemoryAndCountsTheWork) {
   }
 }
 
-// The network's mean says how large a part of a picture it saw: its middle is bright.
+// The network's mean says which part of a picture it saw.
 TEST(EvaluateInDetail, CutsTheMiddleOutOfFiles) {
-  constexpr std::int64_t kSide = 64;
-  Image picture{.height = kSide, .width = kSide, .channels = 3};
-  for (std::int64_t y = 0; y < kSide; ++y) {
-    for (std::int64_t x = 0; x < kSide; ++x) {
-      const bool edge = y < 4 || x < 4 || y >= kSide - 4 || x >= kSide - 4;
-      picture.pixels.insert(picture.pixels.end(), 3, edge ? 0 : 200);
+  constexpr std::int64_t kHeight = 64;
+  constexpr std::int64_t kWidth = 80;
+  // 0.875 of 64 are 56: the middle is a square of 56 pixels, with one of 28 in it.
+  const auto inside = [](std::int64_t y, std::int64_t x, std::int64_t side) {
+    return std::abs(2 * y + 1 - kHeight) < side && std::abs(2 * x + 1 - kWidth) < side;
+  };
+  Image picture{.height = kHeight, .width = kWidth, .channels = 3};
+  for (std::int64_t y = 0; y < kHeight; ++y) {
+    for (std::int64_t x = 0; x < kWidth; ++x) {
+      const std::uint8_t level = inside(y, x, 28) ? 250 : inside(y, x, 56) ? 100 : 0;
+      picture.pixels.insert(picture.pixels.end(), 3, level);
     }
   }
   const std::filesystem::path folder =
       std::filesystem::path(testing::TempDir()) / ("octconv-cut-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   write_file(folder / "a.png", encode_png(picture));
-  Dataset files = random_dataset(1, 5, 3, 3);
+  Dataset files = random_dataset(1, 4, 3, 3);
   files.test = {.height = 224,
                 .width = 224,
                 .channels = 3,
                 .labels = {1},
                 .folder = folder,
                 .files = {"a.png"}};
-  Dataset bright = random_dataset(1, 5, 3, 3);
-  bright.test.pixels.assign(bright.test.pixels.size(), 200);
+  // As bright as the middle: a quarter of it 250, the rest 100.
+  Dataset bright = random_dataset(1, 4, 3, 3);
+  bright.test.pixels.assign(24, 137);
+  bright.test.pixels.insert(bright.test.pixels.end(), 24, 138);
   bright.test.labels = {1};
-  const Model model = mean_model(3, 3, 5);
+  const Model model = mean_model(3, 3, 4);
   const double expected = evaluate(model, "m", bright).loss;
-  // 0.875 of 64 are 56, from 4 to 60: all bright.
-  for (const std::int64_t size : {0, 7, 14, 28}) {
+  // Of sizes at which no pixel is rounded.
+  for (const std::int64_t size : {0, 4, 28, 56}) {
     EXPECT_NEAR(evaluate_in_detail(model, "m", files, {.size = size}).total.loss, expected, 1e-5)
         << size;
   }
@@ -210,10 +217,12 @@ TEST(ConfusionImage, IsDarkerTheMoreWereTakenForAClass) {
   evaluation.classes[1].images = 4;
   const Image image = confusion_image(evaluation);
   ASSERT_EQ(image.height, image.width);
-  const std::int64_t cell = image.height / 3;
-  ASSERT_EQ(cell * 3, image.height);
+  constexpr std::int64_t kCell = 48;
+  const std::int64_t margin = image.height - 3 * kCell;  // with the numbers
+  ASSERT_GT(margin, 0);
   const auto red = [&](std::int64_t row, std::int64_t column) {
-    const std::int64_t at = (row * cell + cell / 2) * image.width + column * cell + cell / 2;
+    const std::int64_t at =
+        (margin + row * kCell + kCell / 2) * image.width + margin + column * kCell + kCell / 2;
     return static_cast<int>(image.pixels[static_cast<std::size_t>(3 * at)]);
   };
   EXPECT_EQ(red(0, 0), 8);
@@ -221,6 +230,32 @@ TEST(ConfusionImage, IsDarkerTheMoreWereTakenForAClass) {
   EXPECT_EQ(red(1, 0), 193);  // 255 - 247 / 4, rounded
   EXPECT_EQ(red(1, 2), 132);  // 255 - 247 / 2, rounded
   EXPECT_EQ(red(2, 2), 255);  // no images
+  // Black pixels beside each row, and above each column: of 0, 1 and 2, at 4 pixels a dot.
+  for (const bool columns : {false, true}) {
+    std::vector<std::int64_t> black(3);
+    for (std::int64_t along = margin; along < image.height; ++along) {
+      for (std::int64_t across = 0; across < margin; ++across) {
+        const std::int64_t at =
+            columns ? across * image.width + along : along * image.width + across;
+        if (image.pixels[static_cast<std::size_t>(3 * at)] == 0)
+          ++black[static_cast<std::size_t>((along - margin) / kCell)];
+      }
+    }
+    EXPECT_THAT(black, testing::ElementsAre(4 * 12, 4 * 8, 4 * 11)) << columns;
+  }
+}
+
+TEST(ConfusionImage, IsDrawnForAnyNumberOfClasses) {
+  for (const std::size_t classes : {1U, 2U, 9U, 10U, 11U, 36U, 60U, 100U, 720U, 721U}) {
+    DetailedEvaluation evaluation{.classes = std::vector<Evaluation>(classes),
+                                  .taken_for = std::vector<std::int64_t>(classes * classes)};
+    evaluation.classes.back().images = 1;
+    evaluation.taken_for.back() = 1;
+    const Image image = confusion_image(evaluation);
+    EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(3 * image.height * image.width));
+    EXPECT_GE(image.height, static_cast<std::int64_t>(classes));
+    EXPECT_EQ(image.pixels[image.pixels.size() - 3], 8) << classes;  // the last cell
+  }
 }
 
 TEST(ClassTable, AClassWithoutImagesHasNoShares) {

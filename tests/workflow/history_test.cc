@@ -77,6 +77,7 @@ TEST_F(ReadHistory, NamesFileLineAndWhy) {
   refuses(lines({0.5}) + "[1]\n", ", line 2: no object of JSON");
   refuses(lines({0.5}) + "\n", ", line 2: no object of JSON");
   refuses(lines({0.5, 0.5}) + "{\"epoch\": 3", ", line 3: no object of JSON");
+  refuses("{\"epoch\": 1e999}\n", ", line 1: no object of JSON");
   refuses(std::string(100000, '[') + "\n", ", line 1: no object of JSON");
   refuses(line(3, 0.5).dump() + "\n", ", line 1: epoch 3 where 1 is the next");
   const nlohmann::json whole_line = line(1, 0.5);

@@ -83,6 +83,7 @@ TEST_F(ReadStudy, RefusesWhatIsNoStudy) {
   refuses("{\n\"data\": \"x\",\n\"seeds\": [0,]\n}", ", line 3: no JSON");
   refuses("", ", line 1: no JSON");
   refuses(std::string(100000, '['), "nested too deeply");
+  refuses("{\"size\": 1e999}", "has a number that is too large");
   refuses("[]", "is no object");
   for (const char* member : {"data", "seeds", "variants"}) {
     Json study = sample();

@@ -16,6 +16,7 @@ namespace {
 struct Arguments {
   std::string file;
   std::string out;
+  std::int64_t checkpoint_steps = 0;
   int threads = 0;
   bool json = false;
 };
@@ -24,7 +25,8 @@ void run(const Arguments& arguments) {
   if (arguments.threads != 0) set_thread_count(arguments.threads);
   const std::filesystem::path folder(arguments.out);
   const workflow::StudyResult result =
-      workflow::run_study(workflow::read_study(arguments.file), folder,
+      workflow::run_study(workflow::read_study(arguments.file),
+                          {.folder = folder, .checkpoint_steps = arguments.checkpoint_steps},
                           [](const std::string& line) { std::cerr << line << std::endl; });
   if (arguments.json) {
     std::cout << workflow::study_json(result);
@@ -49,6 +51,11 @@ void add_study(CLI::App& app) {
           "folder for the trainings, results.jsonl and report.html; what is finished there "
           "is not trained again")
       ->required();
+  command
+      ->add_option("--checkpoint-steps", arguments->checkpoint_steps,
+                   "a checkpoint also after every so many steps of an epoch; default: after epochs "
+                   "only")
+      ->check(CLI::PositiveNumber);
   command->add_option("--threads", arguments->threads, "default: all processors")
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", arguments->json, "print JSON instead of the table");
