@@ -18,9 +18,11 @@ class BrokenImages {
   BrokenImages(std::int64_t images, const char* what) : images_(images), what_(what) {}
 
   /// Takes note of a batch's; returns those that were not known.
+  std::vector<BrokenImage> add(std::span<const BrokenImage> broken);
+
   /// @throws Error if more than 1 % of the images, and 10 or more, cannot be read, or none of them
   /// can
-  std::vector<BrokenImage> add(std::span<const BrokenImage> broken);
+  void check() const;
 
   [[nodiscard]] std::int64_t count() const noexcept {
     return static_cast<std::int64_t>(known_.size());
@@ -30,6 +32,7 @@ class BrokenImages {
   std::int64_t images_;
   const char* what_;
   std::set<std::int64_t> known_;  // indices
+  std::string last_;              // why the last one cannot be read
 };
 
 }  // namespace octconv::train

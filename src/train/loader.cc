@@ -103,28 +103,56 @@ void Loader::vary_colours(const Augmentation& augmentation, Random& random, floa
   if (augmentation.colour_jitter > 0)
     jitter_colours(levels, random_jitter(augmentation.colour_jitter, random));
   const std::array<double, 3> shift = random_colour_shift(augmentation.colour_noise, random);
-  for (std::size_t i = 0; i < levels.size(); ++i) {
-    const std::size_t c = i % 3;
-    levels[i] = ((levels[i] + static_cast<float>(shift[c])) / 255.0F - mean_[c]) / deviation_[c];
+  // ((level + shift) / 255 - mean) / deviation
+  std::array<float, 3> scale{};
+  std::array<float, 3> offset{};
+  for (std::size_t c = 0; c < 3; ++c) {
+    scale[c] = 1 / (255.0F * deviation_[c]);
+    offset[c] = (static_cast<float>(shift[c]) / 255.0F - mean_[c]) / deviation_[c];
+  }
+  for (std::size_t i = 0; i < levels.size(); i += 3) {
+    for (std::size_t c = 0; c < 3; ++c) levels[i + c] = levels[i + c] * scale[c] + offset[c];
   }
 }
 
 void Loader::shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
                         float* pixels) const {
-  const std::int64_t height = images_.height;
   const std::int64_t width = images_.width;
   const std::int64_t channels = images_.channels;
-  for (std::int64_t y = 0; y < height; ++y) {
+  const auto black = [&](std::int64_t count) {
+    for (; count > 0; --count) {
+      for (std::int64_t channel = 0; channel < channels; ++channel)
+        *pixels++ = levels[static_cast<std::size_t>(channel)][0];
+    }
+  };
+  // Of a row, the pixels that come from the image: x - right, or mirrored, must be on it.
+  const std::int64_t begin =
+      std::clamp<std::int64_t>(shift.flipped ? -shift.right : shift.right, 0, width);
+  const std::int64_t end =
+      std::clamp<std::int64_t>(width + (shift.flipped ? -shift.right : shift.right), 0, width);
+  const std::int64_t first = shift.flipped ? width - 1 - begin - shift.right : begin - shift.right;
+  const std::int64_t step = shift.flipped ? -channels : channels;
+  for (std::int64_t y = 0; y < images_.height; ++y) {
     const std::int64_t from_y = y - shift.down;
-    for (std::int64_t x = 0; x < width; ++x) {
-      const std::int64_t from_x = (shift.flipped ? width - 1 - x : x) - shift.right;
-      const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
-      const std::uint8_t* from = inside ? image + (from_y * width + from_x) * channels : nullptr;
-      for (std::int64_t channel = 0; channel < channels; ++channel) {
-        const std::size_t value = inside ? from[channel] : 0;
-        *pixels++ = levels[static_cast<std::size_t>(channel)][value];
+    if (from_y < 0 || from_y >= images_.height || begin >= end) {
+      black(width);
+      continue;
+    }
+    black(begin);
+    const std::uint8_t* from = image + (from_y * width + first) * channels;
+    if (channels == 3) {
+      for (std::int64_t x = begin; x < end; ++x, from += step, pixels += 3) {
+        pixels[0] = levels[0][from[0]];
+        pixels[1] = levels[1][from[1]];
+        pixels[2] = levels[2][from[2]];
+      }
+    } else {
+      for (std::int64_t x = begin; x < end; ++x, from += step) {
+        for (std::int64_t channel = 0; channel < channels; ++channel)
+          *pixels++ = levels[static_cast<std::size_t>(channel)][from[channel]];
       }
     }
+    black(width - end);
   }
 }
 

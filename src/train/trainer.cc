@@ -334,6 +334,7 @@ class Trainer {
                             .why = fresh[i].why,
                             .skipped = known + static_cast<std::int64_t>(i) + 1});
     }
+    broken.check();
     return to_tensors(std::move(loaded), loader.images());
   }
 

@@ -858,12 +858,15 @@ TEST(TrainOnFiles, NamesABrokenFileOnceAndStopsAtTooMany) {
   EXPECT_EQ(observer.skipped[1].path, data.test.path(1));
   EXPECT_THAT(observer.skipped[0].why, testing::HasSubstr(data.train.path(5).string()));
   for (std::int64_t i = 10; i < 20; ++i) truncate(data.train.path(i));
+  SkippedFiles many;
   try {
-    static_cast<void>(train(one_convolution(3, 8, true), data, options));
+    static_cast<void>(train(one_convolution(3, 8, true), data, options, &many));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("10 of 24 training images cannot be read"));
+    EXPECT_THAT(error.what(), testing::HasSubstr(" of 24 training images cannot be read"));
+    EXPECT_THAT(error.what(), testing::HasSubstr(std::to_string(many.skipped.size()) + " of 24"));
   }
+  EXPECT_GE(many.skipped.size(), 10U) << "each is named before the end";
 }
 
 }  // namespace
