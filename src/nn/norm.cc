@@ -146,6 +146,30 @@ Moments moments(const Rows& rows, const float* x) {
   return all;
 }
 
+// The moments over the pixels of all processes, in place of this one's; returns how many pixels
+// these are.
+double combine(const SumOverProcesses& sum, Moments& own, double pixels) {
+  const std::size_t channels = own.mean.size();
+  Doubles sums = own.mean;
+  for (double& value : sums) value *= pixels;
+  sums.push_back(pixels);
+  sum(sums);
+  const double all = sums.back();
+  if (!(all > 1)) {
+    throw InvalidArgument("batch norm: one value of each channel has no variance");
+  }
+  Doubles squares(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double mean = sums[c] / all;
+    const double off = own.mean[c] - mean;
+    squares[c] = (own.variance[c] + off * off) * pixels;
+    own.mean[c] = mean;
+  }
+  sum(squares);
+  for (std::size_t c = 0; c < channels; ++c) own.variance[c] = squares[c] / all;
+  return all;
+}
+
 void update_running(const NormTensors& tensors, const Moments& batch, double pixels,
                     double momentum) {
   float* mean = tensors.running_mean.data_ptr<float>();
@@ -244,9 +268,12 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     // What `tail` and `tensors` hold is read here; `added`, `weight` and `bias` are the same
     // tensors, for LibTorch to see.
     const Rows rows(x);
-    const Moments batch = moments(rows, x.data_ptr<float>());
-    update_running(tensors, batch, static_cast<double>(rows.pixels()), options.momentum);
+    Moments batch = moments(rows, x.data_ptr<float>());
     auto kept = c10::make_intrusive<Kept>();
+    kept->pixels = static_cast<double>(rows.pixels());
+    kept->sum = tail.sum;
+    if (tail.sum) kept->pixels = combine(*tail.sum, batch, kept->pixels);
+    update_running(tensors, batch, kept->pixels, options.momentum);
     kept->mean = batch.mean;
     kept->deviation = deviation_of(batch.variance, options.epsilon);
     kept->residual = added.has_value();
@@ -268,8 +295,9 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     return out;
   }
 
-  // With h = (x - mean) / deviation and means over the pixels of a channel,
-  // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)).
+  // With h = (x - mean) / deviation and means over the pixels of a channel, of all processes,
+  // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)). The gradients of weight and bias
+  // are this process's part.
   static Variables backward(Context* context, const Variables& gradients) {
     if (at::GradMode::is_enabled()) {
       throw Unsupported("batch norm: second derivatives need tensors of type double");
@@ -326,17 +354,21 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
         diff_weight[c] += partial[first + channels + c];
       }
     }
+    // The sums are about the rounded mean.
+    const auto off = [&](std::size_t i) { return mean[i] - static_cast<double>(centre[i]); };
+    for (std::size_t i = 0; i < channels; ++i) {
+      diff_weight[i] = (diff_weight[i] - off(i) * diff_bias[i]) / deviation[i];
+    }
+    Doubles sums = diff_bias;
+    sums.insert(sums.end(), diff_weight.begin(), diff_weight.end());
+    if (kept.sum) (*kept.sum)(sums);
     Doubles a = numbers(saved[1]);
     Doubles b(channels);
     Doubles c(channels);
-    const auto pixels = static_cast<double>(rows.pixels());
     for (std::size_t i = 0; i < channels; ++i) {
-      // The sums are about the rounded mean.
-      const double off = mean[i] - static_cast<double>(centre[i]);
-      diff_weight[i] = (diff_weight[i] - off * diff_bias[i]) / deviation[i];
       a[i] /= deviation[i];
-      b[i] = -a[i] * diff_weight[i] / pixels / deviation[i];
-      c[i] = -a[i] * diff_bias[i] / pixels - b[i] * off;
+      b[i] = -a[i] * sums[channels + i] / kept.pixels / deviation[i];
+      c[i] = -a[i] * sums[i] / kept.pixels - b[i] * off(i);
     }
     const Floats as = rows.spread(a);
     const Floats bs = rows.spread(b);
@@ -363,6 +395,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   struct Kept : torch::CustomClassHolder {
     Doubles mean;
     Doubles deviation;
+    double pixels = 0;  // that mean and deviation are of
+    NormSum sum;
     bool residual = false;
     bool rectified = false;
     Remade::Recipe out;  // where the result tells where the rectifier passes
@@ -387,6 +421,34 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
                                   residual.sizes() == x.sizes() && channels_last(residual)));
 }
 
+at::Tensor fused(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
+                 const BatchNorm& options, Remade* remade) {
+  // An argument of LibTorch's functions may be absent, but not undefined.
+  const auto added =
+      tail.residual.defined() ? c10::optional<at::Tensor>(tail.residual) : c10::nullopt;
+  return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options, remade);
+}
+
+// Of the pixels of all processes: all must take the same way, whatever the order of their maps in
+// memory.
+at::Tensor norm_of_all(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
+                       const BatchNorm& options, Remade* remade) {
+  const auto ordered = [](const at::Tensor& map) {
+    if (!map.defined() || map.dim() < 4 || map.dim() > 5) return map;
+    return map.contiguous(map.dim() == 4 ? at::MemoryFormat::ChannelsLast
+                                         : at::MemoryFormat::ChannelsLast3d);
+  };
+  const at::Tensor map = ordered(x);
+  NormTail same = tail;
+  same.residual = ordered(tail.residual);
+  if (!suits(map, tensors, same.residual)) {
+    throw Unsupported(
+        "batch norm over several processes: maps must be of type float, on the CPU and of two or "
+        "three axes, with weight and bias");
+  }
+  return fused(map, tensors, same, options, remade);
+}
+
 }  // namespace
 
 at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
@@ -397,16 +459,12 @@ at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
 
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
                          const BatchNorm& options, bool training, Remade* remade) {
+  if (training && tail.sum) return norm_of_all(x, tensors, tail, options, remade);
   const at::Tensor& residual = tail.residual;
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);
   if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
-    if (training) {
-      // An argument of LibTorch's functions may be absent, but not undefined.
-      const auto added = residual.defined() ? c10::optional<at::Tensor>(residual) : c10::nullopt;
-      return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options,
-                                remade);
-    }
+    if (training) return fused(x, tensors, tail, options, remade);
     const ScaleShift map = scale_shift(numbers(tensors.running_mean),
                                        deviation_of(numbers(tensors.running_var), options.epsilon),
                                        tensors.weight, tensors.bias);

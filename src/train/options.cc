@@ -110,6 +110,10 @@ void check(const TrainOptions& o) {
   require(o.threads >= 0 && o.threads <= 1024, "threads", o.threads, "in [0, 1024]");
   require(o.workers >= 0 && o.workers <= 1024, "workers", o.workers, "in [0, 1024]");
   require(o.train_images >= 0, "train_images", o.train_images, "at least 0");
+  require(o.world.size >= 1, "world.size", o.world.size, "at least 1");
+  require(o.world.rank >= 0 && o.world.rank < o.world.size, "world.rank", o.world.rank,
+          "at least 0 and less than world.size");
+  require(o.timeout >= 1 && o.timeout <= 86400, "timeout", o.timeout, "in [1, 86400]");
   if (o.resume && o.folder.empty())
     throw InvalidArgument("train: resume needs a folder to resume from");
 }

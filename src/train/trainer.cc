@@ -2,14 +2,17 @@
 // The training loop.
 #include "octconv/train/trainer.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -27,6 +30,8 @@
 #include "train/mixup.h"
 #include "train/prefetch.h"
 #include "train/sgd.h"
+#include "train/share.h"
+#include "train/together.h"
 
 namespace octconv::train {
 namespace {
@@ -89,19 +94,32 @@ Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
 class Tally {
  public:
   void add(double mean_loss, const at::Tensor& logits, const at::Tensor& labels) {
-    const std::int64_t count = labels.size(0);
-    loss_ += mean_loss * static_cast<double>(count);
-    correct_ += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
+    const auto count = static_cast<double>(labels.size(0));
+    loss_ += mean_loss * count;
+    correct_ += static_cast<double>(logits.argmax(1).eq(labels).sum().item<std::int64_t>());
     count_ += count;
   }
-  double loss() const { return loss_ / static_cast<double>(count_); }
-  double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(count_); }
-  std::int64_t count() const { return count_; }
+  void add(const Tally& other) {
+    loss_ += other.loss_;
+    correct_ += other.correct_;
+    count_ += other.count_;
+  }
+  // Becomes that of all processes.
+  void add_up(Together& together) {
+    std::array<double, 3> numbers{loss_, correct_, count_};
+    together.add_up(numbers);
+    loss_ = numbers[0];
+    correct_ = numbers[1];
+    count_ = numbers[2];
+  }
+  double loss() const { return loss_ / count_; }
+  double accuracy() const { return correct_ / count_; }
+  double count() const { return count_; }
 
  private:
   double loss_ = 0;
-  std::int64_t correct_ = 0;
-  std::int64_t count_ = 0;
+  double correct_ = 0;
+  double count_ = 0;
 };
 
 std::set<std::string> without_decay(const Graph& graph, const TrainOptions& options) {
@@ -161,6 +179,7 @@ class Trainer {
       : data_(data),
         options_(options),
         observer_(observer),
+        together_(options),
         module_(graph, derive_seed(options.seed, kWeights)),
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
@@ -181,14 +200,15 @@ class Trainer {
                             ", and an epoch has " + std::to_string(batches) + " batches");
     }
     if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
-    if (!options.folder.empty()) make_folder(options.folder);
-    if (options.resume) resume();
+    if (!options.folder.empty() && together_.first()) make_folder(options.folder);
+    if (options.resume && together_.first()) resume();
+    if (!together_.alone()) join();
   }
 
   TrainResult run() {
     while (static_cast<std::int64_t>(history_.size()) < options_.epochs) {
       history_.push_back(run_epoch(static_cast<std::int64_t>(history_.size()) + 1));
-      if (!options_.folder.empty()) save();
+      if (!options_.folder.empty() && together_.first()) save();
       observer_.on_epoch(history_.back());
     }
     if (average_) average_->exchange();
@@ -208,17 +228,71 @@ class Trainer {
 
   std::int64_t workers() const { return options_.workers == 0 ? thread_count() : options_.workers; }
 
+  // Makes what this process knows that of all.
+  void join() {
+    together_.check_alike(identity_, options_.sync_batch_norm);
+    const bool mirrored = options_.mixup > 0;
+    const World& world = together_.world();
+    for (std::int64_t rank = 0; rank < world.size; ++rank) {
+      if (share_of(batch_, rank, world.size, mirrored).empty()) {
+        throw InvalidArgument("train: batch_size is " + std::to_string(batch_) +
+                              ", too few images for " + std::to_string(world.size) +
+                              " processes" + (mirrored ? " that take pairs for mixup" : ""));
+      }
+    }
+    together_.take_over(history_);
+    take_over_weights();
+    if (!history_.empty()) {
+      std::vector<at::Tensor> kept;
+      for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
+        if (!sgd_.velocity(i).defined())
+          sgd_.set_velocity(i, at::empty_like(sgd_.trained()[i].value));
+        kept.push_back(sgd_.velocity(i));
+      }
+      if (average_) {
+        for (const auto& [name, value] : average_->averages()) kept.push_back(value);
+      }
+      together_.take_over(kept);
+    }
+    if (options_.sync_batch_norm) {
+      module_.synchronise_norms([this](std::span<double> numbers) {
+        // A process without images takes part, and does not count.
+        if (absent_) std::fill(numbers.begin(), numbers.end(), 0.0);
+        together_.add_up(numbers);
+      });
+    }
+    std::vector<at::Tensor> parameters;
+    for (const auto& [name, value] : module_.named_parameters()) parameters.push_back(value);
+    together_.watch(parameters);
+  }
+
+  // Rank 0's, to the bit: machines may round differently.
+  void take_over_weights() {
+    std::vector<at::Tensor> tensors;
+    for (const auto& [name, value] : all_tensors()) tensors.push_back(value);
+    together_.take_over(tensors);
+  }
+
   // Empty if none of its images can be read.
-  Batch next_batch(Prefetcher& batches, const Loader& loader, BrokenImages& broken) {
+  Batch next_batch(Prefetcher& batches, const Loader& loader, std::vector<BrokenImage>& broken) {
     LoadedBatch loaded = batches.next();
+    broken.insert(broken.end(), loaded.broken.begin(), loaded.broken.end());
+    return to_tensors(std::move(loaded), loader.images());
+  }
+
+  // Reports those of all processes that are new, and returns how many there are, new or known: none
+  // where images are in memory.
+  std::int64_t note(std::vector<BrokenImage> own, const Loader& loader, BrokenImages& broken) {
+    if (!loader.images().are_files()) return 0;
     const std::int64_t known = broken.count();
-    const std::vector<BrokenImage> fresh = broken.add(loaded.broken);
+    const std::vector<BrokenImage> all = together_.all_broken(std::move(own));
+    const std::vector<BrokenImage> fresh = broken.add(all);
     for (std::size_t i = 0; i < fresh.size(); ++i) {
       observer_.on_skipped({.path = loader.images().path(fresh[i].index),
                             .why = fresh[i].why,
                             .skipped = known + static_cast<std::int64_t>(i) + 1});
     }
-    return to_tensors(std::move(loaded), loader.images());
+    return static_cast<std::int64_t>(all.size());
   }
 
   EpochRecord run_epoch(std::int64_t epoch) {
@@ -231,10 +305,16 @@ class Trainer {
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
     order.resize(static_cast<std::size_t>(steps_ * batch_));
+    const std::vector<std::int64_t> own =
+        share_of(batch_, together_.world().rank, together_.world().size, options_.mixup > 0);
+    if (!together_.alone()) {
+      order = share_of_batches(order, batch_, own);
+      take_over_weights();
+    }
     const bool resized =
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
         Crop::kResized;
-    Prefetcher batches(train_, std::move(order), batch_,
+    Prefetcher batches(train_, std::move(order), static_cast<std::int64_t>(own.size()),
                        {.random_crop = resized,
                         .crop_padding = resized ? 0 : options_.crop_padding,
                         .flip = options_.flip,
@@ -250,15 +330,22 @@ class Trainer {
       const std::int64_t updates = steps_ / options_.accumulate;
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
-      const Batch batch = next_batch(batches, train_, broken_training_);
-      if (batch.labels.size(0) > 0) {
-        const auto seed = [&](std::uint64_t purpose) {
-          return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
-        };
-        add_gradients(batch, mixup_share(epoch, seed(kMixup)), seed(kDropout), tally, epoch, step);
+      std::vector<BrokenImage> broken;
+      const Batch batch = next_batch(batches, train_, broken);
+      const std::int64_t images = batch_ - note(std::move(broken), train_, broken_training_);
+      const auto seed = [&](std::uint64_t purpose) {
+        return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
+      };
+      nn::Dropout dropout{.rate = options_.dropout, .seed = seed(kDropout)};
+      if (!together_.alone()) {
+        dropout.batch = batch_;
+        dropout.rows.assign(own.begin(), own.begin() + batch.labels.size(0));
       }
-      if ((step + 1) % options_.accumulate == 0) take_step(record.learning_rate);
-      record.images_per_second = static_cast<double>(tally.count()) / seconds_since(epoch_start);
+      const Tally of_batch =
+          add_gradients(batch, images, mixup_share(epoch, seed(kMixup)), dropout, epoch, step);
+      tally.add(of_batch);
+      if (completes(step)) take_step(record.learning_rate);
+      record.images_per_second = tally.count() / seconds_since(epoch_start);
       observer_.on_step({.epoch = epoch,
                          .epochs = options_.epochs,
                          .step = step + 1,
@@ -271,6 +358,7 @@ class Trainer {
     }
     record.train_loss = tally.loss();
     record.train_accuracy = tally.accuracy();
+    if (!together_.alone() && !options_.sync_batch_norm) average_statistics();
     test(record);
     record.seconds = seconds_since(epoch_start);
     return record;
@@ -283,20 +371,64 @@ class Trainer {
     return random_share(options_.mixup, random);
   }
 
-  void add_gradients(const Batch& batch, double share, std::uint64_t dropout_seed, Tally& tally,
-                     std::int64_t epoch, std::int64_t step) {
-    const at::Tensor images = share == 1 ? batch.images : blend(batch.images, share);
-    const at::Tensor logits =
-        module_.forward(images, {.rate = options_.dropout, .seed = dropout_seed});
-    const at::Tensor loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
-    const auto value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      throw Error("train: the loss is " + std::to_string(value) + " in epoch " +
+  // Does a step of the optimiser follow?
+  bool completes(std::int64_t step) const { return (step + 1) % options_.accumulate == 0; }
+
+  // Of this process's part of a batch of `images`; returns loss and accuracy of all parts.
+  Tally add_gradients(const Batch& batch, std::int64_t images, double share,
+                      const nn::Dropout& dropout, std::int64_t epoch, std::int64_t step) {
+    const std::int64_t own = batch.labels.size(0);
+    Tally tally;
+    at::Tensor loss;
+    if (own > 0) {
+      const at::Tensor blended = share == 1 ? batch.images : blend(batch.images, share);
+      const at::Tensor logits = module_.forward(blended, dropout);
+      loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
+      tally.add(loss.item<double>(), logits.detach(),
+                share < 0.5 ? batch.labels.flip(0) : batch.labels);
+    } else if (images > 0 && options_.sync_batch_norm) {
+      loss = loss_of_nothing();
+    }
+    tally.add_up(together_);
+    if (images > 0 && !std::isfinite(tally.loss())) {
+      throw Error("train: the loss is " + std::to_string(tally.loss()) + " in epoch " +
                   std::to_string(epoch) + ", step " + std::to_string(step + 1) +
                   "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
     }
-    (options_.accumulate == 1 ? loss : loss / options_.accumulate).backward();
-    tally.add(value, logits.detach(), share < 0.5 ? batch.labels.flip(0) : batch.labels);
+    if (own == 0 && loss.defined()) leave_no_gradients([&] { loss.backward(); });
+    absent_ = false;
+    if (completes(step)) together_.begin_gradients();
+    if (own > 0) {
+      // Means over the parts become the mean over the batch.
+      const double part = own == images ? 1 : static_cast<double>(own) / static_cast<double>(images);
+      const double scale = part / static_cast<double>(options_.accumulate);
+      (scale == 1 ? loss : loss * scale).backward();
+    }
+    if (completes(step)) together_.finish_gradients(own > 0 || images == 0);
+    return tally;
+  }
+
+  // Where none of a process's images can be read, the others still wait for its part of each batch
+  // norm: an image that does not count takes that way.
+  at::Tensor loss_of_nothing() {
+    absent_ = true;
+    return module_.forward(at::zeros({1, data_.train.channels, data_.train.height,
+                                      data_.train.width}))
+        .sum();
+  }
+
+  template <class Act>
+  void leave_no_gradients(const Act& act) {
+    std::vector<at::Tensor> before;
+    for (const Trained& tensor : sgd_.trained()) {
+      at::Tensor value = tensor.value;
+      before.push_back(std::exchange(value.mutable_grad(), at::Tensor()));
+    }
+    act();
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      at::Tensor value = sgd_.trained()[i].value;
+      value.mutable_grad() = before[i];
+    }
   }
 
   void take_step(double learning_rate) {
@@ -305,22 +437,44 @@ class Trainer {
     if (average_) average_->update();
   }
 
+  // Each process has running statistics of its own images.
+  void average_statistics() {
+    std::vector<at::Tensor> statistics;
+    std::set<std::string> names;
+    for (const auto& [name, value] : module_.named_buffers()) {
+      statistics.push_back(value);
+      names.insert(name);
+    }
+    if (average_) {
+      for (const auto& [name, value] : average_->averages()) {
+        if (names.contains(name)) statistics.push_back(value);
+      }
+    }
+    together_.average(statistics);
+  }
+
   void test(EpochRecord& record) {
     const at::NoGradGuard guard;
     const auto start = Clock::now();
     module_.eval();
     if (average_) average_->exchange();
     Tally tally;
-    std::vector<std::int64_t> all(static_cast<std::size_t>(data_.test.count()));
-    std::iota(all.begin(), all.end(), std::int64_t{0});
-    Prefetcher batches(test_, std::move(all), options_.batch_size, {}, workers());
-    for (std::int64_t first = 0; first < data_.test.count(); first += options_.batch_size) {
-      const Batch batch = next_batch(batches, test_, broken_test_);
+    const World& world = together_.world();
+    std::vector<std::int64_t> own = share_of(data_.test.count(), world.rank, world.size, false);
+    const auto count = static_cast<std::int64_t>(own.size());
+    const std::int64_t batch_size = (options_.batch_size + world.size - 1) / world.size;
+    std::vector<BrokenImage> broken;
+    Prefetcher batches(test_, std::move(own), batch_size, {}, workers());
+    for (std::int64_t first = 0; first < count; first += batch_size) {
+      const Batch batch = next_batch(batches, test_, broken);
+      if (together_.alone()) note(std::exchange(broken, {}), test_, broken_test_);
       if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
       tally.add(blended_loss(logits, batch.labels, 1, 0).item<double>(), logits, batch.labels);
     }
     if (average_) average_->exchange();
+    if (!together_.alone()) note(std::move(broken), test_, broken_test_);
+    tally.add_up(together_);
     record.test_loss = tally.loss();
     record.test_accuracy = tally.accuracy();
     test_seconds_ = seconds_since(start);
@@ -388,6 +542,7 @@ class Trainer {
   const Dataset& data_;
   const TrainOptions& options_;
   Observer& observer_;
+  Together together_;
   nn::GraphModule module_;
   Sgd sgd_;
   Loader train_;
@@ -401,6 +556,7 @@ class Trainer {
   std::int64_t steps_ = 0;  // of an epoch
   std::vector<EpochRecord> history_;
   double test_seconds_ = 0;
+  bool absent_ = false;  // has this process no image of the batch?
 };
 
 }  // namespace

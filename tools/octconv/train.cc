@@ -5,10 +5,12 @@
 #ifdef OCTCONV_WITH_TORCH
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -97,7 +99,9 @@ void run(const Arguments& arguments) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));
   }
-  if (!options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
+  options.world = train::world_from([](const char* name) { return std::getenv(name); });
+  const bool first = options.world.rank == 0;
+  if (first && !options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
         "'" + options.folder.string() +
         "' holds a training already; continue it with --resume or name another folder");
@@ -112,10 +116,14 @@ void run(const Arguments& arguments) {
   std::ostringstream title;
   title << arguments.model;
   if (!trained_on) title << " alpha " << arguments.alpha;
-  ProgressDisplay display(title.str());
+  // Of several processes one shows and writes what all of them do.
+  std::optional<ProgressDisplay> display;
+  if (first) display.emplace(title.str());
+  train::Observer* const observer = first ? &*display : nullptr;
   const train::TrainResult result =
-      trained_on ? train::train(load_onnx(arguments.model), data, options, &display)
-                 : train::train(chosen_network(arguments, data), data, options, &display);
+      trained_on ? train::train(load_onnx(arguments.model), data, options, observer)
+                 : train::train(chosen_network(arguments, data), data, options, observer);
+  if (!first) return;
   const std::filesystem::path file = options.folder / "model.onnx";
   save_onnx(file, result.model, {.extents = result.model.preprocessing.extents});
   const train::EpochRecord& last = result.history.back();
@@ -227,6 +235,12 @@ void add_train(CLI::App& app) {
   number("--workers", &Options::workers,
          "threads that decode and vary images; 0: as many as threads");
   number("--train-images", &Options::train_images, "train on so many of the images; 0: all");
+  wins(command->add_flag("--sync-batch-norm", training.sync_batch_norm,
+                         "batch norm takes the statistics of all processes' images together"),
+       [](Options& options, const Arguments& own) {
+         options.sync_batch_norm = own.training.sync_batch_norm;
+       });
+  number("--timeout", &Options::timeout, "seconds to wait for another process");
   number("--out", &Options::folder, "folder for checkpoint.pt and model.onnx")->required();
   wins(command->add_flag("--resume", training.resume, "continue the training in the folder"),
        [](Options& options, const Arguments& own) { options.resume = own.training.resume; });
