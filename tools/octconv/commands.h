@@ -18,6 +18,11 @@ inline constexpr const char* kAsIsHelp =
 /// Thrown by a command whose answer is no: exit code 1 without an error message.
 struct Disagreement {};
 
+/// Thrown by a command that has said why it cannot go on.
+struct ExitCode {
+  int code = 1;
+};
+
 void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
@@ -26,6 +31,7 @@ void add_diff(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_launch(CLI::App& app);
 void add_octavize(CLI::App& app);
 void add_paper(CLI::App& app);
 void add_predict(CLI::App& app);

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   octconv::tool::add_eval(app);
   octconv::tool::add_predict(app);
   octconv::tool::add_raise(app);
+  octconv::tool::add_launch(app);
   octconv::tool::add_recipe(app);
   octconv::tool::add_decompose(app);
   octconv::tool::add_run(app);
@@ -50,6 +51,8 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const octconv::tool::Disagreement&) {
     result = kFailed;
+  } catch (const octconv::tool::ExitCode& exit) {
+    return exit.code;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   } catch (const octconv::Error& error) {
