@@ -28,7 +28,7 @@ fail() {
 
 clean_up() {
   for process in "${processes[@]}"; do kill -KILL "$process" 2>/dev/null || true; done
-  wait 2>/dev/null || true
+  { wait; } 2>/dev/null || true
   ip netns delete "$first" 2>/dev/null || true
   ip netns delete "$second" 2>/dev/null || true
   rm -rf "$work"

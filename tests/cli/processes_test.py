@@ -6,6 +6,7 @@ usage: processes_test.py path/to/octconv [unittest arguments]
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import unittest
 
 import cli_test
 from cli_test import FAILED
-from data_commands_test import DataCommandTest
+from data_commands_test import SIZE, DataCommandTest, png
 
 # Long enough for a machine that is busy with other tests.
 PATIENCE = 240
@@ -123,6 +124,40 @@ class Result(ProcessesTest):
                         epochs_of(stderr)[1], epochs_of(one.stderr)[1], delta=0.0011
                     )
                     self.assertLess(self.relative_difference(f"{name}1", out), 1e-4)
+
+    def test_pictures_that_cannot_be_read_are_left_out_as_by_one_process(self):
+        # So many that some process has no image of some batch.
+        chance = random.Random(2)
+        for part, count, broken in (("train", 20, 9), ("val", 7, 2)):
+            for i in range(count):
+                folder = self.folder / "data" / part / f"class{i % 2}"
+                folder.mkdir(parents=True, exist_ok=True)
+                pixels = [100 * (i % 2) + chance.randrange(100) for _ in range(SIZE * SIZE)]
+                picture = png(SIZE, SIZE, pixels) if i >= broken else b"not a picture"
+                (folder / f"{i}.png").write_bytes(picture)
+        options = ("--size", SIZE, "--batch-size", 4, "--epochs", 2, "--learning-rate", 1e-4)
+
+        def skipped(stderr):
+            return [line for line in stderr.splitlines() if line.startswith("skipped: ")]
+
+        steps = self.STEPS
+        self.STEPS = ("--alpha", "0.25", "--threads", "1", "--seed", "4")
+        self.addCleanup(setattr, self, "STEPS", steps)
+        one = self.octconv(*self.train(*options, "--out", "one"))
+        self.assertEqual(one.returncode, 0, one.stderr)
+        self.assertEqual(len(skipped(one.stderr)), 11)
+        for count in (2, 4):
+            code, stdout, stderr = self.launch(
+                count, *options, "--sync-batch-norm", "--out", f"of{count}"
+            )
+            self.assertEqual(code, 0, stderr)
+            self.assertEqual(skipped(stderr), skipped(one.stderr))
+            self.assertEqual(stdout.replace(f"of{count}", "one"), one.stdout)
+            self.assertLess(self.relative_difference("one", f"of{count}"), 1e-4)
+            # Without common statistics too.
+            code, _, stderr = self.launch(count, *options, "--out", f"own{count}")
+            self.assertEqual(code, 0, stderr)
+            self.assertEqual(skipped(stderr), skipped(one.stderr))
 
     def test_without_them_it_is_another_one(self):
         self.write_data(train=49)

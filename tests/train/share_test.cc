@@ -43,5 +43,10 @@ TEST(Share, ReversingMirroredSharesReversesTheWhole) {
   }
 }
 
+TEST(Share, OfBatchesIsThatOfEachBatch) {
+  const std::vector<std::int64_t> order{10, 11, 12, 13, 14, 15};
+  EXPECT_EQ(share_of_batches(order, 3, {0, 2}), (std::vector<std::int64_t>{10, 12, 13, 15}));
+}
+
 }  // namespace
 }  // namespace octconv::train
