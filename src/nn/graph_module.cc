@@ -278,10 +278,9 @@ class GraphModule::Impl {
     const bool whole = dropout.rows.empty();
     std::vector<std::int64_t> sizes = x.sizes().vec();
     if (!whole) sizes[0] = dropout.batch;
-    at::Tensor zeros =
-        at::empty(sizes, x.options().requires_grad(false), x.suggest_memory_format())
-            .bernoulli_(kept, generator)
-            .div_(kept);
+    at::Tensor zeros = at::empty(sizes, x.options().requires_grad(false), x.suggest_memory_format())
+                           .bernoulli_(kept, generator)
+                           .div_(kept);
     if (!whole) zeros = zeros.index_select(0, at::tensor(dropout.rows));
     return x * zeros;
   }

@@ -11,8 +11,8 @@
 namespace octconv::train {
 namespace {
 
-// Long enough that what each sum costs beside its bytes does not matter, short enough that the first
-// is on its way early.
+// Long enough that what each sum costs beside its bytes does not matter, short enough that the
+// first is on its way early.
 constexpr std::int64_t kBucketBytes = std::int64_t{4} << 20;
 
 class WhenAccumulated : public torch::autograd::FunctionPostHook {
@@ -60,7 +60,8 @@ GradientSums::GradientSums(Group& group, const std::vector<at::Tensor>& paramete
 }
 
 GradientSums::~GradientSums() {
-  for (const Parameter& parameter : parameters_) parameter.accumulator->del_post_hook(parameter.hook);
+  for (const Parameter& parameter : parameters_)
+    parameter.accumulator->del_post_hook(parameter.hook);
 }
 
 at::Tensor GradientSums::place_of(const Parameter& parameter) const {

@@ -18,8 +18,8 @@ struct Node;
 namespace octconv::train {
 
 /// Parameters are put into buckets of a few megabytes, the last one first, as the backward pass
-/// reaches them. A bucket is on its way as soon as its last gradient, and all buckets before it, are
-/// there.
+/// reaches them. A bucket is on its way as soon as its last gradient, and all buckets before it,
+/// are there.
 class GradientSums {
  public:
   /// @param group       must outlive this

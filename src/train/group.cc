@@ -40,9 +40,8 @@ std::string meeting_place(const World& world) {
 }
 
 bool contains_any(const std::string& text, std::initializer_list<const char*> parts) {
-  return std::any_of(parts.begin(), parts.end(), [&](const char* part) {
-    return text.find(part) != std::string::npos;
-  });
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const char* part) { return text.find(part) != std::string::npos; });
 }
 
 // Is this what c10d and Gloo say when they have waited long enough?
@@ -78,11 +77,10 @@ std::string own_address(const World& world) {
     socklen_t size = sizeof own;
     char text[NI_MAXHOST] = "";
     // Of datagrams nothing is sent.
-    const bool known =
-        ::connect(socket, at->ai_addr, at->ai_addrlen) == 0 &&
-        ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
-        ::getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof text, nullptr, 0,
-                      NI_NUMERICHOST) == 0;
+    const bool known = ::connect(socket, at->ai_addr, at->ai_addrlen) == 0 &&
+                       ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+                       ::getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof text,
+                                     nullptr, 0, NI_NUMERICHOST) == 0;
     ::close(socket);
     if (known) return text;
   }
@@ -110,7 +108,8 @@ class Group::Impl {
     } catch (const std::exception& error) {
       const std::string why = error.what();
       if (contains_any(why, {"in use", "EADDRINUSE"})) {
-        throw Error(who(world) + ": port " + std::to_string(world.port) + " (MASTER_PORT) is in use");
+        throw Error(who(world) + ": port " + std::to_string(world.port) +
+                    " (MASTER_PORT) is in use");
       }
       if (tells_of_time(why)) {
         throw Error(who(world) + " waited " + std::to_string(timeout.count()) +
@@ -158,9 +157,9 @@ class Group::Impl {
     const auto options = c10d::ProcessGroupGloo::Options::create(timeout_);
     // As for PyTorch: where the way to rank 0 is not the way to all.
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    options->devices.push_back(
-        interface != nullptr ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                             : c10d::ProcessGroupGloo::createDeviceForHostname(address_));
+    options->devices.push_back(interface != nullptr
+                                   ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                   : c10d::ProcessGroupGloo::createDeviceForHostname(address_));
     options->threads = 2;
     return c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>(purpose, store_), rank, size, options);
@@ -195,8 +194,8 @@ Group::Group(const World& world, std::chrono::seconds timeout)
     : world_(world), impl_(std::make_unique<Impl>(world, timeout)) {}
 
 void Group::add_up(std::span<double> numbers) {
-  impl_->add_up(at::from_blob(numbers.data(), {static_cast<std::int64_t>(numbers.size())},
-                              at::kDouble));
+  impl_->add_up(
+      at::from_blob(numbers.data(), {static_cast<std::int64_t>(numbers.size())}, at::kDouble));
 }
 
 void Group::broadcast(const std::vector<at::Tensor>& tensors) {

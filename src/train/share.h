@@ -7,8 +7,8 @@
 
 namespace octconv::train {
 
-/// Positions in [0, count) that are of rank `rank` of `size`, rising. Every position is of one rank,
-/// and the shares differ by at most one; by at most two if `mirrored`.
+/// Positions in [0, count) that are of rank `rank` of `size`, rising. Every position is of one
+/// rank, and the shares differ by at most one; by at most two if `mirrored`.
 ///
 /// @param mirrored  a share holds with every position i also count - 1 - i, so that reversing each
 ///                  share reverses the whole: mixup then pairs the images that it would pair in one

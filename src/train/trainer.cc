@@ -236,8 +236,8 @@ class Trainer {
     for (std::int64_t rank = 0; rank < world.size; ++rank) {
       if (share_of(batch_, rank, world.size, mirrored).empty()) {
         throw InvalidArgument("train: batch_size is " + std::to_string(batch_) +
-                              ", too few images for " + std::to_string(world.size) +
-                              " processes" + (mirrored ? " that take pairs for mixup" : ""));
+                              ", too few images for " + std::to_string(world.size) + " processes" +
+                              (mirrored ? " that take pairs for mixup" : ""));
       }
     }
     together_.take_over(history_);
@@ -400,7 +400,8 @@ class Trainer {
     if (completes(step)) together_.begin_gradients();
     if (own > 0) {
       // Means over the parts become the mean over the batch.
-      const double part = own == images ? 1 : static_cast<double>(own) / static_cast<double>(images);
+      const double part =
+          own == images ? 1 : static_cast<double>(own) / static_cast<double>(images);
       const double scale = part / static_cast<double>(options_.accumulate);
       (scale == 1 ? loss : loss * scale).backward();
     }
@@ -412,8 +413,8 @@ class Trainer {
   // norm: an image that does not count takes that way.
   at::Tensor loss_of_nothing() {
     absent_ = true;
-    return module_.forward(at::zeros({1, data_.train.channels, data_.train.height,
-                                      data_.train.width}))
+    return module_
+        .forward(at::zeros({1, data_.train.channels, data_.train.height, data_.train.width}))
         .sum();
   }
 

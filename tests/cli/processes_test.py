@@ -39,8 +39,9 @@ def epochs_of(stderr):
 
 
 class ProcessesTest(DataCommandTest):
+    COMMON = ("--data", "data", "--alpha", "0.25", "--threads", "1", "--seed", "4")
     # Small steps: what two sums round differently stays small.
-    STEPS = ("--alpha", "0.25", "--learning-rate", "0.001", "--threads", "1", "--seed", "4")
+    RATE = ("--learning-rate", "0.001")
 
     def setUp(self):
         super().setUp()
@@ -57,7 +58,8 @@ class ProcessesTest(DataCommandTest):
             process.stderr.close()
 
     def train(self, *options):
-        return ["train", "--data", "data", *self.STEPS, *map(str, options)]
+        rate = () if "--learning-rate" in options else self.RATE
+        return ["train", *self.COMMON, *rate, *map(str, options)]
 
     def start(self, *arguments, **variables):
         process = subprocess.Popen(
@@ -140,9 +142,6 @@ class Result(ProcessesTest):
         def skipped(stderr):
             return [line for line in stderr.splitlines() if line.startswith("skipped: ")]
 
-        steps = self.STEPS
-        self.STEPS = ("--alpha", "0.25", "--threads", "1", "--seed", "4")
-        self.addCleanup(setattr, self, "STEPS", steps)
         one = self.octconv(*self.train(*options, "--out", "one"))
         self.assertEqual(one.returncode, 0, one.stderr)
         self.assertEqual(len(skipped(one.stderr)), 11)

@@ -59,7 +59,8 @@ TEST(Dropout, DependsOnItsSeedAlone) {
 }
 
 TEST(Dropout, RowsOfABatchGetTheZerosThatTheyHaveInIt) {
-  const at::Tensor whole = read_by_linear({.rate = 0.5, .seed = 5, .rows = {0, 1}, .batch = 2}, true);
+  const at::Tensor whole =
+      read_by_linear({.rate = 0.5, .seed = 5, .rows = {0, 1}, .batch = 2}, true);
   EXPECT_TRUE(whole.equal(read_by_linear({.rate = 0.5, .seed = 5}, true)));
   const at::Tensor other =
       read_by_linear({.rate = 0.5, .seed = 5, .rows = {1, 0}, .batch = 2}, true);

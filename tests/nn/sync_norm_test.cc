@@ -93,17 +93,16 @@ TEST(SyncNorm, PartsOfABatchAddUpToTheWholeForwardAndBackward) {
     parts.back().synchronise_norms([&](std::span<double> numbers) { sums.add_up(numbers); });
   }
   constexpr std::int64_t kFirst = 3;  // images of the first part
-  std::thread first([&] {
-    train_on(parts[0], images.narrow(0, 0, kFirst), factors.narrow(0, 0, kFirst));
-  });
+  std::thread first(
+      [&] { train_on(parts[0], images.narrow(0, 0, kFirst), factors.narrow(0, 0, kFirst)); });
   train_on(parts[1], images.narrow(0, kFirst, kImages - kFirst),
            factors.narrow(0, kFirst, kImages - kFirst));
   first.join();
 
   const auto expected = whole.named_parameters();
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    const at::Tensor sum = parts[0].named_parameters()[i].second.grad() +
-                           parts[1].named_parameters()[i].second.grad();
+    const at::Tensor sum =
+        parts[0].named_parameters()[i].second.grad() + parts[1].named_parameters()[i].second.grad();
     expect_near(sum, expected[i].second.grad(), expected[i].first);
   }
   const auto statistics = whole.named_buffers();
@@ -121,9 +120,8 @@ TEST(SyncNorm, RefusesWhatItCannotDo) {
   without_weights.synchronise_norms(alone);
   EXPECT_THROW(static_cast<void>(without_weights.forward(at::zeros({1, 2, 6, 6}))), Unsupported);
   Graph graph("one", Shape{2, 2});
-  graph.add_output(
-      graph.add("pool", GlobalPool{},
-                {graph.add("norm", BatchNorm{}, {graph.add("input", Input{2}, {})})}));
+  graph.add_output(graph.add("pool", GlobalPool{},
+                             {graph.add("norm", BatchNorm{}, {graph.add("input", Input{2}, {})})}));
   GraphModule one_pixel(graph);
   one_pixel.synchronise_norms(alone);
   EXPECT_THROW(static_cast<void>(one_pixel.forward(at::zeros({1, 2, 1, 1}))), InvalidArgument);

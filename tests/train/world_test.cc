@@ -45,9 +45,9 @@ TEST(World, WithoutVariablesIsOneProcess) {
 }
 
 TEST(World, ReadsEachStartersVariables) {
-  for (const auto& [rank, size] : {std::pair{"RANK", "WORLD_SIZE"},
-                                   std::pair{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                                   std::pair{"SLURM_PROCID", "SLURM_NTASKS"}}) {
+  for (const auto& [rank, size] :
+       {std::pair{"RANK", "WORLD_SIZE"}, std::pair{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+        std::pair{"SLURM_PROCID", "SLURM_NTASKS"}}) {
     const World world = world_of(meeting({{rank, "3"}, {size, "4"}}));
     EXPECT_EQ(world.rank, 3) << rank;
     EXPECT_EQ(world.size, 4) << size;
@@ -58,8 +58,8 @@ TEST(World, ReadsEachStartersVariables) {
 
 // srun may start one torchrun on each machine.
 TEST(World, RankAndWorldSizeWinOverTheOthers) {
-  const World world = world_of(meeting(
-      {{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}));
+  const World world = world_of(
+      meeting({{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}));
   EXPECT_EQ(world.rank, 5);
   EXPECT_EQ(world.size, 8);
 }
@@ -94,11 +94,9 @@ TEST(World, ValuesThatCannotBeReadOrContradictAreRefusedByName) {
   EXPECT_THAT(with("0", "0"), HasSubstr("WORLD_SIZE is '0'"));
   EXPECT_THAT(with("0", "99999999999999999999"), HasSubstr("WORLD_SIZE is '9999"));
   for (const char* port : {"0", "65536", "http"}) {
-    EXPECT_THAT(error_of({{"RANK", "0"},
-                          {"WORLD_SIZE", "2"},
-                          {"MASTER_ADDR", "a"},
-                          {"MASTER_PORT", port}}),
-                HasSubstr("MASTER_PORT is '" + std::string(port) + "'"));
+    EXPECT_THAT(
+        error_of({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", port}}),
+        HasSubstr("MASTER_PORT is '" + std::string(port) + "'"));
   }
 }
 

@@ -66,11 +66,10 @@ std::string free_port() {
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   std::array<char, NI_MAXSERV> port{};
-  const bool known =
-      ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 &&
-      ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
-      ::getnameinfo(reinterpret_cast<sockaddr*>(&bound), size, nullptr, 0, port.data(),
-                    port.size(), NI_NUMERICSERV) == 0;
+  const bool known = ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 &&
+                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
+                     ::getnameinfo(reinterpret_cast<sockaddr*>(&bound), size, nullptr, 0,
+                                   port.data(), port.size(), NI_NUMERICSERV) == 0;
   ::close(socket);
   if (!known) fail("no free port");
   return port.data();
@@ -79,8 +78,8 @@ std::string free_port() {
 struct Child {
   pid_t pid = 0;
   int rank = 0;
-  int said = -1;        // reads what it writes to standard error; -1 of rank 0, whose is ours
-  std::string words;    // read so far
+  int said = -1;      // reads what it writes to standard error; -1 of rank 0, whose is ours
+  std::string words;  // read so far
   bool running = true;
   int status = 0;  // of waitpid, once it has ended
 
@@ -235,7 +234,8 @@ class Children {
   int stopped(int signal) {
     signal_all(signal);
     end_all();
-    std::cerr << "error: launch: ended by signal " << signal << " (" << ::strsignal(signal) << ")\n";
+    std::cerr << "error: launch: ended by signal " << signal << " (" << ::strsignal(signal)
+              << ")\n";
     return 1;
   }
 

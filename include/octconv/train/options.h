@@ -45,10 +45,9 @@ enum class Crop {
 
 /// Stochastic gradient descent with Nesterov momentum on the cross-entropy.
 struct TrainOptions {
-  std::int64_t epochs = 10;  ///< >= 1
-  std::int64_t batch_size =
-      128;  ///< >= 1, of all processes together; an epoch drops its last, incomplete batch unless it
-            ///< is the only one
+  std::int64_t epochs = 10;       ///< >= 1
+  std::int64_t batch_size = 128;  ///< >= 1, of all processes together; an epoch drops its last,
+                                  ///< incomplete batch unless it is the only one
   double learning_rate = 0.1;             ///< > 0
   double momentum = 0.9;                  ///< in [0, 1)
   double weight_decay = 5e-4;             ///< >= 0
@@ -85,7 +84,7 @@ struct TrainOptions {
   std::filesystem::path
       folder;           ///< where checkpoint.pt is written after each epoch; empty: nowhere
   bool resume = false;  ///< continue from the folder's checkpoint
-  World world{};        ///< the processes that train together. Only rank 0 reads and writes `folder`
+  World world{};  ///< the processes that train together. Only rank 0 reads and writes `folder`
   bool sync_batch_norm = false;  ///< batch norm takes the statistics of all processes' images
                                  ///< together; else each process those of its own
   std::int64_t timeout = 300;    ///< >= 1, <= 86400: seconds to wait for another process

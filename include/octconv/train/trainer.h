@@ -78,8 +78,8 @@ struct TrainResult {
 /// (`nn::keep_freed_memory`).
 ///
 /// Of several processes (`TrainOptions::world`) each takes its own part of every batch, and the
-/// gradients are added up: with `sync_batch_norm` the result is that of one process but for rounding.
-/// Every process returns it. A checkpoint may be resumed by any number of processes.
+/// gradients are added up: with `sync_batch_norm` the result is that of one process but for
+/// rounding. Every process returns it. A checkpoint may be resumed by any number of processes.
 ///
 /// Images that are files are decoded by threads of their own, ahead of their use. A batch goes on
 /// without those that cannot be read.
