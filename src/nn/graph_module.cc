@@ -2,6 +2,7 @@
 // A graph as a tree of LibTorch modules that hold its parameters, and a walk over its nodes.
 #include "octconv/nn/graph_module.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -118,6 +119,10 @@ class GraphModule::Impl {
   const Graph& graph() const noexcept { return graph_; }
   const std::shared_ptr<Branch>& root() const noexcept { return root_; }
 
+  void synchronise_norms(SumOverProcesses sum) {
+    norm_sum_ = std::make_shared<const SumOverProcesses>(std::move(sum));
+  }
+
   void load(const Weights& weights) {
     check_weights(graph_, weights);
     const at::NoGradGuard guard;
@@ -132,7 +137,7 @@ class GraphModule::Impl {
 
   at::Tensor forward(const at::Tensor& images, const Dropout& dropout) {
     check_input(images);
-    check_dropout(dropout);
+    check_dropout(dropout, images.size(0));
     std::vector<Value> values(graph_.nodes().size());
     values[static_cast<std::size_t>(graph_.inputs()[0])].tensor.high = channels_last(images);
     for (const Step& step : steps_) {
@@ -249,7 +254,14 @@ class GraphModule::Impl {
     static_cast<void>(infer_shapes(graph_, images.size(0), spatial_extents(images)));
   }
 
-  void check_dropout(const Dropout& dropout) const {
+  void check_dropout(const Dropout& dropout, std::int64_t images) const {
+    const auto fits = [&](std::int64_t row) { return row >= 0 && row < dropout.batch; };
+    if (!dropout.rows.empty() && (static_cast<std::int64_t>(dropout.rows.size()) != images ||
+                                  !std::all_of(dropout.rows.begin(), dropout.rows.end(), fits))) {
+      throw InvalidArgument("dropout: " + std::to_string(dropout.rows.size()) +
+                            " rows of a batch of " + std::to_string(dropout.batch) + " for " +
+                            std::to_string(images) + " images");
+    }
     if (!(dropout.rate >= 0 && dropout.rate < 1)) {
       throw InvalidArgument("dropout: the rate must be in [0, 1), got " +
                             std::to_string(dropout.rate));
@@ -263,9 +275,14 @@ class GraphModule::Impl {
   static at::Tensor with_zeros(const at::Tensor& x, const Dropout& dropout) {
     const at::Generator generator = at::detail::createCPUGenerator(dropout.seed);
     const double kept = 1 - dropout.rate;
-    return x * at::empty_like(x, x.options().requires_grad(false))
-                   .bernoulli_(kept, generator)
-                   .div_(kept);
+    const bool whole = dropout.rows.empty();
+    std::vector<std::int64_t> sizes = x.sizes().vec();
+    if (!whole) sizes[0] = dropout.batch;
+    at::Tensor zeros = at::empty(sizes, x.options().requires_grad(false), x.suggest_memory_format())
+                           .bernoulli_(kept, generator)
+                           .div_(kept);
+    if (!whole) zeros = zeros.index_select(0, at::tensor(dropout.rows));
+    return x * zeros;
   }
 
   // Others may read the same value whole.
@@ -286,7 +303,7 @@ class GraphModule::Impl {
 
   Value run(const Step& step, const std::vector<Value>& values) {
     if (step.norm == kNone) return {run(step.node, values), {}};
-    OctNormTail tail{.rectified = step.rectified};
+    OctNormTail tail{.rectified = step.rectified, .sum = norm_sum_};
     if (step.residual != kNone) {
       const Value& residual = values[static_cast<std::size_t>(step.residual)];
       tail.residual = residual.tensor;
@@ -316,7 +333,8 @@ class GraphModule::Impl {
                                  graph_.conv_options(id));
             },
             [&](const BatchNorm& norm) {
-              return norm_add_relu(in(0), norm_tensors(id), {}, norm, root_->is_training());
+              return norm_add_relu(in(0), norm_tensors(id), {.sum = norm_sum_}, norm,
+                                   root_->is_training());
             },
             [&](const Activation& activation) { return activate(in(0), activation); },
             [&](const ConvTranspose& conv) -> OctTensor {
@@ -354,6 +372,7 @@ class GraphModule::Impl {
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
   NodeId last_linear_ = kNone;
+  NormSum norm_sum_;
 };
 
 GraphModule::GraphModule(Graph graph, std::uint64_t seed)
@@ -368,6 +387,10 @@ void GraphModule::load(const Weights& weights) {
 Weights GraphModule::weights() const {
   return impl_->weights();
 }
+void GraphModule::synchronise_norms(SumOverProcesses sum) {
+  impl_->synchronise_norms(std::move(sum));
+}
+
 at::Tensor GraphModule::forward(const at::Tensor& images, const Dropout& dropout) {
   return impl_->forward(images, dropout);
 }

@@ -12,7 +12,6 @@
 #include "nn/norm_kernels.h"
 #include "nn/work_timer.h"
 #include "octconv/base/error.h"
-#include "octconv/nn/norm_sums.h"
 
 namespace octconv::nn {
 namespace {
@@ -95,15 +94,9 @@ class Rows {
   std::int64_t block_;
 };
 
-SumOverProcesses& sums_over_processes() {
-  static SumOverProcesses sums;
-  return sums;
-}
-
 struct Moments {
   Doubles mean;
-  Doubles variance;   // biased
-  double pixels = 0;  // of which they are
+  Doubles variance;  // biased
 };
 
 // Mean and variance of each block about its own mean, then combined (Chan, Golub, LeVeque 1979): no
@@ -137,7 +130,7 @@ Moments moments(const Rows& rows, const float* x) {
     }
   });
   const auto pixels = static_cast<double>(rows.pixels());
-  Moments all{.mean = Doubles(channels), .variance = Doubles(channels), .pixels = pixels};
+  Moments all{.mean = Doubles(channels), .variance = Doubles(channels)};
   for (std::size_t block = 0; block < blocks; ++block) {
     for (std::size_t c = 0; c < channels; ++c) {
       all.mean[c] += sums[block * channels + c] / pixels;
@@ -154,30 +147,32 @@ Moments moments(const Rows& rows, const float* x) {
   return all;
 }
 
-// Those of all processes' batches. They are added up about the running mean, which is the same
-// everywhere and not far from theirs, so that little cancels.
-void combine(Moments& own, const at::Tensor& running_mean) {
-  const SumOverProcesses& add_up = sums_over_processes();
-  if (!add_up) return;
+// The moments over the pixels of all processes, in place of this one's; returns how many pixels
+// these are.
+double combine(const SumOverProcesses& sum, Moments& own, double pixels) {
   const std::size_t channels = own.mean.size();
-  const float* centre = running_mean.data_ptr<float>();
-  Doubles sums(2 * channels + 1);
-  sums.back() = own.pixels;
-  for (std::size_t c = 0; c < channels; ++c) {
-    const double off = own.mean[c] - static_cast<double>(centre[c]);
-    sums[c] = own.pixels * off;
-    sums[channels + c] = own.pixels * (own.variance[c] + off * off);
+  Doubles sums = own.mean;
+  for (double& value : sums) value *= pixels;
+  sums.push_back(pixels);
+  sum(sums);
+  const double all = sums.back();
+  if (!(all > 1)) {
+    throw InvalidArgument("batch norm: one value of each channel has no variance");
   }
-  add_up(sums);
-  own.pixels = sums.back();
+  Doubles squares(channels);
   for (std::size_t c = 0; c < channels; ++c) {
-    const double off = sums[c] / own.pixels;
-    own.mean[c] = static_cast<double>(centre[c]) + off;
-    own.variance[c] = std::max(0.0, sums[channels + c] / own.pixels - off * off);
+    const double mean = sums[c] / all;
+    const double off = own.mean[c] - mean;
+    squares[c] = (own.variance[c] + off * off) * pixels;
+    own.mean[c] = mean;
   }
+  sum(squares);
+  for (std::size_t c = 0; c < channels; ++c) own.variance[c] = squares[c] / all;
+  return all;
 }
 
-void update_running(const NormTensors& tensors, const Moments& batch, double momentum) {
+void update_running(const NormTensors& tensors, const Moments& batch, double pixels,
+                    double momentum) {
   float* mean = tensors.running_mean.data_ptr<float>();
   float* variance = tensors.running_var.data_ptr<float>();
   const auto move = [&](float& running, double now) {
@@ -185,7 +180,7 @@ void update_running(const NormTensors& tensors, const Moments& batch, double mom
   };
   for (std::size_t c = 0; c < batch.mean.size(); ++c) {
     move(mean[c], batch.mean[c]);
-    move(variance[c], batch.variance[c] * batch.pixels / (batch.pixels - 1));
+    move(variance[c], batch.variance[c] * pixels / (pixels - 1));
   }
 }
 
@@ -275,11 +270,12 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     // tensors, for LibTorch to see.
     const Rows rows(x);
     Moments batch = moments(rows, x.data_ptr<float>());
-    combine(batch, tensors.running_mean);
-    update_running(tensors, batch, options.momentum);
     auto kept = c10::make_intrusive<Kept>();
+    kept->pixels = static_cast<double>(rows.pixels());
+    kept->sum = tail.sum;
+    if (tail.sum) kept->pixels = combine(*tail.sum, batch, kept->pixels);
+    update_running(tensors, batch, kept->pixels, options.momentum);
     kept->mean = batch.mean;
-    kept->pixels = batch.pixels;
     kept->deviation = deviation_of(batch.variance, options.epsilon);
     kept->residual = added.has_value();
     kept->rectified = tail.rectified;
@@ -300,8 +296,9 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     return out;
   }
 
-  // With h = (x - mean) / deviation and means over the pixels of a channel,
-  // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)).
+  // With h = (x - mean) / deviation and means over the pixels of a channel, of all processes,
+  // diff_x = weight / deviation * (g - mean(g) - h * mean(g h)). The gradients of weight and bias
+  // are this process's part.
   static Variables backward(Context* context, const Variables& gradients) {
     const WorkTimer timer(Work::kNormGradient);
     if (at::GradMode::is_enabled()) {
@@ -359,22 +356,21 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
         diff_weight[c] += partial[first + channels + c];
       }
     }
-    // The sums of all processes, for what each of them adds to the gradient of x.
-    Doubles all_sums = diff_bias;
-    all_sums.insert(all_sums.end(), diff_weight.begin(), diff_weight.end());
-    if (sums_over_processes()) sums_over_processes()(all_sums);
+    // The sums are about the rounded mean.
+    const auto off = [&](std::size_t i) { return mean[i] - static_cast<double>(centre[i]); };
+    for (std::size_t i = 0; i < channels; ++i) {
+      diff_weight[i] = (diff_weight[i] - off(i) * diff_bias[i]) / deviation[i];
+    }
+    Doubles sums = diff_bias;
+    sums.insert(sums.end(), diff_weight.begin(), diff_weight.end());
+    if (kept.sum) (*kept.sum)(sums);
     Doubles a = numbers(saved[1]);
     Doubles b(channels);
     Doubles c(channels);
     for (std::size_t i = 0; i < channels; ++i) {
-      // The sums are about the rounded mean.
-      const double off = mean[i] - static_cast<double>(centre[i]);
-      diff_weight[i] = (diff_weight[i] - off * diff_bias[i]) / deviation[i];
-      const double all_bias = all_sums[i];
-      const double all_weight = (all_sums[channels + i] - off * all_bias) / deviation[i];
       a[i] /= deviation[i];
-      b[i] = -a[i] * all_weight / kept.pixels / deviation[i];
-      c[i] = -a[i] * all_bias / kept.pixels - b[i] * off;
+      b[i] = -a[i] * sums[channels + i] / kept.pixels / deviation[i];
+      c[i] = -a[i] * sums[i] / kept.pixels - b[i] * off(i);
     }
     const Floats as = rows.spread(a);
     const Floats bs = rows.spread(b);
@@ -401,7 +397,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   struct Kept : torch::CustomClassHolder {
     Doubles mean;
     Doubles deviation;
-    double pixels = 0;  // of which they are
+    double pixels = 0;  // that mean and deviation are of
+    NormSum sum;
     bool residual = false;
     bool rectified = false;
     Remade::Recipe out;  // where the result tells where the rectifier passes
@@ -426,6 +423,34 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
                                   residual.sizes() == x.sizes() && channels_last(residual)));
 }
 
+at::Tensor fused(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
+                 const BatchNorm& options, Remade* remade) {
+  // An argument of LibTorch's functions may be absent, but not undefined.
+  const auto added =
+      tail.residual.defined() ? c10::optional<at::Tensor>(tail.residual) : c10::nullopt;
+  return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options, remade);
+}
+
+// Of the pixels of all processes: all must take the same way, whatever the order of their maps in
+// memory.
+at::Tensor norm_of_all(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
+                       const BatchNorm& options, Remade* remade) {
+  const auto ordered = [](const at::Tensor& map) {
+    if (!map.defined() || map.dim() < 4 || map.dim() > 5) return map;
+    return map.contiguous(map.dim() == 4 ? at::MemoryFormat::ChannelsLast
+                                         : at::MemoryFormat::ChannelsLast3d);
+  };
+  const at::Tensor map = ordered(x);
+  NormTail same = tail;
+  same.residual = ordered(tail.residual);
+  if (!suits(map, tensors, same.residual)) {
+    throw Unsupported(
+        "batch norm over several processes: maps must be of type float, on the CPU and of two or "
+        "three axes, with weight and bias");
+  }
+  return fused(map, tensors, same, options, remade);
+}
+
 }  // namespace
 
 at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
@@ -435,30 +460,20 @@ at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
   return scale_shift_add(sources[0], scale, shift, added, rectified);
 }
 
-void set_norm_sums(SumOverProcesses sums) {
-  sums_over_processes() = std::move(sums);
-}
-
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
                          const BatchNorm& options, bool training, Remade* remade) {
   const WorkTimer timer(Work::kNorm);
+  if (training && tail.sum) return norm_of_all(x, tensors, tail, options, remade);
   const at::Tensor& residual = tail.residual;
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);
   if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
-    if (training) {
-      // An argument of LibTorch's functions may be absent, but not undefined.
-      const auto added = residual.defined() ? c10::optional<at::Tensor>(residual) : c10::nullopt;
-      return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options,
-                                remade);
-    }
+    if (training) return fused(x, tensors, tail, options, remade);
     const ScaleShift map = scale_shift(numbers(tensors.running_mean),
                                        deviation_of(numbers(tensors.running_var), options.epsilon),
                                        tensors.weight, tensors.bias);
     return scale_shift_add(x, map.scale, map.shift, residual, tail.rectified);
   }
-  if (training && sums_over_processes())
-    throw Unsupported("batch norm over several processes: only of float, affine, channels last");
   at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
                                 tensors.running_var, training, options.momentum, options.epsilon,
                                 /*cudnn_enabled=*/true);

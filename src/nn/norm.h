@@ -2,6 +2,7 @@
 // Batch norm with the residual and the rectifier that follow it, as one operation.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "octconv/graph/ops.h"
+#include "octconv/nn/graph_module.h"
 #include "octconv/nn/oct_tensor.h"
 
 namespace octconv::nn {
@@ -68,11 +70,15 @@ struct OctRemade {
   Remade low;
 };
 
+/// Adds up what a batch norm counts over the processes that train together; null: there are none.
+using NormSum = std::shared_ptr<const SumOverProcesses>;
+
 /// What follows a batch norm in the same operation.
 struct NormTail {
   at::Tensor residual;     ///< of the norm's shape, or undefined
   Remade residual_remade;  ///< how it is made again, if it can be
   bool rectified = false;
+  NormSum sum;  ///< in training
 };
 
 /// relu(batch_norm(x) + residual), with gradients.
@@ -80,6 +86,8 @@ struct NormTail {
 /// Float maps in channels-last order on the CPU take three passes over memory forward and two
 /// back; others are composed of LibTorch's operations.
 /// @param remade  if not null and possible, set to how the result is made again
+/// @throws Unsupported if `tail.sum` is set and the maps are not float, on the CPU and of two or
+///         three axes, or have no weight and bias
 [[nodiscard]] at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
                                        const NormTail& tail, const BatchNorm& options,
                                        bool training, Remade* remade = nullptr);
@@ -89,6 +97,7 @@ struct OctNormTail {
   OctTensor residual;
   OctRemade residual_remade;
   bool rectified = false;
+  NormSum sum;
 };
 
 /// The same for each frequency; the tensors hold the low channels first.

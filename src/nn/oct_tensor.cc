@@ -109,7 +109,8 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
-    return norm_add_relu(x, own, {residual, how, tail.rectified}, options, training, made);
+    return norm_add_relu(x, own, {residual, how, tail.rectified, tail.sum}, options, training,
+                         made);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
   result.low = norm(value.low, tail.residual.low, tail.residual_remade.low,

@@ -1,50 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gradients of several processes, added up while the backward pass still makes others.
+// Gradients added up over processes while the backward pass still runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
-#include "train/processes.h"
+#include "train/group.h"
+
+namespace torch::autograd {
+struct Node;
+}  // namespace torch::autograd
 
 namespace octconv::train {
 
-/// Adds up the gradients of some tensors over all processes. They are put together in buckets, from
-/// the last tensor to the first, as a backward pass makes them; a bucket is on its way as soon as
-/// it is whole and those before it are, so that all processes send them in one order.
+/// Parameters are put into buckets of a few megabytes, the last one first, as the backward pass
+/// reaches them. A bucket is on its way as soon as its last gradient, and all buckets before it,
+/// are there.
 class GradientSums {
  public:
-  /// @param tensors    that have gradients; the same in every process
-  /// @param processes  must outlive this
-  GradientSums(std::vector<at::Tensor> tensors, Processes& processes);
-  ~GradientSums();
+  /// @param group       must outlive this
+  /// @param parameters  the same in each process
+  GradientSums(Group& group, const std::vector<at::Tensor>& parameters);
   GradientSums(const GradientSums&) = delete;
   GradientSums& operator=(const GradientSums&) = delete;
+  ~GradientSums();
 
-  /// The next backward pass is the last one before `finish`.
+  /// Before the backward pass that completes the gradients of a step.
   void begin();
-  /// Sends what is left, zeros for tensors without gradients, and waits. Every tensor's gradient
-  /// then is the sum.
-  void finish();
+
+  /// After it: replaces all gradients by their sums over the processes.
+  /// @param computed  whether this process had a backward pass; else it adds what it has, or 0
+  void finish(bool computed);
 
  private:
-  class Hook;
-  struct Bucket;
+  struct Bucket {
+    at::Tensor values;
+    std::size_t first = 0;  // of its parameters
+    std::size_t count = 0;
+    std::size_t missing = 0;  // gradients that are still to come
+  };
+  struct Parameter {
+    at::Tensor value;
+    std::size_t bucket = 0;
+    std::int64_t offset = 0;  // in the bucket's values
+    bool taken = false;
+    std::shared_ptr<torch::autograd::Node> accumulator;
+    std::uintptr_t hook = 0;
+  };
 
-  void add(std::size_t tensor);
-  void send(Bucket& bucket);
+  void take(std::size_t index);
+  void start_complete();
+  at::Tensor place_of(const Parameter& parameter) const;
 
-  std::vector<at::Tensor> tensors_;
-  Processes& processes_;
-  std::vector<std::unique_ptr<Bucket>> buckets_;
-  std::vector<std::size_t> bucket_of_;  // by tensor
-  struct Listened;
-  std::vector<Listened> listened_;  // by tensor
-  std::size_t sent_ = 0;
-  bool listening_ = false;
+  Group& group_;
+  std::vector<Parameter> parameters_;  // in the order of the buckets
+  std::vector<Bucket> buckets_;
+  std::size_t next_ = 0;  // bucket to be started
+  bool watching_ = false;
 };
 
 }  // namespace octconv::train

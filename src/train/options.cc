@@ -110,9 +110,10 @@ void check(const TrainOptions& o) {
   require(o.threads >= 0 && o.threads <= 1024, "threads", o.threads, "in [0, 1024]");
   require(o.workers >= 0 && o.workers <= 1024, "workers", o.workers, "in [0, 1024]");
   require(o.train_images >= 0, "train_images", o.train_images, "at least 0");
-  check_ranks(o.ranks);
-  require(o.batch_size >= o.ranks.size, "batch_size", o.batch_size,
-          "at least the number of processes");
+  require(o.world.size >= 1, "world.size", o.world.size, "at least 1");
+  require(o.world.rank >= 0 && o.world.rank < o.world.size, "world.rank", o.world.rank,
+          "at least 0 and less than world.size");
+  require(o.timeout >= 1 && o.timeout <= 86400, "timeout", o.timeout, "in [1, 86400]");
   require(o.keep >= 1, "keep", o.keep, "at least 1");
   require(o.checkpoint_steps >= 0, "checkpoint_steps", o.checkpoint_steps, "at least 0");
   if (o.resume && o.folder.empty())

@@ -2,15 +2,17 @@
 // The training loop.
 #include "octconv/train/trainer.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -20,20 +22,19 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/nn/graph_module.h"
-#include "octconv/nn/norm_sums.h"
 #include "train/average.h"
 #include "train/broken_images.h"
 #include "train/checkpoint.h"
-#include "train/gradient_sums.h"
 #include "train/identity.h"
 #include "train/kept_checkpoints.h"
 #include "train/loader.h"
 #include "train/mixup.h"
 #include "train/prefetch.h"
-#include "train/processes.h"
 #include "train/run_log.h"
 #include "train/sgd.h"
+#include "train/share.h"
 #include "train/step_times.h"
+#include "train/together.h"
 
 namespace octconv::train {
 namespace {
@@ -76,17 +77,6 @@ class Threads {
   int before_;
 };
 
-// Batch norms over all processes while it lives.
-class SharedNorms {
- public:
-  explicit SharedNorms(Processes& processes) {
-    nn::set_norm_sums([&](std::span<double> values) { processes.sum(values); });
-  }
-  SharedNorms(const SharedNorms&) = delete;
-  SharedNorms& operator=(const SharedNorms&) = delete;
-  ~SharedNorms() { nn::set_norm_sums(nullptr); }
-};
-
 struct Batch {
   at::Tensor images;
   at::Tensor labels;
@@ -109,44 +99,51 @@ class Tally {
   Tally() = default;
   // That of the part of an epoch that is done.
   explicit Tally(const EpochPart& part)
-      : loss_(part.loss), correct_(part.correct), count_(part.images) {}
+      : loss_(part.loss),
+        correct_(static_cast<double>(part.correct)),
+        count_(static_cast<double>(part.images)) {}
 
   void add(double mean_loss, const at::Tensor& logits, const at::Tensor& labels) {
-    const std::int64_t count = labels.size(0);
-    loss_ += mean_loss * static_cast<double>(count);
-    correct_ += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
+    const auto count = static_cast<double>(labels.size(0));
+    loss_ += mean_loss * count;
+    correct_ += static_cast<double>(logits.argmax(1).eq(labels).sum().item<std::int64_t>());
     count_ += count;
   }
   // Beside `add`, where the five best classes count.
   void add_top5(const at::Tensor& logits, const at::Tensor& labels) {
     const auto best = std::get<1>(logits.topk(std::min<std::int64_t>(5, logits.size(1)), 1));
-    in_top5_ += best.eq(labels.unsqueeze(1)).sum().item<std::int64_t>();
+    in_top5_ += static_cast<double>(best.eq(labels.unsqueeze(1)).sum().item<std::int64_t>());
   }
-  double loss() const { return loss_ / static_cast<double>(count_); }
-  double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(count_); }
-  double top5_accuracy() const {
-    return static_cast<double>(in_top5_) / static_cast<double>(count_);
+  void add(const Tally& other) {
+    loss_ += other.loss_;
+    correct_ += other.correct_;
+    count_ += other.count_;
   }
-  std::int64_t count() const { return count_; }
-  // Of all processes together. What comes from a checkpoint is the first one's.
-  void add_up(Processes& processes) {
-    std::array<double, 4> all{loss_, static_cast<double>(correct_), static_cast<double>(in_top5_),
-                              static_cast<double>(count_)};
-    processes.sum(all);
-    loss_ = all[0];
-    correct_ = std::llround(all[1]);
-    in_top5_ = std::llround(all[2]);
-    count_ = std::llround(all[3]);
+  // Becomes that of all processes.
+  void add_up(Together& together) {
+    std::array<double, 4> numbers{loss_, correct_, in_top5_, count_};
+    together.add_up(numbers);
+    loss_ = numbers[0];
+    correct_ = numbers[1];
+    in_top5_ = numbers[2];
+    count_ = numbers[3];
   }
+  double loss() const { return loss_ / count_; }
+  double accuracy() const { return correct_ / count_; }
+  double top5_accuracy() const { return in_top5_ / count_; }
+  double count() const { return count_; }
   EpochPart part(std::int64_t batches) const {
-    return {.batches = batches, .loss = loss_, .correct = correct_, .images = count_};
+    return {.batches = batches,
+            .loss = loss_,
+            .correct = std::llround(correct_),
+            .images = std::llround(count_)};
   }
 
  private:
   double loss_ = 0;
-  std::int64_t correct_ = 0;
-  std::int64_t in_top5_ = 0;
-  std::int64_t count_ = 0;
+  double correct_ = 0;
+  double in_top5_ = 0;
+  double count_ = 0;
 };
 
 std::set<std::string> without_decay(const Graph& graph, const TrainOptions& options) {
@@ -206,7 +203,7 @@ class Trainer {
       : data_(data),
         options_(options),
         observer_(observer),
-        processes_(options.ranks),
+        together_(options),
         module_(graph, derive_seed(options.seed, kWeights)),
         sgd_(trained_tensors(module_, options), options.momentum),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
@@ -221,10 +218,6 @@ class Trainer {
     used_ = shuffled(data.train.count(), derive_seed(options.seed, kSubset));
     if (options.train_images > 0) used_.resize(static_cast<std::size_t>(options.train_images));
     batch_ = std::min<std::int64_t>(options.batch_size, static_cast<std::int64_t>(used_.size()));
-    if (batch_ < processes_.size()) {
-      throw InvalidArgument("train: " + std::to_string(processes_.size()) +
-                            " processes cannot share a batch of " + std::to_string(batch_));
-    }
     const std::int64_t batches = static_cast<std::int64_t>(used_.size()) / batch_;
     steps_ = batches - batches % options.accumulate;
     if (steps_ == 0) {
@@ -232,22 +225,14 @@ class Trainer {
                             ", and an epoch has " + std::to_string(batches) + " batches");
     }
     if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
-    if (!processes_.alone()) {
-      std::vector<at::Tensor> trained;
-      for (const Trained& each : sgd_.trained()) trained.push_back(each.value);
-      gradient_sums_.emplace(std::move(trained), processes_);
-      if (options.sync_batch_norm) shared_norms_.emplace(processes_);
-    }
     if (writes()) {
       make_folder(options.folder);
       remove_unfinished(options.folder);
-      if (options.resume) {
-        resume();
-      } else {
-        save();  // so that what is stopped in its first epoch can be resumed
-      }
+      if (options.resume) resume();
     }
-    hand_on_state();
+    if (!together_.alone()) join();
+    // What is stopped in its first epoch can be resumed.
+    if (writes() && !options.resume) save();
   }
 
   TrainResult run() {
@@ -275,6 +260,9 @@ class Trainer {
   }
 
  private:
+  // One process writes for all.
+  bool writes() const { return !options_.folder.empty() && together_.first(); }
+
   Model trained_model() {
     if (average_) average_->exchange();
     const Preprocessing preprocessing{.mean = data_.mean,
@@ -290,52 +278,75 @@ class Trainer {
     return graph.node(graph.outputs()[0]).channels.total();
   }
 
-  // One process writes for all.
-  bool writes() const { return !options_.folder.empty() && processes_.first(); }
-
-  // This process's part of so many things: from the first to that before the last.
-  std::pair<std::int64_t, std::int64_t> own_part(std::int64_t count) const {
-    return {count * processes_.rank() / processes_.size(),
-            count * (processes_.rank() + 1) / processes_.size()};
-  }
-
-  // Everybody goes on from where the first process is.
-  void hand_on_state() {
-    if (processes_.alone()) return;
-    const at::NoGradGuard guard;
-    for (const auto& [name, value] : all_tensors()) processes_.hand_on(value);
-    if (average_) {
-      for (const auto& [name, value] : average_->averages()) processes_.hand_on(value);
-    }
-    const at::Tensor progress = at::tensor(
-        {static_cast<std::int64_t>(history_.size()), part_.batches, part_.correct, part_.images});
-    processes_.hand_on(progress);
-    const auto epochs = progress[0].item<std::int64_t>();
-    const auto batches = progress[1].item<std::int64_t>();
-    for (std::size_t i = 0; i < sgd_.trained().size() && epochs + batches > 0; ++i) {
-      if (!processes_.first()) sgd_.set_velocity(i, at::empty_like(sgd_.trained()[i].value));
-      processes_.hand_on(sgd_.velocity(i));
-    }
-    if (processes_.first()) return;
-    // Their sums are the first process's.
-    part_ = {.batches = batches};
-    for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) history_.push_back({.epoch = epoch});
-  }
-
   std::int64_t workers() const { return options_.workers == 0 ? thread_count() : options_.workers; }
 
+  // Makes what this process knows that of all.
+  void join() {
+    together_.check_alike(identity_, options_.sync_batch_norm);
+    const bool mirrored = options_.mixup > 0;
+    const World& world = together_.world();
+    for (std::int64_t rank = 0; rank < world.size; ++rank) {
+      if (share_of(batch_, rank, world.size, mirrored).empty()) {
+        throw InvalidArgument("train: batch_size is " + std::to_string(batch_) +
+                              ", too few images for " + std::to_string(world.size) + " processes" +
+                              (mirrored ? " that take pairs for mixup" : ""));
+      }
+    }
+    together_.take_over(history_);
+    together_.take_over(part_);
+    take_over_weights();
+    if (!history_.empty() || part_.batches > 0) {
+      std::vector<at::Tensor> kept;
+      for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
+        if (!sgd_.velocity(i).defined())
+          sgd_.set_velocity(i, at::empty_like(sgd_.trained()[i].value));
+        kept.push_back(sgd_.velocity(i));
+      }
+      if (average_) {
+        for (const auto& [name, value] : average_->averages()) kept.push_back(value);
+      }
+      together_.take_over(kept);
+    }
+    if (options_.sync_batch_norm) {
+      module_.synchronise_norms([this](std::span<double> numbers) {
+        // A process without images takes part, and does not count.
+        if (absent_) std::fill(numbers.begin(), numbers.end(), 0.0);
+        together_.add_up(numbers);
+      });
+    }
+    std::vector<at::Tensor> parameters;
+    for (const auto& [name, value] : module_.named_parameters()) parameters.push_back(value);
+    together_.watch(parameters);
+  }
+
+  // Rank 0's, to the bit: machines may round differently.
+  void take_over_weights() {
+    std::vector<at::Tensor> tensors;
+    for (const auto& [name, value] : all_tensors()) tensors.push_back(value);
+    together_.take_over(tensors);
+  }
+
   // Empty if none of its images can be read.
-  Batch next_batch(Prefetcher& batches, const Loader& loader, BrokenImages& broken) {
+  Batch next_batch(Prefetcher& batches, const Loader& loader, std::vector<BrokenImage>& broken) {
     LoadedBatch loaded = batches.next();
+    broken.insert(broken.end(), loaded.broken.begin(), loaded.broken.end());
+    return to_tensors(std::move(loaded), loader.images());
+  }
+
+  // Reports those of all processes that are new, and returns how many there are, new or known: none
+  // where images are in memory.
+  std::int64_t note(std::vector<BrokenImage> own, const Loader& loader, BrokenImages& broken) {
+    if (!loader.images().are_files()) return 0;
     const std::int64_t known = broken.count();
-    const std::vector<BrokenImage> fresh = broken.add(loaded.broken);
+    const std::vector<BrokenImage> all = together_.all_broken(std::move(own));
+    const std::vector<BrokenImage> fresh = broken.add(all);
     for (std::size_t i = 0; i < fresh.size(); ++i) {
       observer_.on_skipped({.path = loader.images().path(fresh[i].index),
                             .why = fresh[i].why,
                             .skipped = known + static_cast<std::int64_t>(i) + 1});
     }
     broken.check();
-    return to_tensors(std::move(loaded), loader.images());
+    return static_cast<std::int64_t>(all.size());
   }
 
   EpochRecord run_epoch(std::int64_t epoch) {
@@ -347,12 +358,18 @@ class Trainer {
     std::vector<std::int64_t> order =
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
-    order = own_images(order);
+    order.resize(static_cast<std::size_t>(steps_ * batch_));
+    order.erase(order.begin(), order.begin() + part_.batches * batch_);
+    const std::vector<std::int64_t> own =
+        share_of(batch_, together_.world().rank, together_.world().size, options_.mixup > 0);
+    if (!together_.alone()) {
+      order = share_of_batches(order, batch_, own);
+      take_over_weights();
+    }
     const bool resized =
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
         Crop::kResized;
-    const auto [own_begin, own_end] = own_part(batch_);
-    Prefetcher batches(train_, std::move(order), own_end - own_begin,
+    Prefetcher batches(train_, std::move(order), static_cast<std::int64_t>(own.size()),
                        {.random_crop = resized,
                         .crop_padding = resized ? 0 : options_.crop_padding,
                         .flip = options_.flip,
@@ -363,36 +380,35 @@ class Trainer {
 
     EpochRecord record{.epoch = epoch};
     Tally tally(part_);
-    const std::int64_t before = tally.count();  // images of an earlier process
+    const double before = tally.count();  // images of an earlier process
     module_.train();
     step_times_.start();
     for (std::int64_t step = part_.batches; step < steps_; ++step) {
       const std::int64_t updates = steps_ / options_.accumulate;
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
-      const Batch batch = next_batch(batches, train_, broken_training_);
+      std::vector<BrokenImage> broken;
+      const Batch batch = next_batch(batches, train_, broken);
+      const std::int64_t images = batch_ - note(std::move(broken), train_, broken_training_);
       step_times_.stage_done(Stage::kImages);
-      const bool last = (step + 1) % options_.accumulate == 0;
-      if (last && gradient_sums_) gradient_sums_->begin();
-      const double share = share_of_batch(batch);
-      if (batch.labels.size(0) > 0) {
-        const auto seed = [&](std::uint64_t purpose) {
-          return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
-        };
-        const std::uint64_t dropout =
-            derive_seed(seed(kDropout), static_cast<std::uint64_t>(processes_.rank()));
-        add_gradients(batch, mixup_share(epoch, seed(kMixup)), dropout, share, tally, epoch, step);
+      const auto seed = [&](std::uint64_t purpose) {
+        return derive_seed(stream(purpose), static_cast<std::uint64_t>(step));
+      };
+      nn::Dropout dropout{.rate = options_.dropout, .seed = seed(kDropout)};
+      if (!together_.alone()) {
+        dropout.batch = batch_;
+        dropout.rows.assign(own.begin(), own.begin() + batch.labels.size(0));
       }
+      const Tally of_batch =
+          add_gradients(batch, images, mixup_share(epoch, seed(kMixup)), dropout, epoch, step);
+      tally.add(of_batch);
       step_times_.stage_done(Stage::kRest);
-      if (last) take_step(record.learning_rate);
+      if (completes(step)) take_step(record.learning_rate);
       step_times_.stage_done(Stage::kUpdate);
-      record.images_per_second = static_cast<double>((tally.count() - before) * processes_.size()) /
-                                 seconds_since(epoch_start);
+      record.images_per_second = (tally.count() - before) / seconds_since(epoch_start);
       if (wants_checkpoint(step + 1)) {
-        Tally all = tally;
-        all.add_up(processes_);
-        share_running_statistics();
-        part_ = all.part(step + 1);
+        if (!together_.alone() && !options_.sync_batch_norm) average_statistics();
+        part_ = tally.part(step + 1);
         if (writes()) save();
       }
       observer_.on_step({.epoch = epoch,
@@ -408,50 +424,15 @@ class Trainer {
       step_times_.step_done();
     }
     step_times_.stop();
-    tally.add_up(processes_);
-    share_running_statistics();
     record.train_loss = tally.loss();
     record.train_accuracy = tally.accuracy();
+    if (!together_.alone() && !options_.sync_batch_norm) average_statistics();
     test(record);
     record.seconds = seconds_since(epoch_start);
     record.step = epoch * (steps_ / options_.accumulate);
     record.time =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     return record;
-  }
-
-  // Of each batch in this order that is left, this process's part.
-  std::vector<std::int64_t> own_images(const std::vector<std::int64_t>& order) const {
-    const auto [begin, end] = own_part(batch_);
-    std::vector<std::int64_t> own;
-    for (std::int64_t batch = part_.batches; batch < steps_; ++batch) {
-      own.insert(own.end(), order.begin() + batch * batch_ + begin,
-                 order.begin() + batch * batch_ + end);
-    }
-    return own;
-  }
-
-  // The images of this process among those of all that could be read.
-  double share_of_batch(const Batch& batch) {
-    if (processes_.alone()) return 1;
-    const auto own = static_cast<double>(batch.labels.size(0));
-    if (own == 0 && options_.sync_batch_norm) {
-      throw Error("train: process " + std::to_string(processes_.rank()) +
-                  " can read no image of a batch, whose statistics the others wait for");
-    }
-    std::array<double, 1> all{own};
-    processes_.sum(all);
-    return all[0] > 0 ? own / all[0] : 0;
-  }
-
-  // Each process has those of its own batches, unless they are taken together anyway.
-  void share_running_statistics() {
-    if (processes_.alone() || options_.sync_batch_norm) return;
-    const at::NoGradGuard guard;
-    for (const auto& [name, value] : module_.named_buffers()) {
-      processes_.sum(value);
-      value.div_(processes_.size());
-    }
   }
 
   // After so many batches of an epoch?
@@ -467,32 +448,90 @@ class Trainer {
     return random_share(options_.mixup, random);
   }
 
-  // `weight`: how much of the batch of all processes this is.
-  void add_gradients(const Batch& batch, double share, std::uint64_t dropout_seed, double weight,
-                     Tally& tally, std::int64_t epoch, std::int64_t step) {
-    const at::Tensor images = share == 1 ? batch.images : blend(batch.images, share);
-    const at::Tensor logits =
-        module_.forward(images, {.rate = options_.dropout, .seed = dropout_seed});
-    step_times_.stage_done(Stage::kForward);
-    const at::Tensor loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
-    const auto value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      throw Error("train: the loss is " + std::to_string(value) + " in epoch " +
+  // Does a step of the optimiser follow?
+  bool completes(std::int64_t step) const { return (step + 1) % options_.accumulate == 0; }
+
+  // Of this process's part of a batch of `images`; returns loss and accuracy of all parts.
+  Tally add_gradients(const Batch& batch, std::int64_t images, double share,
+                      const nn::Dropout& dropout, std::int64_t epoch, std::int64_t step) {
+    const std::int64_t own = batch.labels.size(0);
+    Tally tally;
+    at::Tensor loss;
+    if (own > 0) {
+      const at::Tensor blended = share == 1 ? batch.images : blend(batch.images, share);
+      const at::Tensor logits = module_.forward(blended, dropout);
+      step_times_.stage_done(Stage::kForward);
+      loss = blended_loss(logits, batch.labels, share, options_.label_smoothing);
+      tally.add(loss.item<double>(), logits.detach(),
+                share < 0.5 ? batch.labels.flip(0) : batch.labels);
+    } else if (images > 0 && options_.sync_batch_norm) {
+      loss = loss_of_nothing();
+    }
+    tally.add_up(together_);
+    step_times_.stage_done(Stage::kLoss);
+    if (images > 0 && !std::isfinite(tally.loss())) {
+      throw Error("train: the loss is " + std::to_string(tally.loss()) + " in epoch " +
                   std::to_string(epoch) + ", step " + std::to_string(step + 1) +
                   "; try a smaller learning rate than " + std::to_string(options_.learning_rate));
     }
-    step_times_.stage_done(Stage::kLoss);
-    const double factor = weight / static_cast<double>(options_.accumulate);
-    (factor == 1 ? loss : loss * factor).backward();
+    if (own == 0 && loss.defined()) leave_no_gradients([&] { loss.backward(); });
+    absent_ = false;
+    if (completes(step)) together_.begin_gradients();
+    if (own > 0) {
+      // Means over the parts become the mean over the batch.
+      const double part =
+          own == images ? 1 : static_cast<double>(own) / static_cast<double>(images);
+      const double scale = part / static_cast<double>(options_.accumulate);
+      (scale == 1 ? loss : loss * scale).backward();
+    }
+    if (completes(step)) together_.finish_gradients(own > 0 || images == 0);
     step_times_.stage_done(Stage::kBackward);
-    tally.add(value, logits.detach(), share < 0.5 ? batch.labels.flip(0) : batch.labels);
+    return tally;
+  }
+
+  // Where none of a process's images can be read, the others still wait for its part of each batch
+  // norm: an image that does not count takes that way.
+  at::Tensor loss_of_nothing() {
+    absent_ = true;
+    return module_
+        .forward(at::zeros({1, data_.train.channels, data_.train.height, data_.train.width}))
+        .sum();
+  }
+
+  template <class Act>
+  void leave_no_gradients(const Act& act) {
+    std::vector<at::Tensor> before;
+    for (const Trained& tensor : sgd_.trained()) {
+      at::Tensor value = tensor.value;
+      before.push_back(std::exchange(value.mutable_grad(), at::Tensor()));
+    }
+    act();
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      at::Tensor value = sgd_.trained()[i].value;
+      value.mutable_grad() = before[i];
+    }
   }
 
   void take_step(double learning_rate) {
-    if (gradient_sums_) gradient_sums_->finish();
     if (options_.clip_norm > 0) clip_gradients(sgd_.trained(), options_.clip_norm);
     sgd_.step(learning_rate);
     if (average_) average_->update();
+  }
+
+  // Each process has running statistics of its own images.
+  void average_statistics() {
+    std::vector<at::Tensor> statistics;
+    std::set<std::string> names;
+    for (const auto& [name, value] : module_.named_buffers()) {
+      statistics.push_back(value);
+      names.insert(name);
+    }
+    if (average_) {
+      for (const auto& [name, value] : average_->averages()) {
+        if (names.contains(name)) statistics.push_back(value);
+      }
+    }
+    together_.average(statistics);
   }
 
   void test(EpochRecord& record) {
@@ -501,19 +540,23 @@ class Trainer {
     module_.eval();
     if (average_) average_->exchange();
     Tally tally;
-    const auto [begin, end] = own_part(data_.test.count());
-    std::vector<std::int64_t> own(static_cast<std::size_t>(end - begin));
-    std::iota(own.begin(), own.end(), begin);
-    Prefetcher batches(test_, std::move(own), options_.batch_size, {}, workers());
-    for (std::int64_t first = begin; first < end; first += options_.batch_size) {
-      const Batch batch = next_batch(batches, test_, broken_test_);
+    const World& world = together_.world();
+    std::vector<std::int64_t> own = share_of(data_.test.count(), world.rank, world.size, false);
+    const auto count = static_cast<std::int64_t>(own.size());
+    const std::int64_t batch_size = (options_.batch_size + world.size - 1) / world.size;
+    std::vector<BrokenImage> broken;
+    Prefetcher batches(test_, std::move(own), batch_size, {}, workers());
+    for (std::int64_t first = 0; first < count; first += batch_size) {
+      const Batch batch = next_batch(batches, test_, broken);
+      if (together_.alone()) note(std::exchange(broken, {}), test_, broken_test_);
       if (batch.labels.size(0) == 0) continue;
       const at::Tensor logits = module_.forward(batch.images);
       tally.add(blended_loss(logits, batch.labels, 1, 0).item<double>(), logits, batch.labels);
       tally.add_top5(logits, batch.labels);
     }
     if (average_) average_->exchange();
-    tally.add_up(processes_);
+    if (!together_.alone()) note(std::move(broken), test_, broken_test_);
+    tally.add_up(together_);
     record.test_loss = tally.loss();
     record.test_accuracy = tally.accuracy();
     record.test_top5_accuracy = tally.top5_accuracy();
@@ -597,7 +640,7 @@ class Trainer {
   const Dataset& data_;
   const TrainOptions& options_;
   Observer& observer_;
-  Processes processes_;
+  Together together_;
   nn::GraphModule module_;
   Sgd sgd_;
   Loader train_;
@@ -606,8 +649,6 @@ class Trainer {
   BrokenImages broken_test_;
   Identity identity_;
   std::optional<WeightAverage> average_;
-  std::optional<GradientSums> gradient_sums_;
-  std::optional<SharedNorms> shared_norms_;
   std::vector<std::int64_t> used_;  // indices of the training images
   std::int64_t batch_ = 0;
   std::int64_t steps_ = 0;  // of an epoch
@@ -615,6 +656,7 @@ class Trainer {
   EpochPart part_;  // of the epoch after them that is done already
   double test_seconds_ = 0;
   StepTimes step_times_;
+  bool absent_ = false;  // has this process no image of the batch?
 };
 
 }  // namespace

@@ -58,6 +58,20 @@ TEST(Dropout, DependsOnItsSeedAlone) {
   EXPECT_FALSE(x.equal(read_by_linear({.rate = 0.5, .seed = 6}, true)));
 }
 
+TEST(Dropout, RowsOfABatchGetTheZerosThatTheyHaveInIt) {
+  const at::Tensor whole =
+      read_by_linear({.rate = 0.5, .seed = 5, .rows = {0, 1}, .batch = 2}, true);
+  EXPECT_TRUE(whole.equal(read_by_linear({.rate = 0.5, .seed = 5}, true)));
+  const at::Tensor other =
+      read_by_linear({.rate = 0.5, .seed = 5, .rows = {1, 0}, .batch = 2}, true);
+  EXPECT_TRUE(other[0].equal(whole[1]));
+  EXPECT_TRUE(other[1].equal(whole[0]));
+  EXPECT_THROW(static_cast<void>(read_by_linear({.rate = 0.5, .rows = {0}, .batch = 2}, true)),
+               InvalidArgument);
+  EXPECT_THROW(static_cast<void>(read_by_linear({.rate = 0.5, .rows = {0, 2}, .batch = 2}, true)),
+               InvalidArgument);
+}
+
 TEST(Dropout, IsOfTrainingOnly) {
   EXPECT_TRUE(read_by_linear({.rate = 0.5}, false).equal(at::ones({2, kChannels})));
   EXPECT_TRUE(read_by_linear({}, true).equal(at::ones({2, kChannels})));

@@ -18,9 +18,9 @@ inline constexpr const char* kAsIsHelp =
 /// Thrown by a command whose answer is no: exit code 1 without an error message.
 struct Disagreement {};
 
-/// Thrown by a command whose answer is that of other processes, which have said why.
-struct Ended {
-  int code;
+/// Thrown by a command that has said why it cannot go on.
+struct ExitCode {
+  int code = 1;
 };
 
 void add_bench(CLI::App& app);

@@ -53,8 +53,8 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const octconv::tool::Disagreement&) {
     result = kFailed;
-  } catch (const octconv::tool::Ended& ended) {
-    return ended.code == kWrongUsage ? kWrongUsage : kFailed;
+  } catch (const octconv::tool::ExitCode& exit) {
+    return exit.code;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   } catch (const octconv::Error& error) {

@@ -5,10 +5,12 @@
 #ifdef OCTCONV_WITH_TORCH
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -42,21 +44,12 @@ struct Arguments {
   std::string crop;
   std::string recipe;
   std::int64_t size = 0;
-  double timeout = train::Ranks{}.timeout;
   train::TrainOptions training;
   // Whether the command line says something that only one crop, or one schedule, heeds.
   bool shifts = false;
   bool steps = false;
   // Puts what the command line says of training into other options.
   std::vector<std::function<void(train::TrainOptions&)>> given;
-};
-
-// What a process shows that trains together with others, but for the first.
-class ShowsSkipped : public train::Observer {
- public:
-  void on_skipped(const train::SkippedImage& image) override {
-    std::cerr << "skipped: " << image.why << "\n";
-  }
 };
 
 bool is_file(const std::string& model) {
@@ -121,14 +114,13 @@ void run(const Arguments& arguments) {
                                     ? train::TrainOptions{}
                                     : train::find_recipe(arguments.recipe).options;
   for (const auto& take : arguments.given) take(options);
-  options.ranks = train::ranks_from_environment();
-  options.ranks.timeout = arguments.timeout;
-  const bool first = options.ranks.rank == 0;
   train::check(options);
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));
   }
+  options.world = train::world_from([](const char* name) { return std::getenv(name); });
+  const bool first = options.world.rank == 0;
   if (first && !options.resume && std::filesystem::exists(options.folder / "checkpoint.pt")) {
     throw InvalidArgument(
         "'" + options.folder.string() +
@@ -144,14 +136,13 @@ void run(const Arguments& arguments) {
   std::ostringstream title;
   title << arguments.model;
   if (!trained_on) title << " alpha " << arguments.alpha;
-  std::unique_ptr<train::Observer> display;
-  if (first)
-    display = std::make_unique<ProgressDisplay>(title.str());
-  else
-    display = std::make_unique<ShowsSkipped>();
+  // Of several processes one shows and writes what all of them do.
+  std::optional<ProgressDisplay> display;
+  if (first) display.emplace(title.str());
+  train::Observer* const observer = first ? &*display : nullptr;
   const train::TrainResult result =
-      trained_on ? train::train(load_onnx(arguments.model), data, options, display.get())
-                 : train::train(chosen_network(arguments, data), data, options, display.get());
+      trained_on ? train::train(load_onnx(arguments.model), data, options, observer)
+                 : train::train(chosen_network(arguments, data), data, options, observer);
   if (!first) return;
   if (options.profile && result.steps > 0) print(result);
   const std::filesystem::path file = options.folder / "model.onnx";
@@ -272,15 +263,14 @@ void add_train(CLI::App& app) {
   number("--workers", &Options::workers,
          "threads that decode and vary images; 0: as many as threads");
   wins(command->add_flag("--sync-batch-norm", training.sync_batch_norm,
-                         "batch norm over the batch of all processes, not of each"),
+                         "batch norm takes the statistics of all processes' images together"),
        [](Options& options, const Arguments& own) {
          options.sync_batch_norm = own.training.sync_batch_norm;
        });
   wins(command->add_flag("--profile", training.profile,
                          "say at the end where the time of steps went"),
        [](Options& options, const Arguments& own) { options.profile = own.training.profile; });
-  command->add_option("--timeout", arguments->timeout,
-                      "seconds for which a process waits for the others");
+  number("--timeout", &Options::timeout, "seconds to wait for another process");
   number("--train-images", &Options::train_images, "train on so many of the images; 0: all");
   number("--keep", &Options::keep,
          "epochs whose checkpoints are kept, beside that of the best one");

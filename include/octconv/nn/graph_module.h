@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +25,17 @@ namespace octconv::nn {
 struct Dropout {
   double rate = 0;         ///< in [0, 1): share of zeros; the others are divided by 1 - rate
   std::uint64_t seed = 0;  ///< decides which
+  /// Which images of a batch of `batch` these are: they get the zeros that they would have in it.
+  /// Empty: they are a batch.
+  /// @{
+  std::vector<std::int64_t> rows{};
+  std::int64_t batch = 0;
+  /// @}
 };
+
+/// Replaces each number by its sum over the processes that train one network together. All of them
+/// must call it equally often, with equally many numbers.
+using SumOverProcesses = std::function<void(std::span<double> numbers)>;
 
 /// A network, ordinary or octave, that LibTorch can train.
 ///
@@ -50,8 +62,9 @@ class OCTCONV_API GraphModule {
   ///
   /// In training mode batch norm takes the statistics of the batch and updates the running ones.
   /// @param images  [n, channels, extents...] of the parameters' type and device
-  /// @throws InvalidArgument if the shape or type does not fit, for a rate out of its range, or for
-  ///         one above 0 if the network has no linear layer
+  /// @throws InvalidArgument if the shape or type does not fit, for a rate out of its range, for
+  ///         one above 0 if the network has no linear layer, or for rows that are not one for each
+  ///         image
   [[nodiscard]] at::Tensor forward(const at::Tensor& images, const Dropout& dropout = {});
 
   /// Training mode (as after construction) or evaluation mode.
@@ -59,6 +72,10 @@ class OCTCONV_API GraphModule {
   void train(bool on = true);
   void eval() { train(false); }
   /// @}
+
+  /// From now on batch norm in training mode takes the statistics of the batches of all processes
+  /// together, forward and backward: gradients of the sum of their losses. Float on the CPU only.
+  void synchronise_norms(SumOverProcesses sum);
 
   /// The trained tensors, in node order.
   [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;

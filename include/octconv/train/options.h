@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "octconv/base/api.h"
-#include "octconv/train/ranks.h"
+#include "octconv/train/world.h"
 
 namespace octconv::train {
 
@@ -77,8 +77,10 @@ struct TrainOptions {
                                   ///< black comes in; of Crop::kShift
   bool flip = true;               ///< every second image is mirrored left to right
   std::uint64_t seed = 0;  ///< of the initial weights, the order of images and their augmentation
-  Ranks ranks;  ///< the processes that train together; each takes its part of every batch
-  bool sync_batch_norm = false;  ///< batch norm over the batch of all processes, not of each
+  World world{};  ///< the processes that train together. Only rank 0 reads and writes `folder`
+  bool sync_batch_norm = false;  ///< batch norm takes the statistics of all processes' images
+                                 ///< together; else each process those of its own
+  std::int64_t timeout = 300;    ///< >= 1, <= 86400: seconds to wait for another process
   std::int64_t threads = 0;      ///< >= 0; 0: octconv::thread_count()
   std::int64_t workers = 0;  ///< >= 0, threads that prepare images ahead; 0: as many as `threads`.
                              ///< Their number changes no result

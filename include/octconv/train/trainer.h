@@ -93,6 +93,10 @@ struct TrainResult {
 /// another number of threads sums may round differently. Freed memory is kept
 /// (`nn::keep_freed_memory`).
 ///
+/// Of several processes (`TrainOptions::world`) each takes its own part of every batch, and the
+/// gradients are added up: with `sync_batch_norm` the result is that of one process but for
+/// rounding. Every process returns it. A checkpoint may be resumed by any number of processes.
+///
 /// Images that are files are decoded by threads of their own, ahead of their use. A batch goes on
 /// without those that cannot be read.
 ///
@@ -100,8 +104,9 @@ struct TrainResult {
 /// to resume
 ///         from is of another network, other data or other options (`threads` may differ);
 ///         FileError and FormatError if it cannot be read or is not whole; Error if the loss is no
-///         longer finite, or if more than 1 % of the training or test images, and 10 or more,
-///         cannot be read
+///         longer finite, if more than 1 % of the training or test images, and 10 or more,
+///         cannot be read, or if another process ends, cannot be reached or does not go on for
+///         `timeout` seconds
 [[nodiscard]] OCTCONV_API TrainResult train(const Graph& graph, const Dataset& data,
                                             const TrainOptions& options,
                                             Observer* observer = nullptr);
