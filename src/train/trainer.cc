@@ -22,9 +22,9 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/nn/graph_module.h"
-#include "train/average.h"
 #include "train/broken_images.h"
 #include "train/checkpoint.h"
+#include "train/fits.h"
 #include "train/identity.h"
 #include "train/kept_checkpoints.h"
 #include "train/loader.h"
@@ -34,7 +34,9 @@
 #include "train/sgd.h"
 #include "train/share.h"
 #include "train/step_times.h"
+#include "train/tally.h"
 #include "train/together.h"
+#include "train/training_state.h"
 
 namespace octconv::train {
 namespace {
@@ -46,9 +48,6 @@ constexpr std::uint64_t kAugment = 3;
 constexpr std::uint64_t kWeights = 4;
 constexpr std::uint64_t kMixup = 5;
 constexpr std::uint64_t kDropout = 6;
-
-// Begins the name of a weight's moving average in a checkpoint.
-constexpr const char* kAverage = "average/";
 
 using Clock = std::chrono::steady_clock;
 
@@ -93,108 +92,6 @@ Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
               kept->labels.data(), {count}, [kept](void*) {}, at::kLong)};
 }
 
-// Loss and accuracy over some images.
-class Tally {
- public:
-  Tally() = default;
-  // That of the part of an epoch that is done.
-  explicit Tally(const EpochPart& part)
-      : loss_(part.loss),
-        correct_(static_cast<double>(part.correct)),
-        count_(static_cast<double>(part.images)) {}
-
-  void add(double mean_loss, const at::Tensor& logits, const at::Tensor& labels) {
-    const auto count = static_cast<double>(labels.size(0));
-    loss_ += mean_loss * count;
-    correct_ += static_cast<double>(logits.argmax(1).eq(labels).sum().item<std::int64_t>());
-    count_ += count;
-  }
-  // Beside `add`, where the five best classes count.
-  void add_top5(const at::Tensor& logits, const at::Tensor& labels) {
-    const auto best = std::get<1>(logits.topk(std::min<std::int64_t>(5, logits.size(1)), 1));
-    in_top5_ += static_cast<double>(best.eq(labels.unsqueeze(1)).sum().item<std::int64_t>());
-  }
-  void add(const Tally& other) {
-    loss_ += other.loss_;
-    correct_ += other.correct_;
-    count_ += other.count_;
-  }
-  // Becomes that of all processes.
-  void add_up(Together& together) {
-    std::array<double, 4> numbers{loss_, correct_, in_top5_, count_};
-    together.add_up(numbers);
-    loss_ = numbers[0];
-    correct_ = numbers[1];
-    in_top5_ = numbers[2];
-    count_ = numbers[3];
-  }
-  double loss() const { return loss_ / count_; }
-  double accuracy() const { return correct_ / count_; }
-  double top5_accuracy() const { return in_top5_ / count_; }
-  double count() const { return count_; }
-  EpochPart part(std::int64_t batches) const {
-    return {.batches = batches,
-            .loss = loss_,
-            .correct = std::llround(correct_),
-            .images = std::llround(count_)};
-  }
-
- private:
-  double loss_ = 0;
-  double correct_ = 0;
-  double in_top5_ = 0;
-  double count_ = 0;
-};
-
-std::set<std::string> without_decay(const Graph& graph, const TrainOptions& options) {
-  std::set<std::string> names;
-  for (const Parameter& parameter : parameters(graph)) {
-    if (options.no_weight_decay_on_norm && parameter.kind != Parameter::Kind::kWeight)
-      names.insert(parameter.name);
-  }
-  return names;
-}
-
-std::vector<Trained> trained_tensors(const nn::GraphModule& module, const TrainOptions& options) {
-  const std::set<std::string> spared = without_decay(module.graph(), options);
-  std::vector<Trained> all;
-  for (const auto& [name, value] : module.named_parameters()) {
-    all.push_back({name, value, spared.contains(name) ? 0.0 : options.weight_decay});
-  }
-  return all;
-}
-
-void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& options) {
-  const auto fail = [&](const std::string& why) {
-    throw InvalidArgument("train: network '" + graph.name() + "' and data set '" + data.name +
-                          "': " + why);
-  };
-  if (graph.rank() != 2)
-    fail("the network has rank " + std::to_string(graph.rank()) + ", images have 2");
-  if (graph.inputs().size() != 1 || graph.outputs().size() != 1)
-    fail("the network needs one input and one output");
-  if (graph.node(graph.outputs()[0]).spatial)
-    fail("the network's output has extents, classes have none");
-  const std::int64_t channels = graph.node(graph.inputs()[0]).channels.total();
-  if (channels != data.train.channels) {
-    fail("the network takes " + std::to_string(channels) + " channels, the images have " +
-         std::to_string(data.train.channels));
-  }
-  if (data.test.channels != data.train.channels || data.test.height != data.train.height ||
-      data.test.width != data.train.width) {
-    fail("training and test images differ in size");
-  }
-  if ((options.colour_jitter > 0 || options.colour_noise > 0) && channels != 3) {
-    fail("colours cannot be varied in images of " + std::to_string(channels) + " channels");
-  }
-  if (options.train_images > data.train.count()) {
-    fail("train_images is " + std::to_string(options.train_images) + ", there are " +
-         std::to_string(data.train.count()));
-  }
-  // Names the node at which images of this size become too small.
-  static_cast<void>(infer_shapes(graph, 1, {data.train.height, data.train.width}));
-}
-
 class Trainer {
  public:
   // Begins with the weights of the seed unless there are others to start from.
@@ -205,7 +102,7 @@ class Trainer {
         observer_(observer),
         together_(options),
         module_(graph, derive_seed(options.seed, kWeights)),
-        sgd_(trained_tensors(module_, options), options.momentum),
+        state_(module_, options),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
         test_(data.test, data.mean, data.deviation, classes(graph), "test"),
         broken_training_(options.train_images > 0 ? options.train_images : data.train.count(),
@@ -224,7 +121,6 @@ class Trainer {
       throw InvalidArgument("train: accumulate is " + std::to_string(options.accumulate) +
                             ", and an epoch has " + std::to_string(batches) + " batches");
     }
-    if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
     if (writes()) {
       make_folder(options.folder);
       remove_unfinished(options.folder);
@@ -236,24 +132,25 @@ class Trainer {
   }
 
   TrainResult run() {
-    while (static_cast<std::int64_t>(history_.size()) < options_.epochs) {
-      history_.push_back(run_epoch(static_cast<std::int64_t>(history_.size()) + 1));
-      part_ = {};
+    std::vector<EpochRecord>& history = state_.history;
+    while (static_cast<std::int64_t>(history.size()) < options_.epochs) {
+      history.push_back(run_epoch(static_cast<std::int64_t>(history.size()) + 1));
+      state_.part = {};
       if (writes()) {
         save();
-        keep_checkpoints(options_.folder, history_, options_.keep);
+        keep_checkpoints(options_.folder, history, options_.keep);
       }
-      observer_.on_epoch(history_.back());
+      observer_.on_epoch(history.back());
     }
     TrainResult result{.model = trained_model(),
-                       .history = history_,
-                       .best_epoch = best_epoch(history_),
+                       .history = history,
+                       .best_epoch = best_epoch(history),
                        .step_times = step_times_.all(),
                        .steps = step_times_.steps(),
                        .train_images = static_cast<std::int64_t>(used_.size())};
     if (writes() && result.best_epoch != options_.epochs) {
       const std::filesystem::path path = best_checkpoint_path(options_.folder);
-      restore(read_checkpoint(path), path);
+      state_.restore(read_checkpoint(path), path);
       result.best = trained_model();
     }
     return result;
@@ -264,13 +161,13 @@ class Trainer {
   bool writes() const { return !options_.folder.empty() && together_.first(); }
 
   Model trained_model() {
-    if (average_) average_->exchange();
+    state_.exchange_averages();
     const Preprocessing preprocessing{.mean = data_.mean,
                                       .deviation = data_.deviation,
                                       .extents = {data_.train.height, data_.train.width},
                                       .classes = data_.classes};
     Model model{module_.graph(), module_.weights(), preprocessing};
-    if (average_) average_->exchange();
+    state_.exchange_averages();
     return model;
   }
 
@@ -292,21 +189,7 @@ class Trainer {
                               (mirrored ? " that take pairs for mixup" : ""));
       }
     }
-    together_.take_over(history_);
-    together_.take_over(part_);
-    take_over_weights();
-    if (!history_.empty() || part_.batches > 0) {
-      std::vector<at::Tensor> kept;
-      for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
-        if (!sgd_.velocity(i).defined())
-          sgd_.set_velocity(i, at::empty_like(sgd_.trained()[i].value));
-        kept.push_back(sgd_.velocity(i));
-      }
-      if (average_) {
-        for (const auto& [name, value] : average_->averages()) kept.push_back(value);
-      }
-      together_.take_over(kept);
-    }
+    state_.take_over(together_);
     if (options_.sync_batch_norm) {
       module_.synchronise_norms([this](std::span<double> numbers) {
         // A process without images takes part, and does not count.
@@ -317,13 +200,6 @@ class Trainer {
     std::vector<at::Tensor> parameters;
     for (const auto& [name, value] : module_.named_parameters()) parameters.push_back(value);
     together_.watch(parameters);
-  }
-
-  // Rank 0's, to the bit: machines may round differently.
-  void take_over_weights() {
-    std::vector<at::Tensor> tensors;
-    for (const auto& [name, value] : all_tensors()) tensors.push_back(value);
-    together_.take_over(tensors);
   }
 
   // Empty if none of its images can be read.
@@ -359,12 +235,12 @@ class Trainer {
         shuffled(static_cast<std::int64_t>(used_.size()), stream(kOrder));
     for (std::int64_t& image : order) image = used_[static_cast<std::size_t>(image)];
     order.resize(static_cast<std::size_t>(steps_ * batch_));
-    order.erase(order.begin(), order.begin() + part_.batches * batch_);
+    order.erase(order.begin(), order.begin() + state_.part.batches * batch_);
     const std::vector<std::int64_t> own =
         share_of(batch_, together_.world().rank, together_.world().size, options_.mixup > 0);
     if (!together_.alone()) {
       order = share_of_batches(order, batch_, own);
-      take_over_weights();
+      state_.take_over_weights(together_);
     }
     const bool resized =
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
@@ -379,11 +255,11 @@ class Trainer {
                        workers());
 
     EpochRecord record{.epoch = epoch};
-    Tally tally(part_);
+    Tally tally(state_.part);
     const double before = tally.count();  // images of an earlier process
     module_.train();
     step_times_.start();
-    for (std::int64_t step = part_.batches; step < steps_; ++step) {
+    for (std::int64_t step = state_.part.batches; step < steps_; ++step) {
       const std::int64_t updates = steps_ / options_.accumulate;
       record.learning_rate =
           learning_rate_at(options_, (epoch - 1) * updates + step / options_.accumulate, updates);
@@ -407,8 +283,8 @@ class Trainer {
       step_times_.stage_done(Stage::kUpdate);
       record.images_per_second = (tally.count() - before) / seconds_since(epoch_start);
       if (wants_checkpoint(step + 1)) {
-        if (!together_.alone() && !options_.sync_batch_norm) average_statistics();
-        part_ = tally.part(step + 1);
+        if (!together_.alone() && !options_.sync_batch_norm) state_.average_statistics(together_);
+        state_.part = tally.part(step + 1);
         if (writes()) save();
       }
       observer_.on_step({.epoch = epoch,
@@ -426,7 +302,7 @@ class Trainer {
     step_times_.stop();
     record.train_loss = tally.loss();
     record.train_accuracy = tally.accuracy();
-    if (!together_.alone() && !options_.sync_batch_norm) average_statistics();
+    if (!together_.alone() && !options_.sync_batch_norm) state_.average_statistics(together_);
     test(record);
     record.seconds = seconds_since(epoch_start);
     record.step = epoch * (steps_ / options_.accumulate);
@@ -501,44 +377,27 @@ class Trainer {
   template <class Act>
   void leave_no_gradients(const Act& act) {
     std::vector<at::Tensor> before;
-    for (const Trained& tensor : sgd_.trained()) {
+    for (const Trained& tensor : state_.trained()) {
       at::Tensor value = tensor.value;
       before.push_back(std::exchange(value.mutable_grad(), at::Tensor()));
     }
     act();
     for (std::size_t i = 0; i < before.size(); ++i) {
-      at::Tensor value = sgd_.trained()[i].value;
+      at::Tensor value = state_.trained()[i].value;
       value.mutable_grad() = before[i];
     }
   }
 
   void take_step(double learning_rate) {
-    if (options_.clip_norm > 0) clip_gradients(sgd_.trained(), options_.clip_norm);
-    sgd_.step(learning_rate);
-    if (average_) average_->update();
-  }
-
-  // Each process has running statistics of its own images.
-  void average_statistics() {
-    std::vector<at::Tensor> statistics;
-    std::set<std::string> names;
-    for (const auto& [name, value] : module_.named_buffers()) {
-      statistics.push_back(value);
-      names.insert(name);
-    }
-    if (average_) {
-      for (const auto& [name, value] : average_->averages()) {
-        if (names.contains(name)) statistics.push_back(value);
-      }
-    }
-    together_.average(statistics);
+    if (options_.clip_norm > 0) clip_gradients(state_.trained(), options_.clip_norm);
+    state_.step(learning_rate);
   }
 
   void test(EpochRecord& record) {
     const at::NoGradGuard guard;
     const auto start = Clock::now();
     module_.eval();
-    if (average_) average_->exchange();
+    state_.exchange_averages();
     Tally tally;
     const World& world = together_.world();
     std::vector<std::int64_t> own = share_of(data_.test.count(), world.rank, world.size, false);
@@ -554,7 +413,7 @@ class Trainer {
       tally.add(blended_loss(logits, batch.labels, 1, 0).item<double>(), logits, batch.labels);
       tally.add_top5(logits, batch.labels);
     }
-    if (average_) average_->exchange();
+    state_.exchange_averages();
     if (!together_.alone()) note(std::move(broken), test_, broken_test_);
     tally.add_up(together_);
     record.test_loss = tally.loss();
@@ -573,68 +432,23 @@ class Trainer {
     return training + static_cast<double>(options_.epochs - epoch + 1) * testing;
   }
 
-  // Parameters and buffers.
-  std::vector<std::pair<std::string, at::Tensor>> all_tensors() const {
-    std::vector<std::pair<std::string, at::Tensor>> all = module_.named_parameters();
-    for (auto& item : module_.named_buffers()) all.push_back(std::move(item));
-    return all;
-  }
-
   void save() const {
-    Checkpoint checkpoint{.identity = identity_, .history = history_, .part = part_};
-    for (const auto& [name, value] : all_tensors()) checkpoint.tensors.emplace(name, value);
-    if (average_) {
-      for (const auto& [name, value] : average_->averages())
-        checkpoint.tensors.emplace(kAverage + name, value);
-    }
-    for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
-      if (sgd_.velocity(i).defined())
-        checkpoint.velocities.emplace(sgd_.trained()[i].name, sgd_.velocity(i));
-    }
-    write_checkpoint(checkpoint_path(options_.folder), checkpoint);
-    write_run_log(options_.folder, history_);
+    write_checkpoint(checkpoint_path(options_.folder), state_.checkpoint(identity_));
+    write_run_log(options_.folder, state_.history);
   }
 
   void resume() {
     const std::filesystem::path path = checkpoint_path(options_.folder);
     const Checkpoint checkpoint = read_checkpoint(path);
     check_same(checkpoint.identity, identity_, path);
-    restore(checkpoint, path);
-    history_ = checkpoint.history;
-    for (EpochRecord& record : history_)
+    state_.restore(checkpoint, path);
+    state_.history = checkpoint.history;
+    for (EpochRecord& record : state_.history)
       record.step = record.epoch * (steps_ / options_.accumulate);
-    part_ = checkpoint.part;
-    if (part_.batches == 0 && !history_.empty())
-      keep_checkpoints(options_.folder, history_, options_.keep);
-    write_run_log(options_.folder, history_);
-  }
-
-  // Weights, statistics, averages, velocities.
-  void restore(const Checkpoint& checkpoint, const std::filesystem::path& path) {
-    const at::NoGradGuard guard;
-    const auto take = [&](const std::map<std::string, at::Tensor>& from, const std::string& name,
-                          const at::Tensor& like) {
-      const auto found = from.find(name);
-      if (found == from.end() || found->second.sizes() != like.sizes() ||
-          found->second.scalar_type() != like.scalar_type()) {
-        throw FormatError("'" + path.string() + "' is not a complete checkpoint: it lacks '" +
-                          name + "'");
-      }
-      return found->second;
-    };
-    for (const auto& [name, value] : all_tensors())
-      value.copy_(take(checkpoint.tensors, name, value));
-    if (average_) {
-      for (const auto& [name, value] : average_->averages())
-        value.copy_(take(checkpoint.tensors, kAverage + name, value));
-    }
-    // Before the first step there are no velocities.
-    if (checkpoint.history.empty() && checkpoint.part.batches == 0) return;
-    for (std::size_t i = 0; i < sgd_.trained().size(); ++i) {
-      const Trained& trained = sgd_.trained()[i];
-      sgd_.set_velocity(i, at::empty_like(trained.value)
-                               .copy_(take(checkpoint.velocities, trained.name, trained.value)));
-    }
+    state_.part = checkpoint.part;
+    if (state_.part.batches == 0 && !state_.history.empty())
+      keep_checkpoints(options_.folder, state_.history, options_.keep);
+    write_run_log(options_.folder, state_.history);
   }
 
   const Dataset& data_;
@@ -642,18 +456,15 @@ class Trainer {
   Observer& observer_;
   Together together_;
   nn::GraphModule module_;
-  Sgd sgd_;
+  TrainingState state_;
   Loader train_;
   Loader test_;
   BrokenImages broken_training_;
   BrokenImages broken_test_;
   Identity identity_;
-  std::optional<WeightAverage> average_;
   std::vector<std::int64_t> used_;  // indices of the training images
   std::int64_t batch_ = 0;
   std::int64_t steps_ = 0;  // of an epoch
-  std::vector<EpochRecord> history_;
-  EpochPart part_;  // of the epoch after them that is done already
   double test_seconds_ = 0;
   StepTimes step_times_;
   bool absent_ = false;  // has this process no image of the batch?
