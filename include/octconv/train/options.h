@@ -48,9 +48,9 @@ struct TrainOptions {
   std::int64_t epochs = 10;       ///< >= 1
   std::int64_t batch_size = 128;  ///< >= 1, of all processes together; an epoch drops its last,
                                   ///< incomplete batch unless it is the only one
-  double learning_rate = 0.1;             ///< > 0
-  double momentum = 0.9;                  ///< in [0, 1)
-  double weight_decay = 5e-4;             ///< >= 0
+  double learning_rate = 0.1;     ///< > 0
+  double momentum = 0.9;          ///< in [0, 1)
+  double weight_decay = 5e-4;     ///< >= 0
   bool no_weight_decay_on_norm = true;    ///< nor on biases
   double label_smoothing = 0;             ///< in [0, 1)
   Schedule schedule = Schedule::kCosine;  ///< of the learning rate
