@@ -144,7 +144,7 @@ def check_exports(nm, library):
     for kind, name in symbols(nm, ["--dynamic", "--defined-only"], library):
         if own.match(name):
             count += 1
-        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx|c10|at|torch)::", name)):
+        elif name not in linker and not (kind in "WVu" and re.search(r"\b(std|__gnu_cxx|c10|c10d|at|torch)::", name)):
             yield f"{library}: exports {kind} {name}"
     if count == 0:
         yield f"{library}: exports nothing of octconv"
