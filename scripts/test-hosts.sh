@@ -13,6 +13,7 @@ first=octconv-first-$$
 second=octconv-second-$$
 timeout=6
 processes=()
+by_device=
 work=$(mktemp -d)
 
 skip() {
@@ -71,7 +72,7 @@ PYTHON
 start() {
   local name=$1 rank=$2
   shift 2
-  RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.231.77.1 MASTER_PORT=29500 \
+  GLOO_SOCKET_IFNAME=${by_device:+link$rank} RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.231.77.1 MASTER_PORT=29500 \
     ip netns exec "$name" "$octconv" train --data "$work/data" --batch-size 16 --threads 1 \
     --timeout "$timeout" --out "$work/out$rank" "$@" >"$work/$rank.log" 2>&1 &
   started=$!
@@ -121,6 +122,7 @@ echo "test-hosts: both ended $SECONDS s after the link was cut (--timeout $timeo
 
 ip -n "$first" link set link0 up
 touch "$work/start"
+by_device=yes
 start_both --epochs 100000 --resume
 wait_for_newer "$work/start" 60
-echo "test-hosts: both go on from the checkpoint"
+echo "test-hosts: both go on from the checkpoint, with their network devices named"

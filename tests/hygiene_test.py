@@ -163,7 +163,10 @@ def check_commands(octconv, page):
     for name in subcommands:
         if f"\n## {name}\n" not in text:
             yield f"{page}: has no section on {name}"
-    for name, line in re.findall(r"^octconv ([a-z]+)(.*?)(?:  +#.*)?$", text, re.MULTILINE):
+    lines = re.findall(r"^octconv ([a-z]+)(.*?)(?:  +#.*)?$", text, re.MULTILINE)
+    # What follows `--` is another command.
+    lines = [part.partition(" ")[::2] for name, line in lines for part in f"{name}{line}".split(" -- ")]
+    for name, line in ((name, " " + line) for name, line in lines):
         if name not in subcommands:
             yield f"{page}: octconv {name} is not a subcommand"
             continue

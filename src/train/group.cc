@@ -157,7 +157,7 @@ class Group::Impl {
     const auto options = c10d::ProcessGroupGloo::Options::create(timeout_);
     // As for PyTorch: where the way to rank 0 is not the way to all.
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    options->devices.push_back(interface != nullptr
+    options->devices.push_back(interface != nullptr && *interface != '\0'
                                    ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
                                    : c10d::ProcessGroupGloo::createDeviceForHostname(address_));
     options->threads = 2;

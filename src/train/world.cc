@@ -22,6 +22,8 @@ constexpr std::array<Names, 3> kStarters{Names{"RANK", "WORLD_SIZE"},
                                          Names{"SLURM_PROCID", "SLURM_NTASKS"}};
 constexpr const char* kAddress = "MASTER_ADDR";
 constexpr const char* kPort = "MASTER_PORT";
+// Set to "True" where torchrun itself listens at the port.
+constexpr const char* kPortIsTaken = "TORCHELASTIC_USE_AGENT_STORE";
 constexpr std::int64_t kMostProcesses = 65536;
 
 [[noreturn]] void fail(const std::string& what) {
@@ -70,8 +72,13 @@ World world_from(const Environment& environment) {
     if (world.size == 1) return world;
     const std::string reason = named(names.size, size);
     world.address = needed(environment, kAddress, reason);
-    world.port = whole(kPort, needed(environment, kPort, reason), 1,
-                       std::numeric_limits<std::uint16_t>::max());
+    constexpr std::int64_t kLast = std::numeric_limits<std::uint16_t>::max();
+    world.port = whole(kPort, needed(environment, kPort, reason), 1, kLast);
+    const char* taken = environment(kPortIsTaken);
+    // What is said there differs between versions, so that its own port is not of use.
+    if (taken != nullptr && std::string_view(taken) == "True") {
+      world.port += world.port < kLast ? 1 : -1;
+    }
     return world;
   }
   // Whoever says where to meet means several processes: each must not train by itself.

@@ -64,6 +64,20 @@ TEST(World, RankAndWorldSizeWinOverTheOthers) {
   EXPECT_EQ(world.size, 8);
 }
 
+TEST(World, WhereTorchrunListensAtThePortItIsTheNextOne) {
+  const auto port_of = [](const char* port, const char* taken) {
+    return world_of({{"RANK", "0"},
+                     {"WORLD_SIZE", "2"},
+                     {"MASTER_ADDR", "a"},
+                     {"MASTER_PORT", port},
+                     {"TORCHELASTIC_USE_AGENT_STORE", taken}})
+        .port;
+  };
+  EXPECT_EQ(port_of("29500", "True"), 29501);
+  EXPECT_EQ(port_of("29500", "False"), 29500);
+  EXPECT_EQ(port_of("65535", "True"), 65534);
+}
+
 TEST(World, OneProcessNeedsNoPlaceToMeet) {
   EXPECT_EQ(world_of({{"RANK", "0"}, {"WORLD_SIZE", "1"}}).size, 1);
 }

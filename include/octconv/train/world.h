@@ -23,7 +23,9 @@ using Environment = std::function<const char*(const char* name)>;
 
 /// What whoever started this process says in its environment: RANK and WORLD_SIZE as torchrun sets
 /// them, or else OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE (Open MPI), or else SLURM_PROCID and
-/// SLURM_NTASKS (SLURM); with MASTER_ADDR and MASTER_PORT. Without any of them, one process.
+/// SLURM_NTASKS (SLURM); with MASTER_ADDR and MASTER_PORT. Without any of them, one process. Where
+/// torchrun listens at MASTER_PORT itself (TORCHELASTIC_USE_AGENT_STORE is "True") it is the next
+/// one.
 ///
 /// @throws InvalidArgument naming the variable and its value if one cannot be read, contradicts
 ///         another, or is missing beside others
