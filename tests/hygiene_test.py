@@ -170,13 +170,10 @@ def check_commands(octconv, page):
         if name not in subcommands:
             yield f"{page}: octconv {name} is not a subcommand"
             continue
-        # What comes after -- is another subcommand's.
-        own, _, started = line.partition(" -- ")
-        for command, words in [(name, own), *[tuple(part.split(maxsplit=1)) for part in [started] if part]]:
-            known = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", help_of(command)))
-            for option in re.findall(r" (--?[a-z][a-z-]*)", " " + words):
-                if option not in known:
-                    yield f"{page}: octconv {command} has no option {option}"
+        known = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", help_of(name)))
+        for option in re.findall(r" (--?[a-z][a-z-]*)", line):
+            if option not in known:
+                yield f"{page}: octconv {name} has no option {option}"
 
 
 def check_figure4(octconv, figure):
