@@ -15,8 +15,7 @@ using Choice = std::vector<std::size_t>;
 
 double total_ns(const std::vector<StageTimes>& stages, const Choice& choice) {
   double ns = 0;
-  for (std::size_t stage = 0; stage < stages.size(); ++stage)
-    ns += stages[stage].ns[choice[stage]];
+  for (std::size_t stage = 0; stage < stages.size(); ++stage) ns += stages[stage].ns[choice[stage]];
   return ns;
 }
 
