@@ -12,6 +12,8 @@
 #include "nn/norm_kernels.h"
 #include "nn/work_timer.h"
 #include "octconv/base/error.h"
+#include "octconv/base/executor.h"
+#include "octconv/base/parallel.h"
 
 namespace octconv::nn {
 namespace {
@@ -72,7 +74,9 @@ class Rows {
   template <class Body>
   void for_blocks(const Body& body) const {
     constexpr std::int64_t kGrain = 8;
-    at::parallel_for(0, blocks(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    // LibTorch's own loop runs on one thread where its headers are compiled without OpenMP.
+    const ParallelScope threads(at::get_num_threads());
+    parallel_for(blocks(), kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t block = begin; block < end; ++block) body(block);
     });
   }

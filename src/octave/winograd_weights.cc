@@ -6,6 +6,7 @@
 
 #include "kernels/winograd.h"
 #include "octave/winograd_pass.h"
+#include "octconv/base/parallel.h"
 
 namespace octconv::octave {
 namespace {
@@ -70,30 +71,33 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
   for (const PassInput& input : pass.inputs) columns += depth_taps * input.path.columns;
   pass.point_stride = kernel.vectors(pass.outputs) * kernel.lanes * columns;
   pass.transformed = Tensor(Shape{tile.points() * pass.point_stride}, pool);
-  float* to = pass.transformed.data();
-  std::int64_t first = 0;  // output of the block
-  for (std::int64_t block = 0; block < kernel.blocks(pass.outputs); ++block) {
-    const std::int64_t width = kernel.block_vectors(pass.outputs, block) * kernel.lanes;
-    const std::int64_t last = std::min(first + width, pass.outputs);
-    for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
-      for (const PassInput& input : pass.inputs) {
-        for (std::int64_t column = 0; column < input.path.columns; ++column, to += width) {
-          for (std::int64_t o = first; o < last; o += kSide) {
-            const std::int64_t count = std::min(kSide, last - o);
-            std::array<Side, 9> weights{};
-            for (std::int64_t side = 0; side < count; ++side) {
-              for (std::int64_t i = 0; i < taps; ++i) {
-                weights[static_cast<std::size_t>(i)][static_cast<std::size_t>(side)] =
-                    static_cast<double>(weight.at(input.path, o + side, column, tap * taps + i));
+  // All blocks but the last are of one width.
+  const std::int64_t full = kernel.block_vectors(pass.outputs, 0) * kernel.lanes;
+  parallel_for(kernel.blocks(pass.outputs), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      const std::int64_t first = block * full;  // output
+      const std::int64_t width = kernel.block_vectors(pass.outputs, block) * kernel.lanes;
+      const std::int64_t last = std::min(first + width, pass.outputs);
+      float* to = pass.transformed.data() + first * columns;
+      for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
+        for (const PassInput& input : pass.inputs) {
+          for (std::int64_t column = 0; column < input.path.columns; ++column, to += width) {
+            for (std::int64_t o = first; o < last; o += kSide) {
+              const std::int64_t count = std::min(kSide, last - o);
+              std::array<Side, 9> weights{};
+              for (std::int64_t side = 0; side < count; ++side) {
+                for (std::int64_t i = 0; i < taps; ++i) {
+                  weights[static_cast<std::size_t>(i)][static_cast<std::size_t>(side)] =
+                      static_cast<double>(weight.at(input.path, o + side, column, tap * taps + i));
+                }
               }
+              transform(weights, count, pass.point_stride, to + (o - first));
             }
-            transform(weights, count, pass.point_stride, to + (o - first));
           }
         }
       }
     }
-    first += width;
-  }
+  });
 }
 
 }  // namespace octconv::octave
