@@ -2,7 +2,11 @@
 // Memory and time of training steps: octconv's modules against the same network composed of plain
 // LibTorch operations, each in a process of its own, their steps interleaved.
 //
-// usage: octconv_training_bench [NETWORK [ALPHA [BATCH [SIZE [ROUNDS]]]]]
+// usage: octconv_training_bench [NETWORK [ALPHA [BATCH [SIZE [ROUNDS [THREADS]]]]]]
+//
+// A turn is two steps, of which the second counts: the first finds the caches as others left them.
+// Between turns nothing runs for a while, so that nobody's waiting threads spin into another's
+// turn.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -12,16 +16,19 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <ATen/Parallel.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/optim/sgd.h>
 
 #include "median.h"
 #include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "octconv/nn/graph_module.h"
@@ -35,6 +42,7 @@ struct Task {
   std::int64_t batch = 8;
   std::int64_t size = 224;
   int rounds = 5;
+  int threads = octconv::thread_count();
 };
 
 // The network as one would write it with LibTorch alone: every path a convolution of a slice of the
@@ -209,6 +217,7 @@ struct Report {
 // Makes a step for each byte on `in`, and answers with a Report on `out`.
 void work(const Form& form, const Task& task, int in, int out) {
   octconv::nn::keep_freed_memory(form.keep_memory);
+  at::set_num_threads(task.threads);
   octconv::Graph graph =
       octconv::octavize(octconv::make_network(task.network), {.alpha = task.alpha}).graph;
   at::manual_seed(1);
@@ -286,12 +295,15 @@ void measure(const Task& task) {
   for (Worker& worker : workers) first.push_back(worker.step());
   std::vector<std::vector<double>> times(workers.size());
   for (int round = 0; round < task.rounds; ++round) {
-    for (std::size_t i = 0; i < workers.size(); ++i)
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      static_cast<void>(workers[i].step());
       times[i].push_back(workers[i].step().milliseconds);
+    }
   }
-  std::printf("%s, alpha %g, batch %d, %d x %d: one training step\n", task.network.c_str(),
-              task.alpha, static_cast<int>(task.batch), static_cast<int>(task.size),
-              static_cast<int>(task.size));
+  std::printf("%s, alpha %g, batch %d, %d x %d, %d threads: one training step\n",
+              task.network.c_str(), task.alpha, static_cast<int>(task.batch),
+              static_cast<int>(task.size), static_cast<int>(task.size), task.threads);
   std::printf("%-42s %10s %10s %10s %10s %12s\n", "", "peak MB", "of plain", "ms", "of plain",
               "first loss");
   constexpr std::size_t kPlain = 2;
@@ -312,6 +324,7 @@ int main(int argc, char** argv) {
     if (argc > 3) task.batch = std::stoll(argv[3]);
     if (argc > 4) task.size = std::stoll(argv[4]);
     if (argc > 5) task.rounds = std::stoi(argv[5]);
+    if (argc > 6) task.threads = std::stoi(argv[6]);
     measure(task);
     return 0;
   } catch (const std::exception& error) {

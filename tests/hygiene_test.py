@@ -18,7 +18,7 @@ from pathlib import Path
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 CPP = {".h", ".cc"}
 # Formats without comments, or whose readers see the first lines.
-WITHOUT_LICENCE_LINE = {".json", ".md", ".csv", ".txt", ".svg", ".html"}
+WITHOUT_LICENCE_LINE = {".json", ".jsonl", ".md", ".csv", ".txt", ".svg", ".html"}
 BINARY = {".npy", ".npz", ".onnx", ".png", ".jpg", ".gz", ".pt"}
 MAX_COLUMNS = 100
 
