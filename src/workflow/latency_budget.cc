@@ -8,7 +8,6 @@
 
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
-#include "octconv/base/random.h"
 #include "octconv/engine/profile.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/permute.h"
@@ -108,12 +107,8 @@ class Budget {
         latency_(latency),
         progress_(progress),
         macs_(cost(model.graph, extents).macs),
-        ordinary_(compile(model, compile_options())) {
-    Shape shape{1, model.graph.node(model.graph.inputs()[0]).channels.total()};
-    for (const std::int64_t extent : extents) shape.push_back(extent);
-    input_ = Tensor(shape);
-    Random random(1);
-    for (float& value : input_.values()) value = static_cast<float>(2 * random.uniform() - 1);
+        ordinary_(compile(model, compile_options())),
+        input_(timed_input(model.graph, 1, extents)) {
     for (int step = 0; step < kSteps; ++step) alphas_.push_back(static_cast<double>(step) / kSteps);
     options_.layer_alphas.clear();
     staging_ = find_stages(twin_of(kProbe, {}).graph, extents);
@@ -124,7 +119,7 @@ class Budget {
 
   LatencyChoice run() {
     profile_alphas();
-    double aim = latency_.budget * sum(profiles_.front());
+    double aim = latency_.budget * ordinary_steps_ns_;
     for (int attempt = 0; attempt < kTries; ++attempt) {
       const auto choice = choose_alphas(alphas_, stages_, aim - fixed_ns_);
       if (!choice) break;
@@ -173,8 +168,12 @@ class Budget {
       const std::optional<Model> made =
           alphas_[i] == 0 ? std::nullopt : std::optional(twin_of(alphas_[i], {}));
       const Model& twin = made ? *made : model_;
-      const NetworkProfile profiled =
-          profile(compile(twin, compile_options()), std::span(&input_, 1), latency_.rounds);
+      const NetworkProfile profiled = profile(made ? compile(twin, compile_options()) : ordinary_,
+                                              std::span(&input_, 1), latency_.rounds);
+      if (!made) {
+        ordinary_steps_ns_ = sum(profiled);
+        ordinary_run_ns_ = profiled.run_ns;
+      }
       for (const StepProfile& step : profiled.steps) {
         const std::size_t stage = stage_of_step(twin.graph, staging_, step);
         if (stage == kNoStage) {
@@ -185,8 +184,7 @@ class Budget {
         if (i == 0)
           stages_[stage].weight += static_cast<double>(step.macs) / static_cast<double>(macs_);
       }
-      profiles_.push_back(profiled);
-      const double share = profiled.run_ns / profiles_.front().run_ns;
+      const double share = profiled.run_ns / ordinary_run_ns_;
       const std::int64_t macs = cost(twin.graph, extents_).macs;
       uniforms_.push_back({.alpha = alphas_[i],
                            .time_share = share,
@@ -267,8 +265,9 @@ class Budget {
   Tensor input_;
   std::vector<double> alphas_;
   Staging staging_;
-  std::vector<NetworkProfile> profiles_;  // by alpha
-  std::vector<UniformAlpha> uniforms_;    // by alpha
+  double ordinary_steps_ns_ = 0;        // its steps one by one
+  double ordinary_run_ns_ = 0;          // and whole
+  std::vector<UniformAlpha> uniforms_;  // by alpha
   std::vector<StageTimes> stages_;
   double fixed_ns_ = 0;
   std::vector<std::vector<std::size_t>> tried_;

@@ -5,8 +5,18 @@
 #include <chrono>
 
 #include "octconv/base/error.h"
+#include "octconv/base/random.h"
 
 namespace octconv::workflow {
+
+Tensor timed_input(const Graph& graph, std::int64_t batch, const Shape& extents) {
+  Shape shape{batch, graph.node(graph.inputs()[0]).channels.total()};
+  for (const std::int64_t extent : extents) shape.push_back(extent);
+  Tensor input(shape);
+  Random random(1);
+  for (float& value : input.values()) value = static_cast<float>(2 * random.uniform() - 1);
+  return input;
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "octconv/graph/graph.h"
+#include "octconv/tensor/tensor.h"
+
 namespace octconv::workflow {
 
 struct Timing {
@@ -19,6 +22,9 @@ struct Timing {
 // Throws InvalidArgument for rounds < 1.
 std::vector<Timing> measure_in_turns(const std::vector<std::function<void()>>& bodies,
                                      std::int64_t rounds);
+
+// Random pixels in [-1, 1) for a network of one input, the same every time.
+Tensor timed_input(const Graph& graph, std::int64_t batch, const Shape& extents);
 
 // The middle value, or the mean of the two in the middle. Requires values.
 double median(std::vector<double> values);

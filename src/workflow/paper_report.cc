@@ -26,18 +26,6 @@ constexpr const char* kIntroduction =
     "tool does; a multiply-add is one. Accuracies (top-1, %) are the article's: octconv did not "
     "train these networks.";
 
-std::string capitalised(std::string_view text) {
-  std::string result(text);
-  if (!result.empty() && result[0] >= 'a' && result[0] <= 'z') {
-    result[0] = static_cast<char>(result[0] - 'a' + 'A');
-  }
-  return result;
-}
-
-std::string heading(const PaperTable& table) {
-  return capitalised(table.name) + ": " + std::string(table.title);
-}
-
 std::string what(const PaperValue& value) {
   std::string text(name(value.quantity));
   if (value.size != kUsualSize) text += " at " + std::to_string(value.size);

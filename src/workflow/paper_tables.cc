@@ -349,4 +349,11 @@ std::span<const PaperTable> paper_tables() {
   return kTables;
 }
 
+std::string heading(const PaperTable& table) {
+  std::string name(table.name);
+  if (!name.empty() && name[0] >= 'a' && name[0] <= 'z')
+    name[0] = static_cast<char>(name[0] - 'a' + 'A');
+  return name + ": " + std::string(table.title);
+}
+
 }  // namespace octconv::workflow

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "octconv/octave/options.h"
@@ -58,5 +59,8 @@ inline constexpr std::string_view kFigure4 = "figure 4";
 
 // Tables 1 to 8, figure 4 and the one figure of section 3.2, in this order.
 std::span<const PaperTable> paper_tables();
+
+// "Table 5: Small models"
+std::string heading(const PaperTable& table);
 
 }  // namespace octconv::workflow

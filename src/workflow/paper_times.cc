@@ -5,7 +5,6 @@
 #include <deque>
 
 #include "octconv/base/error.h"
-#include "octconv/base/random.h"
 #include "octconv/engine/network.h"
 #include "octconv/graph/cost.h"
 #include "octconv/graph/octavize.h"
@@ -67,13 +66,6 @@ struct Runnable {
   Tensor output;
 };
 
-Tensor image() {
-  Tensor input({1, 3, kSize, kSize});
-  Random random(kSeed);
-  for (float& value : input.values()) value = static_cast<float>(2 * random.uniform() - 1);
-  return input;
-}
-
 Runnable prepare(std::string_view network, double alpha, const PaperTimingOptions& options,
                  const Tensor& input) {
   const Graph graph = octavize(make_network(network), {.alpha = alpha}).graph;
@@ -91,7 +83,8 @@ Runnable prepare(std::string_view network, double alpha, const PaperTimingOption
 }
 
 void measure_family(std::vector<MeasuredNetwork>& networks, const PaperTimingOptions& options) {
-  const Tensor input = image();
+  const Graph family = make_network(networks.front().network);
+  const Tensor input = timed_input(family, 1, family.default_extents(kSize));
   std::deque<Runnable> runnables;
   const auto find = [&](double alpha) {
     return std::find_if(runnables.begin(), runnables.end(),

@@ -27,12 +27,6 @@ constexpr const char* kColumns =
     "of the saving: the speed-up over alpha 0 divided by the one that the multiply-adds promise. "
     "MB: activations and scratch of a run, without the weights.";
 
-std::string heading(const PaperTable& table) {
-  std::string name(table.name);
-  name[0] = 'T';
-  return name + ": " + std::string(table.title);
-}
-
 std::string or_dash(const std::optional<double>& value, int decimals) {
   return value ? fixed(*value, decimals) : "-";
 }

@@ -69,7 +69,7 @@ std::deque<Configuration> configure(const Arguments& arguments) {
                          .extents = extents,
                          .macs = batch * macs,
                          .first = all.size() % each,
-                         .input = timed_input(model, batch, extents),
+                         .input = workflow::timed_input(model.graph, batch, extents),
                          .output = {},
                          .session = Session(network)});
         }

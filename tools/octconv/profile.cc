@@ -13,6 +13,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/engine/profile.h"
 #include "timed_arguments.h"
+#include "workflow/measure.h"
 #include "workflow/profile_report.h"
 
 namespace octconv::tool {
@@ -35,7 +36,7 @@ void run(const Arguments& arguments) {
   const Shape extents = timed_extents(model, arguments.size);
   set_thread_count(arguments.threads);
   const Network network = compile(model, compile_options(arguments.compile, extents));
-  const Tensor input = timed_input(model, arguments.batch, extents);
+  const Tensor input = workflow::timed_input(model.graph, arguments.batch, extents);
   const workflow::Profiled profiled{
       .network = network.name(),
       .processor = processor_name(),

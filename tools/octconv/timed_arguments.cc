@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "octconv/base/error.h"
-#include "octconv/base/random.h"
 #include "octconv/onnx/onnx.h"
 #include "workflow/recognise.h"
 
@@ -26,15 +25,6 @@ Model load_timed(const std::string& path, bool as_is) {
 
 Shape timed_extents(const Model& model, std::int64_t size) {
   return size == 0 ? image_extents(model) : model.graph.default_extents(size);
-}
-
-Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents) {
-  Shape shape{batch, model.graph.node(model.graph.inputs()[0]).channels.total()};
-  for (const std::int64_t extent : extents) shape.push_back(extent);
-  Tensor input(shape);
-  Random random(1);
-  for (float& value : input.values()) value = static_cast<float>(2 * random.uniform() - 1);
-  return input;
 }
 
 void tell_terminal(const std::string& line) {

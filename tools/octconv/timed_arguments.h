@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the commands that measure time have in common: models, inputs, a sign of life.
+// What the commands that measure time have in common: models, extents, a sign of life.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "octconv/graph/model.h"
-#include "octconv/tensor/tensor.h"
+#include "octconv/tensor/shape.h"
 
 namespace octconv::tool {
 
@@ -17,9 +17,6 @@ namespace octconv::tool {
 
 /// `size` along every axis that images are enlarged along; 0: the model's own.
 [[nodiscard]] Shape timed_extents(const Model& model, std::int64_t size);
-
-/// Random pixels.
-[[nodiscard]] Tensor timed_input(const Model& model, std::int64_t batch, const Shape& extents);
 
 /// A line on standard error if that is a terminal, for who waits there; else nothing.
 void tell_terminal(const std::string& line);
