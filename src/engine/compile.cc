@@ -87,6 +87,7 @@ class Compiler {
       program.steps.push_back({.dst = draft.dst, .kind = finish(draft)});
       if (spent_ != nullptr) spent_->erase(graph_.node(draft.node).name + ".weight");
     }
+    feed_pointwise(program.steps);
     share_averages(program.steps);
     if (choices_) choices_->save();
     return program;
@@ -372,6 +373,24 @@ class Compiler {
         .src = node.inputs[0]};
   }
 
+  // A depthwise convolution becomes part of the one that alone reads it, pixel by pixel.
+  void feed_pointwise(std::vector<Step>& steps) const {
+    for (Step& step : steps) {
+      auto* reader = std::get_if<RunConv>(&step.kind);
+      if (reader == nullptr || !is_private(reader->src)) continue;
+      const auto found = std::find_if(steps.begin(), steps.end(),
+                                      [&](const Step& other) { return other.dst == reader->src; });
+      const auto* before = found == steps.end() ? nullptr : std::get_if<RunConv>(&found->kind);
+      if (before == nullptr || before->feed || before->residual >= 0 || before->second >= 0 ||
+          !can_feed(before->weights.options(), reader->weights.options()))
+        continue;
+      reader->src = before->src;
+      reader->feed = DepthwiseFeed{before->weights, before->epilogue.activation};
+      found->dst = -1;
+    }
+    std::erase_if(steps, [](const Step& step) { return step.dst < 0; });
+  }
+
   // Convolutions that begin with the averages of a value's cells get them from the one that makes
   // the value, while it is near.
   static void share_averages(std::vector<Step>& steps) {
@@ -381,8 +400,8 @@ class Compiler {
       const NodeId value = maker->averaged(step.dst);
       for (Step& other : steps) {
         auto* reader = std::get_if<RunConv>(&other.kind);
-        if (reader == nullptr || reader->src != value || !reader->weights.reads_averages() ||
-            reader->weights.options().octave != maker->weights.options().octave)
+        if (reader == nullptr || reader->src != value || !reader->first().reads_averages() ||
+            reader->first().options().octave != maker->weights.options().octave)
           continue;
         reader->src_averages = true;
         maker->epilogue.averages = true;

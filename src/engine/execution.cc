@@ -155,7 +155,7 @@ void Execution::prepare(const Network::Program& program) {
                      prepared.kind =
                          Conv{.plan = OctConvPlan(conv.weights, batch_,
                                                   spatial ? shape(conv.src).high : Shape{1},
-                                                  conv.epilogue, conv.src_averages),
+                                                  conv.epilogue, conv.src_averages, conv.feed),
                               .step = &conv};
                    },
                    [&](const RunConvTranspose& conv) {

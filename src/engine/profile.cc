@@ -77,19 +77,26 @@ class Describer {
       profile.shape = linear ? text(options.in) + " to " + text(options.out) : shape_of(options);
       profile.method = method_of(conv->weights);
       floats += conv->weights.elements();
+      if (conv->feed) {
+        profile.shape = shape_of(conv->feed->weights.options()) + "; " + profile.shape;
+        profile.method = method_of(conv->feed->weights) + "+" + profile.method;
+        floats += conv->feed->weights.elements();
+      }
     } else if (const auto* cells = std::get_if<engine::RunConvTranspose>(&step.kind)) {
       profile.method = method_of(cells->weights);
       floats += cells->weights.elements();
     } else if (std::holds_alternative<engine::LoadInput>(step.kind)) {
       floats += elements(step.dst);  // the caller's tensor
     }
-    const NodeId operation = operation_of(step);
+    const std::vector<NodeId> nodes = nodes_of(step);
     if (profile.kind.empty()) {
-      profile.kind = std::string(op_name(program_.graph.node(operation).op));
+      profile.kind = std::string(op_name(program_.graph.node(nodes.back()).op));
       std::replace(profile.kind.begin(), profile.kind.end(), '_', ' ');
     }
-    const auto found = macs_.find(operation);
-    profile.macs = found == macs_.end() ? 0 : found->second * execution_.batch();
+    for (const NodeId node : nodes) {
+      const auto found = macs_.find(node);
+      if (found != macs_.end()) profile.macs += found->second * execution_.batch();
+    }
     profile.bytes = floats * kFloatBytes;
     return profile;
   }
@@ -99,20 +106,20 @@ class Describer {
     return execution_.places(id)[0].elements() + execution_.places(id)[1].elements();
   }
 
-  // The first node that the step stands for: below what was fused into it.
-  [[nodiscard]] NodeId operation_of(const engine::Step& step) const {
+  // The nodes that the step stands for, from the last to the first: below what was fused into it.
+  [[nodiscard]] std::vector<NodeId> nodes_of(const engine::Step& step) const {
     const std::vector<NodeId> read = engine::reads(step);
     const auto is_read = [&](NodeId id) {
       return std::find(read.begin(), read.end(), id) != read.end();
     };
-    NodeId id = step.dst;
+    std::vector<NodeId> nodes{step.dst};
     for (;;) {
-      const std::vector<NodeId>& inputs = program_.graph.node(id).inputs;
+      const std::vector<NodeId>& inputs = program_.graph.node(nodes.back()).inputs;
       // A sum may have the residual first.
       const auto next =
           std::find_if(inputs.begin(), inputs.end(), [&](NodeId input) { return !is_read(input); });
-      if (next == inputs.end()) return id;
-      id = *next;
+      if (next == inputs.end()) return nodes;
+      nodes.push_back(*next);
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,10 +28,15 @@ struct RunConv {
   OctConvWeights weights;
   ConvEpilogue epilogue;
   NodeId src = -1;
-  NodeId residual = -1;       ///< -1: none
-  NodeId second = -1;         ///< whose value the epilogue's second result is; -1: none
-  bool src_averages = false;  ///< whoever makes `src` averages its cells too
+  NodeId residual = -1;               ///< -1: none
+  NodeId second = -1;                 ///< whose value the epilogue's second result is; -1: none
+  bool src_averages = false;          ///< whoever makes `src` averages its cells too
+  std::optional<DepthwiseFeed> feed;  ///< reads `src`, and is what the weights read
 
+  /// The weights that read `src`.
+  [[nodiscard]] const OctConvWeights& first() const noexcept {
+    return feed ? feed->weights : weights;
+  }
   /// The value whose cells the epilogue averages if it averages any.
   [[nodiscard]] NodeId averaged(NodeId dst) const noexcept { return second >= 0 ? second : dst; }
 };

@@ -35,6 +35,10 @@ using octave::run_pool;
 using octave::Slice;
 using octave::WinogradPass;
 
+// Floats of a map that are not worth being made some rows at a time: they stay in a second-level
+// cache.
+constexpr std::int64_t kFarFloats = 64 * 1024;
+
 // Rows of a map with zeros beside them; in floats.
 struct PaddedRows {
   std::int64_t before = 0;
@@ -99,6 +103,17 @@ struct PlannedPass {
 }  // namespace
 
 struct OctConvPlan::Impl {
+  // A convolution before this one.
+  struct Feed {
+    std::unique_ptr<Impl> plan;
+    bool by_rows = false;  // some rows at a time, within the pass that reads them
+    // What it makes, and its own working memory, in the scratch.
+    std::int64_t high = 0;
+    std::int64_t low = 0;
+    std::int64_t averages = 0;
+    std::int64_t scratch = 0;
+  };
+
   OctConvWeights weights;
   ConvEpilogue epilogue;
   std::int64_t batch = 0;
@@ -106,8 +121,9 @@ struct OctConvPlan::Impl {
   std::vector<PlannedMap> maps;
   std::vector<PlannedPass> passes;
   std::int64_t scratch = 0;
-  const float* next = nullptr;        // weights that are read after a run
-  std::int64_t winograd_scratch = 0;  // where that of Winograd's methods begins
+  const float* next = nullptr;    // weights that are read after a run
+  std::int64_t pass_scratch = 0;  // where that of a pass begins
+  Feed feed;                      // without a plan: there is none
 
   bool src_averages = false;  // whether they come with the input
   // Those of the result: whether a pass makes them, and if not, how they are made from it.
@@ -115,10 +131,11 @@ struct OctConvPlan::Impl {
   kernels::PoolRows averages{};
 
   Impl(OctConvWeights packed, std::int64_t images, const Shape& in, ConvEpilogue what,
-       bool with_averages)
+       bool with_averages, std::unique_ptr<Impl> before = nullptr)
       : weights(std::move(packed)),
         epilogue(std::move(what)),
         batch(images),
+        feed{.plan = std::move(before)},
         src_averages(with_averages) {
     const ConvOptions& options = weights.options();
     if (batch < 0) {
@@ -145,62 +162,131 @@ struct OctConvPlan::Impl {
     for (const ConvPass& pass : weights.packed().passes) plan_pass(pass, in);
     std::int64_t most = 0;  // of one pass: they run one after the other
     for (const PlannedPass& pass : passes) {
-      const auto* winograd = std::get_if<WinogradPass>(&pass.method);
-      if (winograd != nullptr) most = std::max(most, winograd->scratch_elements());
+      most = std::max(most, std::visit([](const auto& method) { return method.scratch_elements(); },
+                                       pass.method));
     }
-    winograd_scratch = take_scratch(most);
+    pass_scratch = take_scratch(most);
+    if (feed.plan) place_feed();
   }
 
   void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
            OctaveView<float> second, float* memory) const noexcept {
-    const OctConvWeights::Packed& packed = weights.packed();
-    const auto data = [&](std::size_t map) -> const float* {
-      if (map == 0) return src.high;
-      if (map == 1) return src.low;
-      return given(map) ? src.averages : memory + maps[map].scratch;
-    };
-    for (std::size_t i = 2; i < maps.size(); ++i) {
-      if (given(i)) continue;
-      make_map(maps[i], batch, data(packed.maps[i].from), memory + maps[i].scratch);
-    }
-    float* const dst_averages = epilogue.second ? second.averages : dst.averages;
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-      const ConvPass& pass = packed.passes[i];
-      PassMemory pointers;
-      pointers.next = i + 1 < passes.size() ? packed.passes[i + 1].first() : next;
-      for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
-        pointers.inputs[input] = data(pass.inputs[input].map);
-      }
-      if (pass.upsampled) {
-        pointers.out = memory + passes[i].scratch;
+    OctaveView<const float> in = src;
+    if (feed.plan) {
+      const OctaveView<float> fed{memory + feed.high, memory + feed.low, memory + feed.averages};
+      if (feed.by_rows) {
+        feed.plan->run_low(src, fed, memory + feed.scratch);
       } else {
-        const bool high = pass.dst == Frequency::kHigh;
-        if (pass.adds_upsampled) {
-          pointers.addend = passes[i].addend;
-          pointers.addend.map = memory + passes[i].addend_from;
-        }
-        if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
-        pointers.out = high ? dst.high : dst.low;
-        pointers.activation = epilogue.activation;
-        if (epilogue.second) {
-          const std::int64_t first = high ? packed.options.out.low : 0;
-          pointers.second = {.scale = epilogue.second->scale.data() + first,
-                             .shift = epilogue.second->shift.data() + first,
-                             .out = high ? second.high : second.low,
-                             .activation = epilogue.second->activation};
-        }
-        if (high && pass_averages) pointers.averages = dst_averages;
+        feed.plan->run(src, {}, fed, {}, memory + feed.scratch);
       }
-      pointers.scratch = memory + winograd_scratch;
-      std::visit([&](const auto& method) { method.run(packed, pass, pointers); }, passes[i].method);
-      if (packed.adjoint && pass.upsampled) share_out(pass, passes[i], pointers.out);
+      in = {fed.high, fed.low, fed.averages};
+    }
+    make_maps(in, memory);
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      const ConvPass& pass = weights.packed().passes[i];
+      const PassMemory pointers = memory_of(i, in, residual, dst, second, memory);
+      if (feed.by_rows && is_high(pass)) {
+        run_fed(i, pointers, src, memory);
+      } else {
+        run_pass(i, pointers);
+      }
+      if (weights.packed().adjoint && pass.upsampled) share_out(pass, passes[i], pointers.out);
     }
     if (epilogue.averages && !pass_averages) {
-      run_pool(averages, batch, epilogue.second ? second.high : dst.high, dst_averages);
+      run_pool(averages, batch, epilogue.second ? second.high : dst.high,
+               epilogue.second ? second.averages : dst.averages);
     }
   }
 
  private:
+  // What a depthwise convolution makes of the low frequency alone.
+  void run_low(OctaveView<const float> src, OctaveView<float> dst, float* memory) const noexcept {
+    make_maps(src, memory);
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      if (weights.packed().passes[i].dst == Frequency::kLow)
+        run_pass(i, memory_of(i, src, {}, dst, {}, memory));
+    }
+  }
+
+  void run_pass(std::size_t i, const PassMemory& pointers) const noexcept {
+    const OctConvWeights::Packed& packed = weights.packed();
+    std::visit([&](const auto& method) { method.run(packed, packed.passes[i], pointers); },
+               passes[i].method);
+  }
+
+  void make_maps(OctaveView<const float> src, float* memory) const noexcept {
+    for (std::size_t i = 2; i < maps.size(); ++i) {
+      if (given(i)) continue;
+      make_map(maps[i], batch, map_data(weights.packed().maps[i].from, src, memory),
+               memory + maps[i].scratch);
+    }
+  }
+
+  const float* map_data(std::size_t map, OctaveView<const float> src,
+                        const float* memory) const noexcept {
+    if (map == 0) return src.high;
+    if (map == 1) return src.low;
+    return given(map) ? src.averages : memory + maps[map].scratch;
+  }
+
+  // What a pass reads and writes, but for a feed.
+  [[nodiscard]] PassMemory memory_of(std::size_t i, OctaveView<const float> src,
+                                     OctaveView<const float> residual, OctaveView<float> dst,
+                                     OctaveView<float> second, float* memory) const noexcept {
+    const OctConvWeights::Packed& packed = weights.packed();
+    const ConvPass& pass = packed.passes[i];
+    PassMemory pointers;
+    pointers.next = i + 1 < passes.size() ? packed.passes[i + 1].first() : next;
+    pointers.scratch = memory + pass_scratch;
+    for (std::size_t input = 0; input < pass.inputs.size(); ++input) {
+      pointers.inputs[input] = map_data(pass.inputs[input].map, src, memory);
+    }
+    if (pass.upsampled) {
+      pointers.out = memory + passes[i].scratch;
+      return pointers;
+    }
+    const bool high = pass.dst == Frequency::kHigh;
+    if (pass.adds_upsampled) {
+      pointers.addend = passes[i].addend;
+      pointers.addend.map = memory + passes[i].addend_from;
+    }
+    if (epilogue.residual) pointers.residual = high ? residual.high : residual.low;
+    pointers.out = high ? dst.high : dst.low;
+    pointers.activation = epilogue.activation;
+    if (epilogue.second) {
+      const std::int64_t first = high ? packed.options.out.low : 0;
+      pointers.second = {.scale = epilogue.second->scale.data() + first,
+                         .shift = epilogue.second->shift.data() + first,
+                         .out = high ? second.high : second.low,
+                         .activation = epilogue.second->activation};
+    }
+    if (high && pass_averages) {
+      pointers.averages = epilogue.second ? second.averages : dst.averages;
+    }
+    return pointers;
+  }
+
+  // The pass that makes the high output.
+  [[nodiscard]] static bool is_high(const ConvPass& pass) noexcept {
+    return pass.dst == Frequency::kHigh && !pass.upsampled;
+  }
+
+  // A pass whose first input is made some rows at a time.
+  void run_fed(std::size_t i, PassMemory pointers, OctaveView<const float> src,
+               float* memory) const noexcept {
+    const Impl& before = *feed.plan;
+    const OctConvWeights::Packed& packed = before.weights.packed();
+    const PassMemory rows = before.memory_of(0, src, {}, {}, {}, memory + feed.scratch);
+    const octave::RowFeed source{
+        .plan = std::get<DirectPass>(before.passes[0].method),
+        .packed = packed,
+        .pass = packed.passes[0],
+        .memory = rows,
+        .averages = weights.reads_averages() ? memory + feed.averages : nullptr};
+    pointers.feed = &source;
+    run_pass(i, pointers);
+  }
+
   // The weights divide by whole cells. Those at a far edge may have fewer pixels.
   void share_out(const ConvPass& pass, const PlannedPass& planned, float* out) const noexcept {
     const Extents3 fine = to_three(extents, 1);
@@ -225,6 +311,31 @@ struct OctConvPlan::Impl {
         for (std::int64_t c = 0; c < channels; ++c) pixel[c] *= all;
       }
     }
+  }
+
+  // Whether a pass could be fed rows: they are those of its first input, and more than stays near
+  // until all of them are made.
+  [[nodiscard]] bool wants_rows(const ConvPass& pass) const noexcept {
+    if (!feed.plan || !is_high(pass) || pass.inputs.empty() || pass.inputs[0].map != 0)
+      return false;
+    const std::vector<PlannedPass>& before = feed.plan->passes;
+    const auto* rows = before.empty() ? nullptr : std::get_if<DirectPass>(&before[0].method);
+    return rows != nullptr && rows->by_rows() &&
+           batch * extents.elements() * weights.options().in.high >= kFarFloats;
+  }
+
+  void place_feed() {
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      const auto* direct = std::get_if<DirectPass>(&passes[i].method);
+      if (direct != nullptr && direct->takes_feed()) feed.by_rows = true;
+    }
+    const ChannelSplit channels = weights.options().in;
+    const std::int64_t low = batch * low_extents(extents, weights.options().octave).elements();
+    feed.high = take_scratch(feed.by_rows ? 0 : batch * extents.elements() * channels.high);
+    feed.low = take_scratch(low * channels.low);
+    feed.averages = take_scratch(weights.reads_averages() ? low * channels.high : 0);
+    feed.scratch = take_scratch(feed.plan->scratch);
+    feed.plan->next = weights.packed().first();
   }
 
   std::int64_t take_scratch(std::int64_t elements) {
@@ -289,16 +400,18 @@ struct OctConvPlan::Impl {
     const Extents3 out = to_three(grid, 1);
     std::vector<Shape> sources;
     for (const PassInput& input : pass.inputs) sources.push_back(maps[input.map].extents);
-    const bool pools = epilogue.averages && pass.dst == Frequency::kHigh && !pass.upsampled;
-    const Extents3 cell = pools ? averages.kernel : Extents3{1, 1, 1};
-    PlannedPass planned{
-        .extents = out,
-        .method =
-            pass.method == ConvMethod::kDirect
-                ? decltype(PlannedPass::method)(DirectPass(packed, pass, sources, out, batch, cell))
-                : WinogradPass(packed, pass, sources, out, batch, cell,
-                               is_short(epilogue.activation) &&
-                                   (!epilogue.second || is_short(epilogue.second->activation)))};
+    const bool pools = epilogue.averages && is_high(pass);
+    const bool rows = wants_rows(pass);
+    const bool cells = pools || (rows && weights.reads_averages());
+    const Extents3 cell = cells ? averages.kernel : Extents3{1, 1, 1};
+    PlannedPass planned{.extents = out,
+                        .method = pass.method == ConvMethod::kDirect
+                                      ? decltype(PlannedPass::method)(DirectPass(
+                                            packed, pass, sources, out, batch, cell, rows))
+                                      : WinogradPass(packed, pass, sources, out, batch, cell,
+                                                     is_short(epilogue.activation) &&
+                                                         (!epilogue.second ||
+                                                          is_short(epilogue.second->activation)))};
     if (pools) {
       pass_averages = std::visit([](const auto& method) { return method.pools(); }, planned.method);
     }
@@ -315,6 +428,16 @@ struct OctConvPlan::Impl {
     passes.push_back(std::move(planned));
   }
 };
+
+bool can_feed(const ConvOptions& depthwise, const ConvOptions& pointwise) {
+  const auto all = [](const Shape& shape, std::int64_t value) {
+    return shape == Shape::filled(shape.rank(), value);
+  };
+  return depthwise.depthwise() && depthwise.out == pointwise.in &&
+         depthwise.octave == pointwise.octave && pointwise.groups == 1 &&
+         all(pointwise.kernel, 1) && all(pointwise.stride, 1) && all(pointwise.padding_begin, 0) &&
+         all(pointwise.padding_end, 0);
+}
 
 OctConvWeights::OctConvWeights(const ConvOptions& options, std::span<const float> weight,
                                std::span<const float> bias, const ConvMethods& methods,
@@ -356,9 +479,29 @@ bool OctConvWeights::reads_averages() const noexcept {
 }
 
 OctConvPlan::OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
-                         ConvEpilogue epilogue, bool src_averages)
-    : impl_(std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue),
-                                   src_averages)) {}
+                         ConvEpilogue epilogue, bool src_averages,
+                         const std::optional<DepthwiseFeed>& feed) {
+  if (!feed) {
+    impl_ = std::make_unique<Impl>(std::move(weights), batch, extents, std::move(epilogue),
+                                   src_averages);
+    return;
+  }
+  if (!can_feed(feed->weights.options(), weights.options())) {
+    throw InvalidArgument("convolution: kernel " + weights.options().kernel.to_string() + " of " +
+                          std::to_string(weights.options().in.total()) +
+                          " channels cannot be fed by a depthwise one of kernel " +
+                          feed->weights.options().kernel.to_string() + ", " +
+                          std::to_string(feed->weights.options().out.total()) + " channels");
+  }
+  const bool averages = weights.reads_averages();
+  auto before = std::make_unique<Impl>(
+      feed->weights, batch, extents,
+      ConvEpilogue{.activation = feed->activation, .second = {}, .averages = averages},
+      src_averages);
+  const Shape between = before->extents;
+  impl_ = std::make_unique<Impl>(std::move(weights), batch, between, std::move(epilogue), averages,
+                                 std::move(before));
+}
 
 OctConvPlan::~OctConvPlan() = default;
 OctConvPlan::OctConvPlan(OctConvPlan&&) noexcept = default;

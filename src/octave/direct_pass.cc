@@ -45,26 +45,49 @@ struct DirectPass::Run {
   const ConvPass& pass;
   const PassMemory& memory;
 
-  void run_task(std::int64_t task, std::int64_t column_begin, std::int64_t column_end) const {
+  // `fed`: for the rows of the first input; null: they are where the memory says.
+  void run_task(std::int64_t task, std::int64_t column_begin, std::int64_t column_end,
+                float* fed = nullptr) const {
     const std::int64_t first = task * plan.task_units_;
     const std::int64_t last = std::min(first + plan.task_units_, plan.units_);
     const std::int64_t begin = plan.unit_begin(first);
     const std::int64_t end = plan.unit_begin(last);
     if (plan.by_rows_) {
-      for (std::int64_t row = begin; row < end; row += plan.extents_[2]) run_row(row);
+      run_rows(begin, end, memory.out + begin * pass.groups);
     } else {
-      run_tables(task, begin, end, column_begin, column_end);
+      if (fed != nullptr) feed(first, last, fed);
+      run_tables(task, begin, end, column_begin, column_end, fed);
     }
     if (memory.averages != nullptr && plan.pools_) pool(first, last, column_begin, column_end);
   }
 
+  // The first input's rows of units [first, last), and the averages of their cells.
+  void feed(std::int64_t first, std::int64_t last, float* out) const {
+    const RowFeed& source = *memory.feed;
+    const std::int64_t begin = plan.unit_begin(first);
+    source.plan.run_rows(source.packed, source.pass, source.memory, begin, plan.unit_begin(last),
+                         out);
+    if (source.averages == nullptr) return;
+    // Each unit is a picture of one row of cells.
+    const std::int64_t channels = pass.inputs[0].path.columns;
+    const std::int64_t width = plan.extents_[2];
+    for (std::int64_t unit = first; unit < last; ++unit) {
+      const std::int64_t at = plan.unit_begin(unit);
+      const std::int64_t rows = (plan.unit_begin(unit + 1) - at) / width;
+      kernels::PoolRows cells = pooled_cells({1, rows, width}, plan.cell_, channels);
+      cells.src = out + (at - begin) * channels;
+      cells.out = source.averages + plan.pool_row(unit) * cells.extents[2] * channels;
+      kernels::pool(cells, 0, 1);
+    }
+  }
+
   // Pixels [begin, end) by tables of pointers.
   void run_tables(std::int64_t task, std::int64_t begin, std::int64_t end,
-                  std::int64_t column_begin, std::int64_t column_end) const {
+                  std::int64_t column_begin, std::int64_t column_end, const float* fed) const {
     TaskRows rows;
     if (memory.addend.map != nullptr) fill_addends(begin, end, rows);
     for (std::size_t slice = 0; slice < pass.slices.size(); ++slice) {
-      const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows);
+      const kernels::ConvTiles tiles = fill_slice(slice, begin, end, rows, fed);
       if (pass.depthwise) {
         run_depthwise(tiles);
       } else {
@@ -109,7 +132,7 @@ struct DirectPass::Run {
 
   // Of the first group; its pointers are those of the whole pass.
   kernels::ConvTiles fill_slice(std::size_t index, std::int64_t begin, std::int64_t end,
-                                TaskRows& rows) const {
+                                TaskRows& rows, const float* fed) const {
     const Slice& slice = pass.slices[index];
     const std::int64_t stride = pass.groups * pass.outputs;
     // A slice but the first adds to what the one before it has stored.
@@ -140,11 +163,23 @@ struct DirectPass::Run {
                           .taps = taps.size(),
                           .first_channel = slice.columns[i].begin,
                           .channels = slice.columns[i].size()};
-      plan.grids_[i].fill(memory.inputs[i], packed.zeros.data(), plan.extents_, begin, end, taps,
-                          pitch, to);
+      if (i == 0 && fed != nullptr) {
+        fill_fed(fed, taps.size() * (end - begin), pitch, to);
+      } else {
+        plan.grids_[i].fill(memory.inputs[i], packed.zeros.data(), plan.extents_, begin, end, taps,
+                            pitch, to);
+      }
       to += taps.size() * pitch;
     }
     return tiles;
+  }
+
+  // One tap, at the pixels themselves.
+  void fill_fed(const float* fed, std::int64_t pixels, std::int64_t pitch,
+                const float** rows) const {
+    for (std::int64_t pixel = 0; pixel < (pixels == 0 ? 0 : pitch); ++pixel) {
+      rows[pixel] = fed + std::min(pixel, pixels - 1) * pass.inputs[0].path.columns;
+    }
   }
 
   // `next`: the weights that are wanted after these.
@@ -191,8 +226,15 @@ struct DirectPass::Run {
                          second.out);
   }
 
-  // A row of a depthwise pass.
-  void run_row(std::int64_t first) const {
+  // Rows of a depthwise pass.
+  void run_rows(std::int64_t begin, std::int64_t end, float* out) const {
+    for (std::int64_t row = begin; row < end; row += plan.extents_[2]) {
+      run_row(row, out + (row - begin) * pass.groups);
+    }
+  }
+
+  // A row of a depthwise pass, to `out`.
+  void run_row(std::int64_t first, float* out) const {
     const PassInput& input = pass.inputs[0];
     const ConvOptions& options = packed.options;
     const std::size_t last = options.rank() - 1;
@@ -214,11 +256,11 @@ struct DirectPass::Run {
                         .zeros = packed.zeros.data(),
                         .channels = pass.groups,
                         .residual = memory.residual == nullptr ? nullptr : memory.residual + at,
-                        .out = memory.out + at,
+                        .out = out,
                         .activation = memory.activation});
     kernels::SecondResult second = memory.second;
     if (second.out != nullptr) second.out += at;
-    add_second(second, memory.out + at, plan.extents_[2]);
+    add_second(second, out, plan.extents_[2]);
   }
 
   void fill_addends(std::int64_t begin, std::int64_t end, TaskRows& rows) const {
@@ -235,7 +277,7 @@ struct DirectPass::Run {
 
 DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pass,
                        const std::vector<Shape>& maps, const Extents3& extents, std::int64_t batch,
-                       const Extents3& cell)
+                       const Extents3& cell, bool feed)
     : extents_(extents), cell_(cell), batch_(batch), pixels_(batch * product(extents)) {
   std::int64_t channels = 1;  // that a pixel reads, if its taps are other pixels' too
   std::int64_t depth = 1;
@@ -269,15 +311,30 @@ DirectPass::DirectPass(const OctConvWeights::Packed& packed, const ConvPass& pas
                                         packed.options.dilation[last],
                                         packed.options.kernel.elements() / taps_x);
   columns_ = pass.depthwise ? 1 : pass.groups * packed.kernel->blocks(pass.outputs);
-  if (product(cell) > 1 && tasks > 0) {
+  if ((product(cell) > 1 || (feed && cell[0] == 1)) && tasks > 0) {
     pool_ = pooled_cells(extents, cell, pass.groups * pass.outputs);
-    // Threads share a task's output channels too.
-    pools_ = take_cells(most, (tasks + columns_ - 1) / columns_);
+    // Threads share a task's output channels too, unless its input is made for it.
+    by_cells_ = take_cells(most, feed ? tasks : (tasks + columns_ - 1) / columns_);
   }
-  if (!pools_) take_tiles(tasks);
+  if (!by_cells_) take_tiles(tasks);
+  pools_ = by_cells_ && product(cell) > 1;
   const std::int64_t macs = (pixels_ + tasks_ - 1) / std::max<std::int64_t>(1, tasks_) * depth *
-                            pass.outputs * pass.groups / columns_;
-  grain_ = (kLeastMacs + macs - 1) / std::max<std::int64_t>(1, macs);
+                            pass.outputs * pass.groups;
+  if (feed && by_cells_) take_slots(pass.inputs[0].path.columns, macs);
+  const std::int64_t column_macs = macs / columns_;
+  grain_ = (kLeastMacs + column_macs - 1) / std::max<std::int64_t>(1, column_macs);
+}
+
+void DirectPass::take_slots(std::int64_t channels, std::int64_t task_macs) {
+  slots_ = std::clamp<std::int64_t>(task_macs * tasks_ / kLeastMacs, 1,
+                                    std::min<std::int64_t>(tasks_, thread_count()));
+  std::int64_t pixels = 0;  // of the largest task
+  for (std::int64_t task = 0; task < tasks_; ++task) {
+    const std::int64_t last = std::min((task + 1) * task_units_, units_);
+    pixels = std::max(pixels, unit_begin(last) - unit_begin(task * task_units_));
+  }
+  constexpr std::int64_t kLine = 16;
+  slot_ = (pixels * channels + kLine - 1) / kLine * kLine;
 }
 
 void DirectPass::take_tiles(std::int64_t tasks) {
@@ -309,7 +366,7 @@ bool DirectPass::take_cells(std::int64_t most_tiles, std::int64_t least_tasks) {
 }
 
 std::int64_t DirectPass::unit_begin(std::int64_t unit) const noexcept {
-  if (!pools_) return std::min(unit * unit_pixels_, pixels_);
+  if (!by_cells_) return std::min(unit * unit_pixels_, pixels_);
   const std::int64_t image = unit / units_each_;
   std::int64_t row = unit % units_each_;  // of cells, then of pixels
   if (cell_[0] > 1) {
@@ -323,6 +380,17 @@ std::int64_t DirectPass::unit_begin(std::int64_t unit) const noexcept {
 void DirectPass::run(const OctConvWeights::Packed& packed, const ConvPass& pass,
                      const PassMemory& memory) const noexcept {
   const Run steps{*this, packed, pass, memory};
+  if (memory.feed != nullptr) {
+    parallel_for(slots_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slot = begin; slot < end; ++slot) {
+        const std::int64_t last = (slot + 1) * tasks_ / slots_;
+        for (std::int64_t task = slot * tasks_ / slots_; task < last; ++task) {
+          steps.run_task(task, 0, columns_, memory.scratch + slot * slot_);
+        }
+      }
+    });
+    return;
+  }
   parallel_for(tasks_ * columns_, grain_, [&](std::int64_t begin, std::int64_t end) {
     while (begin < end) {
       const std::int64_t column = begin % columns_;
@@ -331,6 +399,12 @@ void DirectPass::run(const OctConvWeights::Packed& packed, const ConvPass& pass,
       begin += count;
     }
   });
+}
+
+void DirectPass::run_rows(const OctConvWeights::Packed& packed, const ConvPass& pass,
+                          const PassMemory& memory, std::int64_t begin, std::int64_t end,
+                          float* out) const noexcept {
+  Run{*this, packed, pass, memory}.run_rows(begin, end, out);
 }
 
 }  // namespace octconv::octave

@@ -30,8 +30,11 @@ struct Addend {
   /// @}
 };
 
+struct RowFeed;
+
 struct PassMemory {
   std::array<const float*, 2> inputs{};
+  const RowFeed* feed = nullptr;  ///< makes the rows of the first input instead; may be null
   Addend addend;
   const float* residual = nullptr;
   float* out = nullptr;

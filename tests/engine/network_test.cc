@@ -314,6 +314,28 @@ TEST(Engine, ComputesWhatDecodersAndMobileNetworksHave) {
   }
 }
 
+// A value that is kept exists as a whole: its depthwise convolution is then a step of its own.
+TEST(Engine, MakesDepthwiseConvolutionsPartOfWhatReadsThem) {
+  for (const char* name : {"mobilenet_v1", "mobilenet_v2"}) {
+    for (const double alpha : {0.0, 0.5}) {
+      const Model model = zoo_model(name, alpha);
+      std::vector<std::string> ends;
+      for (const Node& node : model.graph.nodes()) {
+        if (node.name.find(".depthwise") == std::string::npos) continue;
+        const std::string block = node.name.substr(0, node.name.find('.'));
+        ends.push_back(block + (name == std::string("mobilenet_v1") ? ".relu1" : ".relu2"));
+      }
+      ASSERT_GE(ends.size(), 13U);
+      const Tensor input = random_tensor({1, 3, 128, 127}, 2);
+      const Network apart = compile(model, {.keep = ends});
+      const Network together = compile(model);
+      EXPECT_EQ(apart.steps() - together.steps(), static_cast<std::int64_t>(ends.size()));
+      EXPECT_EQ(values(Session(together).run(input)), values(Session(apart).run(input)))
+          << name << " " << alpha;
+    }
+  }
+}
+
 TEST(Engine, GivesASpatialOutputChannelsFirst) {
   Graph graph("image", Shape{2, 2});
   const NodeId x = graph.add("input", Input{5}, {});

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,11 @@ struct ConvEpilogue {
   std::shared_ptr<const SecondResult> second;    ///< of what was stored, beside it; may be null
   bool averages = false;  ///< also averages the cells of the result, the second if there is one
 };
+
+/// Whether the second convolution may be planned with the first as its `DepthwiseFeed`: it reads
+/// what a depthwise one makes pixel by pixel, with kernel 1, stride 1, no padding and one group.
+/// Requires checked options.
+[[nodiscard]] OCTCONV_API bool can_feed(const ConvOptions& depthwise, const ConvOptions& pointwise);
 
 /// The weights of one convolution, packed for this processor. Immutable; a copy shares the memory.
 class OCTCONV_API OctConvWeights {
@@ -95,6 +101,13 @@ class OCTCONV_API OctConvWeights {
   std::shared_ptr<const Packed> packed_;
 };
 
+/// A depthwise convolution whose result only the convolution after it reads: it is made some rows
+/// at a time, which are used while they are near.
+struct DepthwiseFeed {
+  OctConvWeights weights;
+  Activation activation{ActivationKind::kNone};  ///< comes last
+};
+
 /// An octave convolution (or an ordinary one: `low == 0`) for one input shape.
 ///
 /// Every path is accumulated in registers: low_to_low and high_to_low in one pass over both inputs;
@@ -106,10 +119,14 @@ class OCTCONV_API OctConvPlan {
   /// @param extents  high-grid extents of the input, >= 1
   /// @param src_averages  whether the input comes with the averages of its cells; otherwise a run
   ///                      makes those that it reads
+  /// @param feed     a convolution before it, whose input is then the plan's: extents and averages
+  ///                 are those of the feed's input
   /// @throws InvalidArgument if the extents do not fit the kernel, the second result's channels
-  /// are not those of the output, or averages are given that the weights do not read
+  /// are not those of the output, averages are given that the weights do not read, or the feed
+  /// cannot feed it
   OctConvPlan(OctConvWeights weights, std::int64_t batch, const Shape& extents,
-              ConvEpilogue epilogue = {}, bool src_averages = false);
+              ConvEpilogue epilogue = {}, bool src_averages = false,
+              const std::optional<DepthwiseFeed>& feed = std::nullopt);
   ~OctConvPlan();
   /// What was moved from may only be assigned to or destroyed.
   /// @{
