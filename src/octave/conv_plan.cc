@@ -37,7 +37,7 @@ using octave::WinogradPass;
 
 // Floats of a map that are not worth being made some rows at a time: they stay in a second-level
 // cache.
-constexpr std::int64_t kFarFloats = 64 * 1024;
+constexpr std::int64_t kFarFloats = 128 * 1024;
 
 // Rows of a map with zeros beside them; in floats.
 struct PaddedRows {

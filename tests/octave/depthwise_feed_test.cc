@@ -157,12 +157,12 @@ class DepthwiseFeedTest : public testing::TargetTest {};
 
 TEST_P(DepthwiseFeedTest, GivesTheBitsOfTwoPlans) {
   check(Pair({.high = 40}, {.high = 24}, {57, 45}, 2), true);
-  check(Pair({.high = 96}, {.high = 20}, {60, 61}, 1, 2), true);
+  check(Pair({.high = 96}, {.high = 20}, {80, 75}, 1, 2), true);
   check(Pair({.high = 40}, {.high = 24}, {57, 45}, 2, 1, 5), true);
   check(Pair({.high = 96}, {.high = 20}, {80, 81}, 1, 2, 5), false);  // not computed by rows
   check(Pair({.high = 40, .low = 24}, {.high = 33, .low = 15}, {57, 45}, 2), true);
-  check(Pair({.high = 40, .low = 24}, {.high = 50}, {56, 58}), true);
-  check(Pair({.high = 40}, {.high = 16, .low = 33}, {57, 58}), true);
+  check(Pair({.high = 40, .low = 24}, {.high = 50}, {56, 58}, 2), true);
+  check(Pair({.high = 40}, {.high = 16, .low = 33}, {57, 58}, 1), true);
   check(Pair({.high = 5, .low = 3}, {.high = 4, .low = 2}, {9, 7}, 2), false);
   check(Pair({.low = 6}, {.high = 4, .low = 2}, {64, 64}), false);
 }
@@ -170,12 +170,12 @@ TEST_P(DepthwiseFeedTest, GivesTheBitsOfTwoPlans) {
 TEST_P(DepthwiseFeedTest, GivesTheBitsOfTwoPlansInAllRanksAndStrideModes) {
   for (const StrideMode mode :
        {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow, StrideMode::kStrided}) {
-    Pair pair({.high = 40, .low = 24}, {.high = 16, .low = 8}, {113, 94}, 1, 2);
+    Pair pair({.high = 40, .low = 24}, {.high = 16, .low = 8}, {113, 94}, 2, 2);
     pair.depthwise.stride_mode = mode;
     check(pair, true);
   }
   check(Pair({.high = 40, .low = 24}, {.high = 16, .low = 8}, {201}, 20), true);
-  Pair space({.high = 20, .low = 12}, {.high = 16, .low = 8}, {5, 28, 29});
+  Pair space({.high = 20, .low = 12}, {.high = 16, .low = 8}, {5, 38, 39});
   space.depthwise.octave = space.pointwise.octave = {1, 2, 2};
   check(space, true);
   // More than a task takes: a row, and planes where depth is halved too.
