@@ -127,31 +127,30 @@ class Packer {
   }
 
  private:
-  // Of a column as it is read.
-  [[nodiscard]] WeightView::Element at(const PassInput& input, std::int64_t row,
-                                       std::int64_t column) const {
-    const std::int64_t columns = input.path.columns;
-    WeightView::Element element = weight_.element(input.path, row, column % columns);
-    element.first += column / columns * element.tap_step;
-    return element;
-  }
-
   void pack_block(const ConvPass& pass, const Slice& slice, std::int64_t group, std::int64_t block,
                   float* to) const {
     const std::int64_t first = block * 2 * kernel_.lanes;  // output of the group
     const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
     const std::int64_t real = std::min(width, pass.outputs - first);
     for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+      const PassInput& input = pass.inputs[i];
       const Range taps = slice.taps[i];
       const Range columns = slice.columns[i];
-      const std::int64_t row = group * pass.outputs + first;
-      const std::int64_t row_step = weight_.row_step();
+      const WeightView::Element corner =
+          weight_.element(input.path, group * pass.outputs + first, 0);
+      const std::int64_t tap_step = input.row_taps * corner.tap_step;
+      const auto column_at = [&](std::int64_t column) {
+        if (input.row_taps == 1) return corner.first + column * weight_.column_step();
+        return corner.first + column % input.path.columns * weight_.column_step() +
+               column / input.path.columns * corner.tap_step;
+      };
       const auto copy = [&](std::int64_t column, std::int64_t begin, std::int64_t end) {
-        const WeightView::Element element = at(pass.inputs[i], row, column);
+        const float* from = column_at(column) + taps.begin * tap_step;
+        float* out = to + (column - columns.begin) * width;
         for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
-          const float* from = element.first + tap * pass.inputs[i].row_taps * element.tap_step;
-          float* out = to + ((tap - taps.begin) * columns.size() + column - columns.begin) * width;
-          for (std::int64_t o = begin; o < end; ++o) out[o] = from[o * row_step] * element.factor;
+          copy_rows(from, corner.factor, begin, end, out);
+          from += tap_step;
+          out += columns.size() * width;
         }
       };
       // Some rows at a time, so that what lies between them in memory is read while it is near.
@@ -163,6 +162,17 @@ class Packer {
         }
       }
       to += taps.size() * columns.size() * width;
+    }
+  }
+
+  // Rows [begin, end) of one column and tap.
+  void copy_rows(const float* from, float factor, std::int64_t begin, std::int64_t end,
+                 float* out) const {
+    const std::int64_t step = weight_.row_step();
+    if (step == 1) {
+      for (std::int64_t o = begin; o < end; ++o) out[o] = from[o] * factor;
+    } else {
+      for (std::int64_t o = begin; o < end; ++o) out[o] = from[o * step] * factor;
     }
   }
 

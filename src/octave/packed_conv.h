@@ -109,10 +109,15 @@ struct WeightView {
     if (adjoint_of != nullptr) return adjoint_element(path, row, column);
     return {data + ((path.row + row) * columns + path.column + column) * taps, 1, 1.0F};
   }
-  /// From one row of a group to the next.
+  /// From one row of a group to the next, and from one column.
+  /// @{
   [[nodiscard]] std::int64_t row_step() const noexcept {
     return adjoint_of != nullptr ? taps : columns * taps;
   }
+  [[nodiscard]] std::int64_t column_step() const noexcept {
+    return adjoint_of != nullptr ? columns * taps : taps;
+  }
+  /// @}
   [[nodiscard]] float at(const ConvPath& path, std::int64_t row, std::int64_t column,
                          std::int64_t tap) const noexcept {
     return element(path, row, column).at(tap);

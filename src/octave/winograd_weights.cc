@@ -81,14 +81,17 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
       float* to = pass.transformed.data() + first * columns;
       for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
         for (const PassInput& input : pass.inputs) {
+          const WeightView::Element corner = weight.element(input.path, first, 0);
           for (std::int64_t column = 0; column < input.path.columns; ++column, to += width) {
+            const float* from =
+                corner.first + column * weight.column_step() + tap * taps * corner.tap_step;
             for (std::int64_t o = first; o < last; o += kSide) {
               const std::int64_t count = std::min(kSide, last - o);
               std::array<Side, 9> weights{};
-              for (std::int64_t side = 0; side < count; ++side) {
+              for (std::int64_t side = 0; side < count; ++side, from += weight.row_step()) {
                 for (std::int64_t i = 0; i < taps; ++i) {
                   weights[static_cast<std::size_t>(i)][static_cast<std::size_t>(side)] =
-                      static_cast<double>(weight.at(input.path, o + side, column, tap * taps + i));
+                      static_cast<double>(from[i * corner.tap_step] * corner.factor);
                 }
               }
               transform(weights, count, pass.point_stride, to + (o - first));
