@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/planned_conv.h"
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -61,10 +62,24 @@ std::span<const float> values(const at::Tensor& x) {
   return {x.data_ptr<float>(), static_cast<std::size_t>(x.numel())};
 }
 
-// Memory for packed weights from LibTorch's allocator, which may keep it from step to step.
-TensorPool pool_for(const at::Tensor& weight) {
+// How many times as large weights become that a method transforms: its points over their taps.
+double growth(ConvMethod method, std::size_t rank) {
+  if (method == ConvMethod::kDirect) return 1;
+  const double along = method == ConvMethod::kWinograd2 ? 4.0 / 3.0 : 6.0 / 3.0;
+  return rank == 1 ? along : along * along;
+}
+
+// Memory for packed weights from LibTorch's allocator, which may keep it from step to step. A pool
+// that is too small takes fresh pages for the rest.
+TensorPool pool_for(const at::Tensor& weight, const ConvMethods& methods) {
   constexpr std::int64_t kPadding = 32 * 1024;
-  const at::Tensor piece = at::zeros({weight.numel() + weight.numel() / 4 + kPadding}, at::kFloat);
+  constexpr double kWholeVectors = 1.25;
+  const auto rank = static_cast<std::size_t>(weight.dim() - 2);
+  const double times = std::max({growth(methods.high, rank), growth(methods.low, rank),
+                                 growth(methods.low_to_high, rank)});
+  const auto floats =
+      static_cast<std::int64_t>(kWholeVectors * times * static_cast<double>(weight.numel()));
+  const at::Tensor piece = at::zeros({floats + kPadding}, at::kFloat);
   return {std::shared_ptr<float[]>(piece.data_ptr<float>(), [piece](float*) {}),
           static_cast<std::size_t>(piece.numel())};
 }
@@ -129,9 +144,9 @@ OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, co
                             const at::Tensor& weight, const OctTensor& like) {
   const WorkTimer timer(Work::kConvInputGradient);
   const at::Tensor dense = weight.contiguous();
-  TensorPool pool = pool_for(dense);
   const Shape out = output_extents(options, extents);
   const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
+  TensorPool pool = pool_for(dense, methods);
   return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, out, like);
 }
 
@@ -149,8 +164,8 @@ OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const
   const at::Tensor dense = weight.contiguous();
   const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
   const Shape extents = full_extents(input, options.octave, options.odd_low);
-  TensorPool pool = pool_for(dense);
   const ConvMethods methods = methods_for(options, extents, batch_of(input));
+  TensorPool pool = pool_for(dense, methods);
   return run(OctConvWeights(options, values(dense), values(added), methods, &pool), to_last(input),
              extents, input);
 }
