@@ -75,8 +75,8 @@ TensorPool pool_for(const at::Tensor& weight, const ConvMethods& methods) {
   constexpr std::int64_t kPadding = 32 * 1024;
   constexpr double kWholeVectors = 1.25;
   const auto rank = static_cast<std::size_t>(weight.dim() - 2);
-  const double times = std::max({growth(methods.high, rank), growth(methods.low, rank),
-                                 growth(methods.low_to_high, rank)});
+  const double times = std::max(
+      {growth(methods.high, rank), growth(methods.low, rank), growth(methods.low_to_high, rank)});
   const auto floats =
       static_cast<std::int64_t>(kWholeVectors * times * static_cast<double>(weight.numel()));
   const at::Tensor piece = at::zeros({floats + kPadding}, at::kFloat);
