@@ -18,11 +18,13 @@ namespace HWY_NAMESPACE {
 
 inline constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
 
-// Sums of so many outputs times so many vectors of inputs stay in the registers.
-inline constexpr std::size_t kOutputs = 4;
+// Sums of so many outputs times so many vectors of inputs stay in the registers, of which there are
+// 32 or 16.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
+inline constexpr std::size_t kOutputs = 4;
 inline constexpr std::size_t kVectors = 6;
 #else
+inline constexpr std::size_t kOutputs = 6;
 inline constexpr std::size_t kVectors = 2;
 #endif
 
@@ -68,7 +70,7 @@ void RunTile(const Correlation& all, const InputVector* inputs, const float* dif
              std::int64_t pitch) {
   const Tag d;
   Vector acc[kO][kV];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) {
@@ -94,14 +96,14 @@ void RunTile(const Correlation& all, const InputVector* inputs, const float* dif
       const std::int64_t offset = offsets[v][p];
       x[v] = loaders[v].load(offset == kOutside ? zeros : src[v] + offset);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (std::size_t o = 0; o < kO; ++o) {
       const Vector y = hn::Set(d, diff[o]);
 #pragma GCC unroll 6
       for (std::size_t v = 0; v < kV; ++v) acc[o][v] = hn::MulAdd(x[v], y, acc[o][v]);
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) {
@@ -118,6 +120,12 @@ void RunOutputs(const Correlation& all, const InputVector* inputs, std::int64_t 
   constexpr auto kStep = static_cast<std::int64_t>(kOutputs);
   for (; begin + kStep <= end; begin += kStep) {
     RunTile<kOutputs, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
+  }
+  if constexpr (kOutputs > 4) {
+    if (begin + 4 <= end) {
+      RunTile<4, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
+      begin += 4;
+    }
   }
   if (begin + 2 <= end) {
     RunTile<2, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
