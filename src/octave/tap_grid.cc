@@ -34,15 +34,46 @@ TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& 
   }
 }
 
-void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents,
-                   std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
-                   const float** rows) const noexcept {
+template <class Value, class Inside>
+void TapGrid::fill_run(const Position& at, std::int64_t count, Range taps, std::int64_t pitch,
+                       const Inside& inside, Value outside, Value* rows) const noexcept {
+  const std::int64_t step = stride_[2] * channels_;
+  for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
+    const Tap& tap = taps_[static_cast<std::size_t>(i)];
+    const std::int64_t z = at.z * stride_[0] + tap.z;
+    const std::int64_t y = at.y * stride_[1] + tap.y;
+    Value* row = rows;
+    if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
+      Value* const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
+      Value* const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
+      while (row < begin) *row++ = outside;
+      const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
+      // A tap that is never inside has one beyond the map.
+      std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
+      for (; row < end; offset += step) *row++ = inside(offset);
+    }
+    while (row < rows + count) *row++ = outside;
+  }
+}
+
+template <class Value, class Inside>
+void TapGrid::fill_runs(const Extents3& extents, std::int64_t begin, std::int64_t end, Range taps,
+                        std::int64_t pitch, const Inside& inside, Value outside,
+                        Value* rows) const noexcept {
   for (std::int64_t pixel = begin; pixel < end;) {
     const Position at(extents, pixel);
     const std::int64_t count = std::min(extents[2] - at.x, end - pixel);
-    fill_run(src, zeros, at, count, taps, pitch, rows + (pixel - begin));
+    fill_run(at, count, taps, pitch, inside, outside, rows + (pixel - begin));
     pixel += count;
   }
+}
+
+void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents,
+                   std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
+                   const float** rows) const noexcept {
+  fill_runs(
+      extents, begin, end, taps, pitch, [src](std::int64_t offset) { return src + offset; }, zeros,
+      rows);
   for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
     const float** row = rows + tap * pitch;
     std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
@@ -61,43 +92,12 @@ void TapGrid::fill_rows(const float* src, const Position& at, const float** rows
 
 std::vector<std::int64_t> TapGrid::offsets(const Extents3& extents, std::int64_t images) const {
   const std::int64_t pixels = images * product(extents);
-  std::vector<std::int64_t> result(taps_.size() * static_cast<std::size_t>(pixels));
-  std::int64_t* to = result.data();
-  for (const Tap& tap : taps_) {
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-      const Position at(extents, pixel);
-      const std::int64_t z = at.z * stride_[0] + tap.z;
-      const std::int64_t y = at.y * stride_[1] + tap.y;
-      const std::int64_t x = at.x * stride_[2] + tap.x;
-      const bool inside =
-          z >= 0 && z < in_[0] && y >= 0 && y < in_[1] && at.x >= tap.begin && at.x < tap.end;
-      *to++ = inside ? (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_
-                     : kernels::kOutside;
-    }
-  }
+  const auto taps = static_cast<std::int64_t>(taps_.size());
+  std::vector<std::int64_t> result(static_cast<std::size_t>(taps * pixels));
+  fill_runs(
+      extents, 0, pixels, {0, taps}, pixels, [](std::int64_t offset) { return offset; },
+      kernels::kOutside, result.data());
   return result;
-}
-
-// `count` pixels of one row of the output.
-void TapGrid::fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
-                       Range taps, std::int64_t pitch, const float** rows) const noexcept {
-  const std::int64_t step = stride_[2] * channels_;
-  for (std::int64_t i = taps.begin; i < taps.end; ++i, rows += pitch) {
-    const Tap& tap = taps_[static_cast<std::size_t>(i)];
-    const std::int64_t z = at.z * stride_[0] + tap.z;
-    const std::int64_t y = at.y * stride_[1] + tap.y;
-    const float** row = rows;
-    if (z >= 0 && z < in_[0] && y >= 0 && y < in_[1]) {
-      const float** const begin = rows + std::clamp<std::int64_t>(tap.begin - at.x, 0, count);
-      const float** const end = rows + std::clamp<std::int64_t>(tap.end - at.x, 0, count);
-      while (row < begin) *row++ = zeros;
-      const std::int64_t x = (at.x + (row - rows)) * stride_[2] + tap.x;
-      // An offset, not a pointer: a tap that is never inside has one beyond the map.
-      std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
-      for (; row < end; offset += step) *row++ = src + offset;
-    }
-    while (row < rows + count) *row++ = zeros;
-  }
 }
 
 }  // namespace octconv::octave

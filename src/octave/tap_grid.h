@@ -66,8 +66,15 @@ class TapGrid {
     std::int64_t end;    ///< and that from which on it is outside of the right one
   };
 
-  void fill_run(const float* src, const float* zeros, const Position& at, std::int64_t count,
-                Range taps, std::int64_t pitch, const float** rows) const noexcept;
+  // What `count` pixels of one row of the output read: inside(offset) on the map, else `outside`.
+  template <class Value, class Inside>
+  void fill_run(const Position& at, std::int64_t count, Range taps, std::int64_t pitch,
+                const Inside& inside, Value outside, Value* rows) const noexcept;
+  // The same for the runs of pixels [begin, end).
+  template <class Value, class Inside>
+  void fill_runs(const kernels::Extents3& extents, std::int64_t begin, std::int64_t end, Range taps,
+                 std::int64_t pitch, const Inside& inside, Value outside,
+                 Value* rows) const noexcept;
 
   kernels::Extents3 in_;
   kernels::Extents3 stride_;
