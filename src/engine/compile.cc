@@ -106,9 +106,11 @@ class Compiler {
   }
 
   [[nodiscard]] std::vector<NetworkPort> ports(const std::vector<NodeId>& ids) const {
-    std::vector<NetworkPort> all;
-    for (const NodeId id : ids)
-      all.push_back({.name = graph_.node(id).name, .channels = graph_.node(id).channels.total()});
+    std::vector<NetworkPort> all(ids.size());
+    std::transform(ids.begin(), ids.end(), all.begin(), [&](NodeId id) {
+      return NetworkPort{.name = graph_.node(id).name,
+                         .channels = graph_.node(id).channels.total()};
+    });
     return all;
   }
 
@@ -361,7 +363,8 @@ class Compiler {
     return make(folded.weight.values(), folded.bias.values());
   }
 
-  RunConvTranspose finish_conv_transpose(const Draft& draft, const ConvTranspose& conv) const {
+  [[nodiscard]] RunConvTranspose finish_conv_transpose(const Draft& draft,
+                                                       const ConvTranspose& conv) const {
     const Node& node = graph_.node(draft.node);
     std::span<const float> bias;
     if (conv.bias) bias = model_.weights.at(node.name + ".bias").values();

@@ -37,7 +37,7 @@ using octave::WinogradPass;
 
 // Floats of a map that are not worth being made some rows at a time: they stay in a second-level
 // cache.
-constexpr std::int64_t kFarFloats = 128 * 1024;
+constexpr std::int64_t kFarFloats = std::int64_t{128} * 1024;
 
 // Rows of a map with zeros beside them; in floats.
 struct PaddedRows {
@@ -169,6 +169,7 @@ struct OctConvPlan::Impl {
     if (feed.plan) place_feed();
   }
 
+  // NOLINTNEXTLINE(misc-no-recursion): a feed has no feed
   void run(OctaveView<const float> src, OctaveView<const float> residual, OctaveView<float> dst,
            OctaveView<float> second, float* memory) const noexcept {
     OctaveView<const float> in = src;
@@ -210,8 +211,12 @@ struct OctConvPlan::Impl {
 
   void run_pass(std::size_t i, const PassMemory& pointers) const noexcept {
     const OctConvWeights::Packed& packed = weights.packed();
-    std::visit([&](const auto& method) { method.run(packed, packed.passes[i], pointers); },
-               passes[i].method);
+    // As std::visit, which may throw.
+    if (const auto* direct = std::get_if<DirectPass>(&passes[i].method)) {
+      direct->run(packed, packed.passes[i], pointers);
+    } else {
+      std::get_if<WinogradPass>(&passes[i].method)->run(packed, packed.passes[i], pointers);
+    }
   }
 
   void make_maps(OctaveView<const float> src, float* memory) const noexcept {
@@ -278,7 +283,7 @@ struct OctConvPlan::Impl {
     const OctConvWeights::Packed& packed = before.weights.packed();
     const PassMemory rows = before.memory_of(0, src, {}, {}, {}, memory + feed.scratch);
     const octave::RowFeed source{
-        .plan = std::get<DirectPass>(before.passes[0].method),
+        .plan = *std::get_if<DirectPass>(&before.passes[0].method),
         .packed = packed,
         .pass = packed.passes[0],
         .memory = rows,
@@ -325,8 +330,8 @@ struct OctConvPlan::Impl {
   }
 
   void place_feed() {
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-      const auto* direct = std::get_if<DirectPass>(&passes[i].method);
+    for (const PlannedPass& pass : passes) {
+      const auto* direct = std::get_if<DirectPass>(&pass.method);
       if (direct != nullptr && direct->takes_feed()) feed.by_rows = true;
     }
     const ChannelSplit channels = weights.options().in;
@@ -357,7 +362,7 @@ struct OctConvPlan::Impl {
       case ConvMap::Kind::kInput: {
         const bool low = !maps.empty();
         planned.extents = low ? low_extents(in, options.octave) : in;
-        maps.push_back(std::move(planned));
+        maps.push_back(planned);
         return;
       }
       case ConvMap::Kind::kPooled:
@@ -389,7 +394,7 @@ struct OctConvPlan::Impl {
     planned.rows = batch * extents3[0] * extents3[1];
     const bool made = !given(maps.size());
     planned.scratch = take_scratch(made ? batch * planned.extents.elements() * map.channels : 0);
-    maps.push_back(std::move(planned));
+    maps.push_back(planned);
   }
 
   void plan_pass(const ConvPass& pass, const Shape& in) {

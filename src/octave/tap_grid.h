@@ -15,14 +15,11 @@ namespace octconv::octave {
 
 /// A pixel of a batch of maps, last axis fastest.
 struct Position {
-  Position(const kernels::Extents3& extents, std::int64_t pixel) {
-    x = pixel % extents[2];
-    pixel /= extents[2];
-    y = pixel % extents[1];
-    pixel /= extents[1];
-    z = pixel % extents[0];
-    image = pixel / extents[0];
-  }
+  Position(const kernels::Extents3& extents, std::int64_t pixel)
+      : image(pixel / extents[2] / extents[1] / extents[0]),
+        z(pixel / extents[2] / extents[1] % extents[0]),
+        y(pixel / extents[2] % extents[1]),
+        x(pixel % extents[2]) {}
 
   std::int64_t image;
   std::int64_t z;
