@@ -92,8 +92,10 @@ Branch& branch_of(Branch& root, const std::string& node) {
 
 class GraphModule::Impl {
  public:
-  Impl(Graph graph, std::uint64_t seed)
-      : graph_(std::move(graph)), root_(std::make_shared<Branch>(graph_.name())) {
+  Impl(Graph graph, std::uint64_t seed, const GraphModuleOptions& options)
+      : graph_(std::move(graph)),
+        options_(options),
+        root_(std::make_shared<Branch>(graph_.name())) {
     if (graph_.inputs().size() != 1 || graph_.outputs().size() != 1) {
       throw InvalidArgument("network '" + graph_.name() +
                             "': a module needs one input and one output, it has " +
@@ -329,8 +331,10 @@ class GraphModule::Impl {
         Overloaded{
             [&](const Input&) { return values[static_cast<std::size_t>(id)].tensor; },
             [&](const Conv& conv) {
-              return oct_conv_of(in(0), remade(), own[0], conv.bias ? own[1] : at::Tensor(),
-                                 graph_.conv_options(id));
+              const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
+              const ConvOptions options = graph_.conv_options(id);
+              return options_.composed ? oct_conv_composed(in(0), own[0], bias, options)
+                                       : oct_conv_of(in(0), remade(), own[0], bias, options);
             },
             [&](const BatchNorm& norm) {
               return norm_add_relu(in(0), norm_tensors(id), {.sum = norm_sum_}, norm,
@@ -366,6 +370,7 @@ class GraphModule::Impl {
   }
 
   Graph graph_;
+  GraphModuleOptions options_;
   std::shared_ptr<Branch> root_;
   std::vector<std::vector<at::Tensor>>
       tensors_;  // by node, in the order of parameters(graph, node)
@@ -375,8 +380,8 @@ class GraphModule::Impl {
   NormSum norm_sum_;
 };
 
-GraphModule::GraphModule(Graph graph, std::uint64_t seed)
-    : impl_(std::make_shared<Impl>(std::move(graph), seed)) {}
+GraphModule::GraphModule(Graph graph, std::uint64_t seed, const GraphModuleOptions& options)
+    : impl_(std::make_shared<Impl>(std::move(graph), seed, options)) {}
 
 const Graph& GraphModule::graph() const noexcept {
   return impl_->graph();

@@ -57,6 +57,13 @@ std::vector<Group> group_paths(const ConvOptions& options) {
   return groups;
 }
 
+// A convolution for each path.
+std::vector<Group> separate_paths(const ConvOptions& options) {
+  std::vector<Group> groups;
+  for (ConvPath& path : conv_paths(options)) groups.push_back({std::move(path)});
+  return groups;
+}
+
 at::Tensor input_of(const Group& group, PathSources& sources) {
   if (group.size() == 1) return sources.get(group.front());
   std::vector<at::Tensor> inputs;
@@ -94,6 +101,17 @@ struct Call {
   std::vector<Group> groups;
 };
 
+// @throws InvalidArgument if the tensors do not fit the options
+Call call_of(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
+             const ConvOptions& options, BiasRule rule, std::vector<Group> groups) {
+  Shape weight_shape{options.out.total(), weight_columns(options)};
+  for (const std::int64_t extent : options.kernel) weight_shape.push_back(extent);
+  check_operands("oct_conv", input, options.in, options.rank(), weight, weight_shape, bias,
+                 options.out.total());
+  const Shape extents = full_extents(input, options.octave, options.odd_low);
+  return {options, rule, extents, output_extents(options, extents), std::move(groups)};
+}
+
 OctTensor compose(const Call& call, const OctTensor& input, const at::Tensor& weight,
                   const at::Tensor& bias) {
   const ConvOptions& o = call.options;
@@ -121,6 +139,7 @@ OctTensor compose(const Call& call, const OctTensor& input, const at::Tensor& we
     }
     dst = dst.defined() ? dst + y : y;
   }
+  if (!result.high.defined()) result.extents = call.out;
   return result;
 }
 
@@ -398,22 +417,15 @@ OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at:
   if (is_unbatched(input, options.rank())) {
     return without_batch(oct_conv(with_batch(input), weight, bias, options, rule));
   }
-  Shape weight_shape{options.out.total(), weight_columns(options)};
-  for (const std::int64_t extent : options.kernel) weight_shape.push_back(extent);
-  check_operands("oct_conv", input, options.in, options.rank(), weight, weight_shape, bias,
-                 options.out.total());
-  const Shape extents = full_extents(input, options.octave, options.odd_low);
-  const Call call{options, rule, extents, output_extents(options, extents), group_paths(options)};
-
+  const Call call = call_of(input, weight, bias, options, rule, group_paths(options));
   const auto maybe = [](const at::Tensor& x) {
     return x.defined() ? CommonOctConv::MaybeTensor(x) : c10::nullopt;
   };
   if (at::GradMode::is_enabled() && weight.is_cpu()) keep_freed_memory_unless_told();
   const WorkTimer timer(Work::kConv);
+  if (!is_common(options)) return compose(call, input, weight, bias);
   OctTensor result;
-  if (!is_common(options)) {
-    result = compose(call, input, weight, bias);
-  } else if (!at::GradMode::is_enabled()) {
+  if (!at::GradMode::is_enabled()) {
     result = run_common(call, input, weight, bias);
   } else {
     const std::vector<at::Tensor> outputs = CommonOctConv::apply(
@@ -423,6 +435,18 @@ OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at:
   }
   if (!result.high.defined()) result.extents = call.out;
   return result;
+}
+
+OctTensor oct_conv_composed(const OctTensor& input, const at::Tensor& weight,
+                            const at::Tensor& bias, const ConvOptions& options, BiasRule rule) {
+  check(options);
+  if (is_unbatched(input, options.rank())) {
+    return without_batch(oct_conv_composed(with_batch(input), weight, bias, options, rule));
+  }
+  const Call call = call_of(input, weight, bias, options, rule, separate_paths(options));
+  if (at::GradMode::is_enabled() && weight.is_cpu()) keep_freed_memory_unless_told();
+  const WorkTimer timer(Work::kConv);
+  return compose(call, input, weight, bias);
 }
 
 }  // namespace octconv::nn

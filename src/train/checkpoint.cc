@@ -157,6 +157,7 @@ Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions
                       {"flip", show(o.flip)},
                       {"seed", show(o.seed)},
                       {"train_images", show(o.train_images)},
+                      {"composed", show(o.composed)},
                       {"initial_weights", show_start(start)}}};
 }
 

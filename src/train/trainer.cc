@@ -101,7 +101,7 @@ class Trainer {
         options_(options),
         observer_(observer),
         together_(options),
-        module_(graph, derive_seed(options.seed, kWeights)),
+        module_(graph, derive_seed(options.seed, kWeights), {.composed = options.composed}),
         state_(module_, options),
         train_(data.train, data.mean, data.deviation, classes(graph), "training"),
         test_(data.test, data.mean, data.deviation, classes(graph), "test"),

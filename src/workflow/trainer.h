@@ -25,8 +25,8 @@ struct TrainingPlan {
   std::uint64_t seed = 0;
 };
 
-// Options of the trainer by name, those of `octconv train` with underscores (and `decay_norm` and
-// `flip`, true or false); values are JSON.
+// Options of the trainer by name, those of `octconv train` with underscores (and `decay_norm`,
+// `flip` and `composed`, true or false); values are JSON.
 using NamedOptions = std::map<std::string, std::string>;
 
 // A training in a folder that can be stopped and continued.

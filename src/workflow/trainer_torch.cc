@@ -93,7 +93,8 @@ const std::map<std::string, Set>& named_options() {
       {"flip", yes_or_no(&Options::flip, false)},
       {"colour_jitter", number(&Options::colour_jitter)},
       {"colour_noise", number(&Options::colour_noise)},
-      {"train_images", whole(&Options::train_images)}};
+      {"train_images", whole(&Options::train_images)},
+      {"composed", yes_or_no(&Options::composed, false)}};
   return all;
 }
 

@@ -758,14 +758,14 @@ class Study(DataCommandTest):
             "step_epochs": [1, 2], "step_factor": 0.25, "clip_norm": 3.5, "dropout": 0.15, "mixup": 0.3,
             "mixup_off_epochs": 1, "average_decay": 0.4, "crop": "shift", "crop_padding": 1, "train_images": 36,
         }  # fmt: skip
-        arguments = ["--decay-norm", "--no-flip"]
+        arguments = ["--decay-norm", "--no-flip", "--composed"]
         for name, value in options.items():
             text = ",".join(map(str, value)) if isinstance(value, list) else value
             arguments += ["--" + name.replace("_", "-"), text]
         trained = self.octconv("train", "--data", "data", "--seed", 5, "--threads", 1, "--out", "out/v-seed5", *arguments)
         self.assertEqual(trained.returncode, 0, trained.stderr)
         # A checkpoint of other options is refused.
-        options.update(decay_norm=True, flip=False)
+        options.update(decay_norm=True, flip=False, composed=True)
         self.write_study(seeds=[5], variants=[{"name": "v"}], train=options)
         self.assertEqual(self.begun(self.study()), [("v", "5", "going on")])
         for name, value in options.items():
@@ -805,6 +805,18 @@ class Study(DataCommandTest):
                            ("alpha 0.125", "vanilla"), ("alpha 0.5, no exchange", "alpha 0.5, low to high only"),
                            ("alpha 0.5, high to low only", "alpha 0.5")):  # fmt: skip
             self.assertLess(macs[less], macs[more])
+
+    def test_the_study_of_kernels_can_be_run(self):
+        self.need_trainer()
+        study = json.loads((pathlib.Path(__file__).resolve().parents[2] / "studies/paths.json").read_text())
+        study.update(seeds=[0], train={**study["train"], "epochs": 1}, data="data")
+        self.write_study(**study)
+        result = self.study("--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        fused, composed = json.loads(result.stdout)["variants"]
+        self.assertEqual(fused["macs"], composed["macs"])
+        lines = [json.loads(line) for line in (self.folder / "out/results.jsonl").read_text().splitlines()]
+        self.assertNotEqual(lines[0]["train_loss"], lines[1]["train_loss"])
 
     def test_usage(self):
         self.write_study()

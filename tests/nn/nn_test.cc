@@ -13,6 +13,7 @@
 
 #include "nn/norm.h"
 #include "nn/reference.h"
+#include "nn/training_step.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
@@ -643,6 +644,39 @@ TEST(GraphModule, TrainsEveryParameterOfAnOctaveNetwork) {
     }
   }
   EXPECT_LT(loss().item<float>(), before.item<float>());
+}
+
+// In float a rectifier may pass in one form what it stops in the other: gradients are compared in
+// double there.
+TEST(GraphModule, ComposedOfLibTorchsConvolutionsTakesTheSameStep) {
+  torch::manual_seed(14);
+  const at::Tensor images = at::randn({8, 1, 16, 16}, at::kDouble);
+  for (const double alpha : {0.0, 0.25}) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      const auto step = [&](bool composed) {
+        GraphModule module(network(alpha), 1, {.composed = composed});
+        module.module()->to(type);
+        return training_step(module, images.to(type));
+      };
+      const TrainingStep fused = step(false);
+      const TrainingStep composed = step(true);
+      // Each of 20 layers adds up at most 64 * 9 rounded products, forward and back.
+      const double rounding = 2 * 20 * 64 * 9 *
+                              (type == at::kFloat ? double{std::numeric_limits<float>::epsilon()}
+                                                  : std::numeric_limits<double>::epsilon());
+      const auto difference = [](const at::Tensor& a, const at::Tensor& b) {
+        return ((a - b).norm() / b.norm()).item<double>();
+      };
+      EXPECT_LE(difference(composed.scores, fused.scores), rounding);
+      for (const auto& [name, tensor] : fused.tensors) {
+        const bool running = name.find("running_") != std::string::npos;
+        if (!running && type == at::kFloat) continue;
+        EXPECT_LE(difference(composed.tensors.at(name), tensor), rounding) << name;
+      }
+      // Other sums were taken, unless both forms are one convolution of LibTorch's.
+      if (type == at::kFloat || alpha > 0) EXPECT_FALSE(composed.scores.equal(fused.scores));
+    }
+  }
 }
 
 // The slope of the loss along a random direction of a parameter: by its gradient, and by a central

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator with every option, on random layers: values against plain loops, first and second
 // derivatives against central differences, and the properties that its equations promise.
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -154,8 +155,11 @@ Operands random_operands(Random& random, const Layer& layer) {
   return operands;
 }
 
-OctTensor run(const Layer& layer, const Operands& operands) {
-  return oct_conv(operands.input, operands.weight, operands.bias, layer.options, layer.rule);
+// The operator, and the same of LibTorch's own operations.
+constexpr std::array kForms{&oct_conv, &oct_conv_composed};
+
+OctTensor run(const Layer& layer, const Operands& operands, decltype(&oct_conv) form = &oct_conv) {
+  return form(operands.input, operands.weight, operands.bias, layer.options, layer.rule);
 }
 
 // --- the reference's side ---
@@ -255,14 +259,16 @@ TEST(Operator, EqualsPlainLoopsWithEveryOption) {
       continue;
     }
     const ConvOptions& o = layer.options;
-    const OctTensor y = run(layer, operands);
     const reference::Pair expected = reference::octave_conv(
         {map_of(operands.input.high), map_of(operands.input.low)}, axes(layer.extents, 1),
         map_of(operands.weight), layer.bias ? numbers(operands.bias) : std::vector<double>{},
         reference_layer(layer));
     const double bound = tolerance(o, std::numeric_limits<double>::epsilon());
-    expect_equal(y.high, expected.high, bound);
-    expect_equal(y.low, expected.low, bound);
+    for (const auto form : kForms) {
+      const OctTensor y = run(layer, operands, form);
+      expect_equal(y.high, expected.high, bound);
+      expect_equal(y.low, expected.low, bound);
+    }
     if (HasFatalFailure()) return;
     for (const std::string_view name :
          {to_string(o.low_to_high), to_string(o.downsample), to_string(o.upsample),
@@ -298,11 +304,13 @@ TEST(Operator, RunsInFloatAndChannelsLast) {
           if (tensor->defined()) *tensor = tensor->contiguous(format);
         }
       }
-      const OctTensor y = run(layer, operands);
       // The inputs were rounded too: one more epsilon a term.
       const double bound = 2 * tolerance(layer.options, std::numeric_limits<float>::epsilon());
-      expect_equal(y.high, map_of(expected.high), bound);
-      expect_equal(y.low, map_of(expected.low), bound);
+      for (const auto form : kForms) {
+        const OctTensor y = run(layer, operands, form);
+        expect_equal(y.high, map_of(expected.high), bound);
+        expect_equal(y.low, map_of(expected.low), bound);
+      }
       if (HasFatalFailure()) return;
     }
   }
@@ -389,7 +397,7 @@ TEST(Operator, GradientsEqualCentralDifferences) {
 }
 
 // Floats on the CPU have kernels of their own (octave/conv_gradient.h).
-TEST(Operator, GradientsInFloatEqualThoseInDouble) {
+TEST(Operator, GradientsInFloatAndOfTheComposedFormEqualThoseInDouble) {
   Random random(13);
   int checked = 0;
   for (int draw = 0; draw < 250; ++draw) {
@@ -398,7 +406,7 @@ TEST(Operator, GradientsInFloatEqualThoseInDouble) {
     Operands exact = random_operands(random, layer);
     if (!fits(layer, exact)) continue;
     const OctTensor factors = random_like(random, run(layer, exact));
-    const auto gradients = [&](at::ScalarType type) {
+    const auto gradients = [&](at::ScalarType type, decltype(&oct_conv) form) {
       Operands operands = exact;
       std::vector<at::Tensor> inputs;
       for (at::Tensor* tensor : operands.all()) {
@@ -407,28 +415,32 @@ TEST(Operator, GradientsInFloatEqualThoseInDouble) {
       }
       const auto like = [&](const at::Tensor& x) { return x.defined() ? x.to(type) : x; };
       return torch::autograd::grad(
-          {weighted_sum(run(layer, operands), {like(factors.high), like(factors.low)})}, inputs, {},
-          /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+          {weighted_sum(run(layer, operands, form), {like(factors.high), like(factors.low)})},
+          inputs, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
     };
-    const auto expected = gradients(at::kDouble);
-    const auto got = gradients(at::kFloat);
+    const auto expected = gradients(at::kDouble, &oct_conv);
     // A gradient is a sum of at most so many products of numbers up to 1, rounded beforehand too.
     // So small maps are not computed by Winograd's method.
     double outputs = 0;
     for (const at::Tensor& x : {factors.high, factors.low})
       outputs += x.defined() ? static_cast<double>(x.numel()) : 0.0;
     const double terms = outputs * static_cast<double>(layer.options.kernel.elements());
-    const double bound = 4 * terms * std::numeric_limits<float>::epsilon();
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      ASSERT_EQ(got[i].defined(), expected[i].defined()) << "operand " << i;
-      if (!expected[i].defined()) continue;
-      ASSERT_EQ(got[i].sizes(), expected[i].sizes());
-      const double difference = (got[i].to(at::kDouble) - expected[i]).abs().max().item<double>();
-      ASSERT_LE(difference, bound) << "operand " << i;
-      ++checked;
-    }
+    const auto check = [&](const std::vector<at::Tensor>& got, double epsilon) {
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(got[i].defined(), expected[i].defined()) << "operand " << i;
+        if (!expected[i].defined()) continue;
+        ASSERT_EQ(got[i].sizes(), expected[i].sizes());
+        const double difference = (got[i].to(at::kDouble) - expected[i]).abs().max().item<double>();
+        ASSERT_LE(difference, 4 * terms * epsilon) << "operand " << i;
+        ++checked;
+      }
+    };
+    check(gradients(at::kFloat, &oct_conv), std::numeric_limits<float>::epsilon());
+    check(gradients(at::kFloat, &oct_conv_composed), std::numeric_limits<float>::epsilon());
+    check(gradients(at::kDouble, &oct_conv_composed), std::numeric_limits<double>::epsilon());
+    if (HasFatalFailure()) return;
   }
-  EXPECT_GT(checked, 300);
+  EXPECT_GT(checked, 900);
 }
 
 TEST(Operator, SecondDerivativesEqualCentralDifferencesOfTheFirst) {

@@ -581,6 +581,9 @@ TEST(Resume, FromAnotherTrainingNamesWhatDiffers) {
   other = options;
   other.train_images = 20;
   EXPECT_THAT(resumed(small_network(), data, other), HasSubstr("train_images 0, not 20"));
+  other = options;
+  other.composed = true;
+  EXPECT_THAT(resumed(small_network(), data, other), HasSubstr("composed false, not true"));
   Dataset renamed = data;
   renamed.name = "thirds";
   EXPECT_THAT(resumed(small_network(), renamed, options), HasSubstr("\"halves\", not \"thirds\""));
@@ -789,7 +792,8 @@ TEST(Train, EachPartOfARecipeChangesTheResult) {
         {[](TrainOptions& o) { o.clip_norm = 0.01; }},
         {[](TrainOptions& o) { o.average_decay = 0.5; }},
         {[](TrainOptions& o) { o.accumulate = 2; }},
-        {[](TrainOptions& o) { o.crop = Crop::kResized; }}}) {
+        {[](TrainOptions& o) { o.crop = Crop::kResized; }},
+        {[](TrainOptions& o) { o.composed = true; }}}) {
     TrainOptions changed = options;
     change(changed);
     EXPECT_FALSE(same_bits(plain, train(small_network(), data, changed).model.weights));

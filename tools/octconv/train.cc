@@ -267,6 +267,9 @@ void add_train(CLI::App& app) {
        [](Options& options, const Arguments& own) {
          options.sync_batch_norm = own.training.sync_batch_norm;
        });
+  wins(command->add_flag("--composed", training.composed,
+                         "convolutions run as LibTorch's own operations"),
+       [](Options& options, const Arguments& own) { options.composed = own.training.composed; });
   wins(command->add_flag("--profile", training.profile,
                          "say at the end where the time of steps went"),
        [](Options& options, const Arguments& own) { options.profile = own.training.profile; });

@@ -37,6 +37,13 @@ struct Dropout {
 /// must call it equally often, with equally many numbers.
 using SumOverProcesses = std::function<void(std::span<double> numbers)>;
 
+/// How a network is computed.
+struct GraphModuleOptions {
+  /// Convolutions, octave and ordinary ones, run as LibTorch's own operations
+  /// (`oct_conv_composed`) instead of kernels of ours: the same to rounding.
+  bool composed = false;
+};
+
 /// A network, ordinary or octave, that LibTorch can train.
 ///
 /// Parameters and buffers have the names and shapes of `parameters(graph)`, which are those of the
@@ -47,7 +54,7 @@ class OCTCONV_API GraphModule {
   /// @throws InvalidArgument unless the graph has one input and one output; for a node name with an
   /// empty part
   ///         ("a..b"), which no module can have
-  explicit GraphModule(Graph graph, std::uint64_t seed = 0);
+  explicit GraphModule(Graph graph, std::uint64_t seed = 0, const GraphModuleOptions& options = {});
 
   /// The network as data.
   [[nodiscard]] const Graph& graph() const noexcept;

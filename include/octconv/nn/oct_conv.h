@@ -31,6 +31,17 @@ namespace octconv::nn {
                                              const at::Tensor& bias, const ConvOptions& options,
                                              BiasRule rule = BiasRule::kOnce);
 
+/// The same made of LibTorch's own operations alone, with whatever options: a convolution for each
+/// path, pools, enlargement, sums. It agrees with `oct_conv` to rounding, and keeps for the
+/// backward pass what each of these operations keeps: something to compare with, or to fall back
+/// on.
+/// @throws as `oct_conv`
+[[nodiscard]] OCTCONV_API OctTensor oct_conv_composed(const OctTensor& input,
+                                                      const at::Tensor& weight,
+                                                      const at::Tensor& bias,
+                                                      const ConvOptions& options,
+                                                      BiasRule rule = BiasRule::kOnce);
+
 /// The transposed octave convolution (or the ordinary one), with gradients of any order.
 ///
 /// @param weight  [in, out / groups, kernel...]

@@ -89,6 +89,8 @@ struct TrainOptions {
                                   ///< epochs so far as history.jsonl and as a file of events for
                                   ///< TensorBoard; empty: nowhere
   bool resume = false;            ///< continue from the folder's checkpoint
+  bool composed = false;          ///< convolutions run as LibTorch's own operations
+                                  ///< (`nn::GraphModuleOptions`): the same to rounding
   bool profile = false;           ///< say where the time of steps goes (`TrainResult::step_times`)
   std::int64_t keep = 1;          ///< >= 1: checkpoints of so many epochs are kept, the last as
                           ///< checkpoint.pt, those before as checkpoint-EPOCH.pt; that of the best
