@@ -6,7 +6,7 @@ find_package(Protobuf REQUIRED)  # ONNX names its target without looking for it
 find_package(ONNX REQUIRED)
 find_package(nlohmann_json REQUIRED)
 if(OCTCONV_WITH_IMAGE)
-  find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
+  find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs videoio)
   find_package(ZLIB REQUIRED)
 endif()
 if(OCTCONV_WITH_TORCH)

@@ -35,32 +35,6 @@ Rectangle centred(double picture_height, double picture_width, double height, do
           .width = width};
 }
 
-// Where an edge at `at` of `extent` pixels falls if these are `pixels`, in whole ones.
-int edge(double at, double extent, int pixels) {
-  return std::clamp(static_cast<int>(std::lround(at / extent * pixels)), 0, pixels);
-}
-
-// The part of a picture whose extents are height x width, in a matrix that shows it smaller.
-cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
-                std::int64_t width) {
-  const auto full_height = static_cast<double>(height);
-  const auto full_width = static_cast<double>(width);
-  constexpr double kRounding = 1e-6;
-  const bool inside = part.top >= -kRounding && part.left >= -kRounding && part.height > 0 &&
-                      part.width > 0 && part.top + part.height <= full_height + kRounding &&
-                      part.left + part.width <= full_width + kRounding;
-  require(inside, "crop",
-          "a part of " + std::to_string(part.height) + " x " + std::to_string(part.width) + " at " +
-              std::to_string(part.top) + ", " + std::to_string(part.left) +
-              " is not inside of a picture of " + std::to_string(height) + " x " +
-              std::to_string(width));
-  const int top = std::min(edge(part.top, full_height, pixels.rows), pixels.rows - 1);
-  const int left = std::min(edge(part.left, full_width, pixels.cols), pixels.cols - 1);
-  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.rows), top + 1);
-  const int right = std::max(edge(part.left + part.width, full_width, pixels.cols), left + 1);
-  return pixels(cv::Range(top, bottom), cv::Range(left, right));
-}
-
 // How much smaller a part may be decoded without being smaller than what is made of it.
 int reduction(const Rectangle& part, std::int64_t height, std::int64_t width) {
   for (const int times : {8, 4, 2}) {
@@ -111,11 +85,23 @@ Rectangle centre_crop(std::int64_t height, std::int64_t width, std::int64_t to_h
   return centred(h, w, to_h * pixels_of_one, to_w * pixels_of_one);
 }
 
+std::array<Rectangle, 3> side_crops(std::int64_t height, std::int64_t width, std::int64_t to_height,
+                                    std::int64_t to_width) {
+  const Rectangle middle = centre_crop(height, width, to_height, to_width, 1);
+  Rectangle first = middle;
+  first.top = 0;
+  first.left = 0;
+  Rectangle last = middle;
+  last.top *= 2;
+  last.left *= 2;
+  return {first, middle, last};
+}
+
 Image crop(const Image& image, const Rectangle& part, std::int64_t height, std::int64_t width) {
   image::check_extents("crop", height, width);
   const cv::Mat pixels = image::matrix("crop", image);
   return image::from_matrix(
-      image::resized(part_of(pixels, part, image.height, image.width), height, width));
+      image::resized(image::part_of(pixels, part, image.height, image.width), height, width));
 }
 
 Image decode_crop(std::string_view bytes, std::string_view name, std::int64_t channels,
@@ -126,11 +112,11 @@ Image decode_crop(std::string_view bytes, std::string_view name, std::int64_t ch
   if (const auto jpeg = image::jpeg_extents(bytes)) {
     const Rectangle part = choose(jpeg->height, jpeg->width);
     const cv::Mat pixels = image::decode(bytes, name, channels, reduction(part, height, width));
-    made = image::resized(part_of(pixels, part, jpeg->height, jpeg->width), height, width);
+    made = image::resized(image::part_of(pixels, part, jpeg->height, jpeg->width), height, width);
   } else {
     const cv::Mat pixels = image::decode(bytes, name, channels);
     const Rectangle part = choose(pixels.rows, pixels.cols);
-    made = image::resized(part_of(pixels, part, pixels.rows, pixels.cols), height, width);
+    made = image::resized(image::part_of(pixels, part, pixels.rows, pixels.cols), height, width);
   }
   if (channels == 3) {
     cv::Mat swapped;

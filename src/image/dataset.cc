@@ -142,10 +142,30 @@ void check_size(const Dataset& data, const OpenOptions& options) {
       " x " + std::to_string(data.train.width) + " pixels, not of " + std::to_string(options.size));
 }
 
+// Of clips; images have none.
+void set_timing(Dataset& data, const OpenOptions& options) {
+  if (!data.train.are_clips()) {
+    if (options.frames == 0 && options.frame_stride == 0) return;
+    throw InvalidArgument("data set '" + data.name +
+                          "' holds pictures, and frames and their stride are of videos");
+  }
+  ClipTiming timing;
+  if (options.frames != 0) timing.frames = options.frames;
+  if (options.frame_stride != 0) timing.stride = options.frame_stride;
+  check(timing);
+  for (LabelledImages* part : {&data.train, &data.test}) {
+    part->frames = timing.frames;
+    part->frame_stride = timing.stride;
+  }
+}
+
 Dataset open_folder(const std::filesystem::path& folder, const std::string& name,
                     const KnownDataset* known, const OpenOptions& options) {
   if (image::is_picture_folder(folder)) {
-    return image::open_picture_folder(folder, name, options.size == 0 ? kUsualSize : options.size);
+    Dataset data =
+        image::open_picture_folder(folder, name, options.size == 0 ? kUsualSize : options.size);
+    set_timing(data, options);
+    return data;
   }
   Dataset data;
   if (const auto cifar = image::cifar_in(folder)) {
@@ -156,6 +176,7 @@ Dataset open_folder(const std::filesystem::path& folder, const std::string& name
         read_folder(folder, name, known == nullptr ? std::vector<std::string>{} : known->classes);
   }
   check_size(data, options);
+  set_timing(data, options);
   return data;
 }
 
@@ -169,6 +190,8 @@ const KnownDataset* find_known(std::string_view name) {
 }  // namespace
 
 Image image_at(const LabelledImages& images, std::int64_t index) {
+  if (images.are_clips())
+    throw InvalidArgument("image_at: '" + images.path(index).string() + "' is a video");
   const std::int64_t height = images.height;
   const std::int64_t width = images.width;
   if (images.are_files()) {
@@ -186,6 +209,26 @@ Image image_at(const LabelledImages& images, std::int64_t index) {
           .width = width,
           .channels = images.channels,
           .pixels = {first, first + bytes}};
+}
+
+Clip clip_at(const LabelledImages& clips, std::int64_t index) {
+  return std::move(views_at(clips, index, {}).front());
+}
+
+std::vector<Clip> views_at(const LabelledImages& clips, std::int64_t index, const Views& views) {
+  if (!clips.are_clips()) throw InvalidArgument("views_at: images are no clips");
+  const ClipTiming timing = clips.timing();
+  const auto crops = [&](std::int64_t height, std::int64_t width) -> std::vector<Rectangle> {
+    if (!views.three_crops)
+      return {centre_crop(height, width, clips.height, clips.width, clips.crop_ratio)};
+    const auto sides = side_crops(height, width, clips.height, clips.width);
+    return {sides.begin(), sides.end()};
+  };
+  return read_clips(
+      clips.path(index), clips.channels, timing,
+      {.starts = [&](std::int64_t count) { return clip_starts(count, timing, views.clips); },
+       .crops = crops},
+      clips.height, clips.width);
 }
 
 Dataset open_dataset(std::string_view name_or_folder, const OpenOptions& options) {

@@ -2,15 +2,15 @@
 #include "image/matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
-#include <mutex>
 
-#include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "image/container.h"
+#include "image/quiet_log.h"
 #include "octconv/base/error.h"
 
 namespace octconv::image {
@@ -18,28 +18,6 @@ namespace {
 
 // OpenCV counts rows and bytes of a row in int.
 constexpr std::int64_t kMaxExtent = 1 << 20;
-
-/// Keeps OpenCV's logger quiet while any thread has one: what went wrong is in the exception.
-class QuietLog {
- public:
-  QuietLog() {
-    const std::lock_guard lock(mutex);
-    if (users++ == 0) {
-      level = cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-    }
-  }
-  QuietLog(const QuietLog&) = delete;
-  QuietLog& operator=(const QuietLog&) = delete;
-  ~QuietLog() {
-    const std::lock_guard lock(mutex);
-    if (--users == 0) cv::utils::logging::setLogLevel(level);
-  }
-
- private:
-  static inline std::mutex mutex;
-  static inline int users = 0;
-  static inline cv::utils::logging::LogLevel level = cv::utils::logging::LOG_LEVEL_SILENT;
-};
 
 int decode_flags(std::int64_t channels, int reduction) {
   const bool grey = channels == 1;
@@ -53,6 +31,11 @@ int decode_flags(std::int64_t channels, int reduction) {
     default:
       return grey ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
   }
+}
+
+// Where an edge at `at` of `extent` pixels falls if these are `pixels`, in whole ones.
+int edge(double at, double extent, int pixels) {
+  return std::clamp(static_cast<int>(std::lround(at / extent * pixels)), 0, pixels);
 }
 
 }  // namespace
@@ -115,6 +98,27 @@ cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t chann
   }
   if (decoded.empty()) fail("it is not an image, or a broken one");
   return decoded;
+}
+
+cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
+                std::int64_t width) {
+  const auto full_height = static_cast<double>(height);
+  const auto full_width = static_cast<double>(width);
+  constexpr double kRounding = 1e-6;
+  const bool inside = part.top >= -kRounding && part.left >= -kRounding && part.height > 0 &&
+                      part.width > 0 && part.top + part.height <= full_height + kRounding &&
+                      part.left + part.width <= full_width + kRounding;
+  if (!inside) {
+    throw InvalidArgument("crop: a part of " + std::to_string(part.height) + " x " +
+                          std::to_string(part.width) + " at " + std::to_string(part.top) + ", " +
+                          std::to_string(part.left) + " is not inside of a picture of " +
+                          std::to_string(height) + " x " + std::to_string(width));
+  }
+  const int top = std::min(edge(part.top, full_height, pixels.rows), pixels.rows - 1);
+  const int left = std::min(edge(part.left, full_width, pixels.cols), pixels.cols - 1);
+  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.rows), top + 1);
+  const int right = std::max(edge(part.left + part.width, full_width, pixels.cols), left + 1);
+  return pixels(cv::Range(top, bottom), cv::Range(left, right));
 }
 
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width) {

@@ -7,6 +7,7 @@
 
 #include <opencv2/core.hpp>
 
+#include "octconv/image/crop.h"
 #include "octconv/image/image.h"
 
 namespace octconv::image {
@@ -24,6 +25,12 @@ Image from_matrix(const cv::Mat& matrix);
 // (1, 2, 4 or 8; other than 1 for JPEG only). Throws FormatError naming `name`.
 cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t channels,
                int reduction = 1);
+
+// The part of a picture whose extents are height x width, in a matrix that shows it at any scale;
+// its edges are rounded to whole pixels, of which at least one is left. Throws InvalidArgument for
+// a part that is not inside of the picture.
+cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
+                std::int64_t width);
 
 // Averages areas when shrinking, interpolates bilinearly when growing.
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width);

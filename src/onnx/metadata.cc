@@ -410,6 +410,7 @@ std::string preprocessing_to_json(const Preprocessing& preprocessing) {
                  {"deviation", preprocessing.deviation},
                  {"extents", sizes(preprocessing.extents)},
                  {"classes", preprocessing.classes}};
+  if (preprocessing.frame_stride != 0) json["frame_stride"] = preprocessing.frame_stride;
   return to_text(json, "preprocessing", preprocessing_from_json);
 }
 
@@ -436,6 +437,8 @@ Preprocessing preprocessing_from_json(std::string_view text) {
   for (const Json& name : array(json, "classes")) {
     preprocessing.classes.push_back(to_string(name, "classes"));
   }
+  if (json.contains("frame_stride"))
+    preprocessing.frame_stride = integer(json, "frame_stride", 1, kMaxSize);
   return preprocessing;
 }
 

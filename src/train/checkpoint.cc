@@ -137,28 +137,30 @@ std::string first_difference(const std::string& a, const std::string& b) {
 
 Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions& o,
                      const Weights* start) {
-  return {.network = dump(graph),
-          .options = {{"data", show(data.name)},
-                      {"data_train_images", show(data.train.count())},
-                      {"data_test_images", show(data.test.count())},
-                      {"data_extents", show(std::vector{data.train.height, data.train.width})},
-                      {"data_mean", show(data.mean)},
-                      {"data_deviation", show(data.deviation)},
-                      {"epochs", show(o.epochs)},
-                      {"batch_size", show(o.batch_size)},
-                      {"learning_rate", show(o.learning_rate)},
-                      {"momentum", show(o.momentum)},
-                      {"weight_decay", show(o.weight_decay)},
-                      {"no_weight_decay_on_norm", show(o.no_weight_decay_on_norm)},
-                      {"label_smoothing", show(o.label_smoothing)},
-                      {"schedule", show(to_string(o.schedule))},
-                      {"warmup_epochs", show(o.warmup_epochs)},
-                      {"crop_padding", show(o.crop_padding)},
-                      {"flip", show(o.flip)},
-                      {"seed", show(o.seed)},
-                      {"train_images", show(o.train_images)},
-                      {"composed", show(o.composed)},
-                      {"initial_weights", show_start(start)}}};
+  Identity identity{.network = dump(graph),
+                    .options = {{"data", show(data.name)},
+                                {"data_train_images", show(data.train.count())},
+                                {"data_test_images", show(data.test.count())},
+                                {"data_extents", show(data.train.extents())},
+                                {"data_mean", show(data.mean)},
+                                {"data_deviation", show(data.deviation)},
+                                {"epochs", show(o.epochs)},
+                                {"batch_size", show(o.batch_size)},
+                                {"learning_rate", show(o.learning_rate)},
+                                {"momentum", show(o.momentum)},
+                                {"weight_decay", show(o.weight_decay)},
+                                {"no_weight_decay_on_norm", show(o.no_weight_decay_on_norm)},
+                                {"label_smoothing", show(o.label_smoothing)},
+                                {"schedule", show(to_string(o.schedule))},
+                                {"warmup_epochs", show(o.warmup_epochs)},
+                                {"crop_padding", show(o.crop_padding)},
+                                {"flip", show(o.flip)},
+                                {"seed", show(o.seed)},
+                                {"train_images", show(o.train_images)},
+                                {"composed", show(o.composed)},
+                                {"initial_weights", show_start(start)}}};
+  if (data.train.are_clips()) identity.options["data_frame_stride"] = show(data.train.frame_stride);
+  return identity;
 }
 
 std::filesystem::path checkpoint_path(const std::filesystem::path& folder) {

@@ -12,8 +12,11 @@ void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& opt
     throw InvalidArgument("train: network '" + graph.name() + "' and data set '" + data.name +
                           "': " + why);
   };
-  if (graph.rank() != 2)
-    fail("the network has rank " + std::to_string(graph.rank()) + ", images have 2");
+  const std::vector<std::int64_t> extents = data.train.extents();
+  if (graph.rank() != extents.size()) {
+    fail("the network has rank " + std::to_string(graph.rank()) + ", " +
+         (data.train.are_clips() ? "clips" : "images") + " have " + std::to_string(extents.size()));
+  }
   if (graph.inputs().size() != 1 || graph.outputs().size() != 1)
     fail("the network needs one input and one output");
   if (graph.node(graph.outputs()[0]).spatial)
@@ -23,8 +26,7 @@ void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& opt
     fail("the network takes " + std::to_string(channels) + " channels, the images have " +
          std::to_string(data.train.channels));
   }
-  if (data.test.channels != data.train.channels || data.test.height != data.train.height ||
-      data.test.width != data.train.width) {
+  if (data.test.channels != data.train.channels || data.test.extents() != extents) {
     fail("training and test images differ in size");
   }
   if ((options.colour_jitter > 0 || options.colour_noise > 0) && channels != 3) {
@@ -35,7 +37,7 @@ void check_fits(const Graph& graph, const Dataset& data, const TrainOptions& opt
          std::to_string(data.train.count()));
   }
   // Names the node at which images of this size become too small.
-  static_cast<void>(infer_shapes(graph, 1, {data.train.height, data.train.width}));
+  static_cast<void>(infer_shapes(graph, 1, Shape(extents)));
 }
 
 }  // namespace octconv::train

@@ -40,6 +40,7 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
     fail("have " + std::to_string(images.pixels.size()) + " values instead of " +
          std::to_string(expected));
   }
+  if (images.are_clips() && !images.are_files()) fail("are clips without files");
   if (images.are_files() && images.files.size() != images.labels.size()) {
     fail("are " + std::to_string(images.files.size()) + " files with " +
          std::to_string(images.labels.size()) + " labels");
@@ -67,21 +68,47 @@ Loader::Loader(const LabelledImages& images, const std::vector<float>& mean,
   }
 }
 
-void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
-  Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
+std::vector<std::uint8_t> Loader::made(std::int64_t index, const Augmentation& augmentation,
+                                       Random& random) const {
   const std::int64_t height = images_.height;
   const std::int64_t width = images_.width;
-  Image made;  // unless the image can be used where it lies
+  if (images_.are_clips()) {
+    const ClipTiming timing = images_.timing();
+    const auto start = [&](std::int64_t count) {
+      return augmentation.random_start ? random_clip_start(count, timing, random)
+                                       : clip_starts(count, timing, 1).front();
+    };
+    const auto part = [&](std::int64_t h, std::int64_t w) {
+      return augmentation.random_crop ? random_crop(h, w, random)
+                                      : centre_crop(h, w, height, width, images_.crop_ratio);
+    };
+    const ClipChoice choice{
+        .starts = [&](std::int64_t count) { return std::vector{start(count)}; },
+        .crops = [&](std::int64_t h, std::int64_t w) { return std::vector{part(h, w)}; }};
+    return std::move(
+        read_clips(images_.path(index), images_.channels, timing, choice, height, width)
+            .front()
+            .pixels);
+  }
   if (augmentation.random_crop && images_.are_files()) {
     const std::filesystem::path path = images_.path(index);
-    made = decode_crop(
-        read_file(path), path.string(), images_.channels,
-        [&](std::int64_t h, std::int64_t w) { return random_crop(h, w, random); }, height, width);
-  } else if (augmentation.random_crop) {
-    made = crop(image_at(images_, index), random_crop(height, width, random), height, width);
-  } else if (images_.are_files()) {
-    made = image_at(images_, index);
+    return decode_crop(
+               read_file(path), path.string(), images_.channels,
+               [&](std::int64_t h, std::int64_t w) { return random_crop(h, w, random); }, height,
+               width)
+        .pixels;
   }
+  if (augmentation.random_crop)
+    return crop(image_at(images_, index), random_crop(height, width, random), height, width).pixels;
+  if (images_.are_files()) return image_at(images_, index).pixels;
+  return {};
+}
+
+void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
+  Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
+  const std::vector<std::uint8_t> cut = made(index, augmentation, random);
+  const std::uint8_t* const levels =
+      cut.empty() ? images_.pixels.data() + index * image_size() : cut.data();
   const auto shift = [&] {
     const auto places = static_cast<std::uint64_t>(2 * augmentation.crop_padding + 1);
     return static_cast<std::int64_t>(random.below(places)) - augmentation.crop_padding;
@@ -90,10 +117,10 @@ void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* p
   const std::int64_t right = shift();
   const bool flipped = augmentation.flip && random.below(2) == 1;
   const bool coloured = augmentation.colour_jitter > 0 || augmentation.colour_noise > 0;
-  shift_into(
-      made.pixels.empty() ? images_.pixels.data() + index * image_size() : made.pixels.data(),
-      {.down = down, .right = right, .flipped = flipped}, coloured ? unchanged_ : normalised_,
-      pixels);
+  for (std::int64_t frame = 0; frame < frames(); ++frame) {
+    shift_into(levels + frame * frame_size(), {.down = down, .right = right, .flipped = flipped},
+               coloured ? unchanged_ : normalised_, pixels + frame * frame_size());
+  }
   if (coloured) vary_colours(augmentation, random, pixels);
 }
 

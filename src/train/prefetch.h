@@ -25,7 +25,7 @@ struct BrokenImage {
 
 /// Images that were read, in the order in which they were wanted, and the others.
 struct LoadedBatch {
-  std::unique_ptr<float[]> pixels;   ///< labels.size() images [height, width, channels]
+  std::unique_ptr<float[]> pixels;   ///< labels.size() images as `Loader::fill` has them
   std::vector<std::int64_t> labels;  ///< of each
   std::vector<BrokenImage> broken;   ///< wanted too
 };

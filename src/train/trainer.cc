@@ -84,10 +84,15 @@ struct Batch {
 Batch to_tensors(LoadedBatch loaded, const LabelledImages& images) {
   const auto kept = std::make_shared<LoadedBatch>(std::move(loaded));
   const auto count = static_cast<std::int64_t>(kept->labels.size());
-  const std::int64_t row = images.width * images.channels;
+  std::vector<std::int64_t> sizes{count, images.channels};
+  for (const std::int64_t extent : images.extents()) sizes.push_back(extent);
+  // Channels last.
+  std::vector<std::int64_t> strides(sizes.size(), 1);
+  std::int64_t stride = images.channels;
+  for (std::size_t axis = sizes.size(); axis-- > 2; stride *= sizes[axis]) strides[axis] = stride;
+  strides[0] = stride;
   return {.images = at::from_blob(
-              kept->pixels.get(), {count, images.channels, images.height, images.width},
-              {images.height * row, 1, row, images.channels}, [kept](void*) {}, at::kFloat),
+              kept->pixels.get(), sizes, strides, [kept](void*) {}, at::kFloat),
           .labels = at::from_blob(
               kept->labels.data(), {count}, [kept](void*) {}, at::kLong)};
 }
@@ -164,8 +169,9 @@ class Trainer {
     state_.exchange_averages();
     const Preprocessing preprocessing{.mean = data_.mean,
                                       .deviation = data_.deviation,
-                                      .extents = {data_.train.height, data_.train.width},
-                                      .classes = data_.classes};
+                                      .extents = Shape(data_.train.extents()),
+                                      .classes = data_.classes,
+                                      .frame_stride = data_.train.frame_stride};
     Model model{module_.graph(), module_.weights(), preprocessing};
     state_.exchange_averages();
     return model;
@@ -246,7 +252,8 @@ class Trainer {
         options_.crop.value_or(data_.train.are_files() ? Crop::kResized : Crop::kShift) ==
         Crop::kResized;
     Prefetcher batches(train_, std::move(order), static_cast<std::int64_t>(own.size()),
-                       {.random_crop = resized,
+                       {.random_start = data_.train.are_clips(),
+                        .random_crop = resized,
                         .crop_padding = resized ? 0 : options_.crop_padding,
                         .flip = options_.flip,
                         .colour_jitter = options_.colour_jitter,
@@ -369,9 +376,9 @@ class Trainer {
   // norm: an image that does not count takes that way.
   at::Tensor loss_of_nothing() {
     absent_ = true;
-    return module_
-        .forward(at::zeros({1, data_.train.channels, data_.train.height, data_.train.width}))
-        .sum();
+    std::vector<std::int64_t> sizes{1, data_.train.channels};
+    for (const std::int64_t extent : data_.train.extents()) sizes.push_back(extent);
+    return module_.forward(at::zeros(sizes)).sum();
   }
 
   template <class Act>

@@ -123,6 +123,10 @@ Dataset check_compare(const CompareOptions& options) {
   check_alphas(options.alphas);
   static_cast<void>(make_network(options.network));
   Dataset data = open_dataset(options.data);
+  if (data.train.are_clips()) {
+    throw Unsupported("compare: data set '" + data.name +
+                      "' holds videos, and the report shows pictures");
+  }
   for (const double alpha : options.alphas) {
     static_cast<void>(
         cost(variant_graph(options, data, alpha), {data.train.height, data.train.width}));

@@ -14,12 +14,12 @@ constexpr double kWhite = 255;
 
 }  // namespace
 
-void check_classifier(const Model& model, const std::string& name) {
+void check_classifier(const Model& model, const std::string& name, Subject subject) {
   const Graph& graph = model.graph;
   if (graph.outputs().size() != 1) refuse(name, "only networks with one output classify images");
   if (graph.node(graph.outputs()[0]).spatial)
     refuse(name, "its output is not one number per class");
-  check_takes_pictures(model, name);
+  check_takes(model, name, subject);
   const std::vector<std::string>& classes = model.preprocessing.classes;
   if (!classes.empty() && static_cast<std::int64_t>(classes.size()) != output_classes(model)) {
     refuse(name, "it names " + std::to_string(classes.size()) + " classes, but has " +
@@ -27,10 +27,13 @@ void check_classifier(const Model& model, const std::string& name) {
   }
 }
 
-void check_takes_pictures(const Model& model, const std::string& name) {
+void check_takes(const Model& model, const std::string& name, Subject subject) {
   const Graph& graph = model.graph;
-  if (graph.rank() != 2 || graph.inputs().size() != 1) {
-    refuse(name, "only networks with one two-dimensional input take images");
+  const std::size_t rank = subject == Subject::kClip ? 3 : 2;
+  if (graph.rank() != rank || graph.inputs().size() != 1) {
+    refuse(name, subject == Subject::kClip
+                     ? "only networks with one three-dimensional input take clips"
+                     : "only networks with one two-dimensional input take images");
   }
   const std::int64_t channels = input_channels(model);
   if (channels != 1 && channels != 3) {
@@ -39,7 +42,7 @@ void check_takes_pictures(const Model& model, const std::string& name) {
   const Preprocessing& preprocessing = model.preprocessing;
   const auto expected = static_cast<std::size_t>(channels);
   if (preprocessing.mean.size() != expected || preprocessing.deviation.size() != expected ||
-      preprocessing.extents.rank() != 2) {
+      preprocessing.extents.rank() != rank) {
     refuse(name,
            "it does not say the mean, deviation and size of the images it was trained on; `octconv "
            "octavize` writes them into it (--alpha 0 --mean ... --deviation ...)");
@@ -67,7 +70,9 @@ Preprocessor::Preprocessor(const Model& model, const Shape& extents)
 }
 
 Tensor Preprocessor::make_batch(std::int64_t batch) const {
-  return Tensor({batch, channels_, extents_[0], extents_[1]});
+  Shape shape{batch, channels_};
+  for (const std::int64_t extent : extents_) shape.push_back(extent);
+  return Tensor(shape);
 }
 
 void Preprocessor::fill(const Image& image, Tensor& batch, std::int64_t position) const {
@@ -80,11 +85,26 @@ void Preprocessor::fill(const Image& image, Tensor& batch, std::int64_t position
   Image resized;
   const bool same = image.height == height && image.width == width;
   if (!same) resized = resize(image, height, width);
-  const std::uint8_t* src = same ? image.pixels.data() : resized.pixels.data();
-  float* dst = batch.data() + position * channels_ * height * width;
+  write(same ? image.pixels.data() : resized.pixels.data(), batch, position);
+}
+
+void Preprocessor::fill(const Clip& clip, Tensor& batch, std::int64_t position) const {
+  const Shape own{clip.frames, clip.height, clip.width};
+  if (own != extents_ || clip.channels != channels_) {
+    throw InvalidArgument("the network takes clips of " + extents_.to_string() + " and " +
+                          std::to_string(channels_) + " channels, got " + own.to_string() +
+                          " and " + std::to_string(clip.channels));
+  }
+  write(clip.pixels.data(), batch, position);
+}
+
+// Channels, interleaved in the source, come apart.
+void Preprocessor::write(const std::uint8_t* src, Tensor& batch, std::int64_t position) const {
+  const std::int64_t pixels = extents_.elements();
+  float* dst = batch.data() + position * channels_ * pixels;
   for (std::int64_t c = 0; c < channels_; ++c) {
     const std::array<float, 256>& levels = levels_[static_cast<std::size_t>(c)];
-    for (std::int64_t i = 0; i < height * width; ++i) *dst++ = levels[src[i * channels_ + c]];
+    for (std::int64_t i = 0; i < pixels; ++i) *dst++ = levels[src[i * channels_ + c]];
   }
 }
 

@@ -62,6 +62,10 @@ Samples::Samples(const Model& model, const std::string& name, const std::string&
       throw FileError("'" + source + "' holds neither pictures nor a data set: " + why.what());
     }
     const auto& images = std::get<LabelledImages>(images_);
+    if (images.are_clips()) {
+      throw InvalidArgument("data set '" + source + "' holds videos, and '" + name +
+                            "' takes pictures");
+    }
     all = images.count();
     if (images.channels != channels_) {
       throw InvalidArgument("'" + name + "' takes images of " + std::to_string(channels_) +

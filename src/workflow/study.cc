@@ -142,6 +142,10 @@ class Driver {
       throw Unsupported("study: " + obstacle);
     }
     data_ = open_dataset(study_.data, {.size = study_.size});
+    if (data_.train.are_clips()) {
+      throw Unsupported("study: data set '" + data_.name +
+                        "' holds videos; `octconv train` takes them");
+    }
     for (const StudyVariant& variant : study_.variants) {
       try {
         epochs_.push_back(check_training(training_of(variant)));

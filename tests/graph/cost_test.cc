@@ -124,6 +124,8 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Others, Counts,
     testing::Values(
+        // 27 * 3 * 16 * 8192 of the stem, and so on by hand.
+        Row{"i3d_resnet20", 0, false, Exchange::kBoth, 32, 635568768, 0, 517562},
         Row{"resnet18v1", 0, false, Exchange::kBoth, 224, 1814073344, 0, 11689512},
         Row{"resnet34v1", 0, false, Exchange::kBoth, 224, 3663761408, 0, 21797672},
         Row{"resnext50_32x4d", 0, false, Exchange::kBoth, 224, 4230479872, 0, 25028904},

@@ -172,6 +172,12 @@ TEST(Metadata, NonsenseIsRefused) {
                     "\"classes\": []}";
               }),
               HasSubstr("'deviation' holds 0.0"));
+  EXPECT_THAT(after([](::onnx::ModelProto& proto) {
+                metadata(proto, "octconv.preprocessing") =
+                    "{\"version\": 1, \"mean\": [0], \"deviation\": [1], \"extents\": [], "
+                    "\"classes\": [], \"frame_stride\": 0}";
+              }),
+              HasSubstr("'frame_stride' is 0"));
 }
 
 TEST(Metadata, WrongTypesAndValuesAreRefused) {

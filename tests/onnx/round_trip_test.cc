@@ -218,12 +218,14 @@ TEST(RoundTrip, AFoldedModelIsWritten) {
 }
 
 TEST(RoundTrip, PreprocessingIsKept) {
-  const Model model = small_model();
+  Model model = small_model();
+  model.preprocessing.frame_stride = 4;
   const Preprocessing back = parse_onnx(export_onnx(model), "test.onnx").preprocessing;
   EXPECT_EQ(back.mean, model.preprocessing.mean);
   EXPECT_EQ(back.deviation, model.preprocessing.deviation);
   EXPECT_EQ(back.extents, model.preprocessing.extents);
   EXPECT_EQ(back.classes, model.preprocessing.classes);
+  EXPECT_EQ(back.frame_stride, model.preprocessing.frame_stride);
 }
 
 TEST(RoundTrip, BlocksThatNoPathReadsBecomeZeroAndTheRestIsKept) {

@@ -9,7 +9,7 @@ namespace octconv::tool {
 /// Help of `--data`.
 inline constexpr const char* kDataHelp =
     "fashion-mnist, mnist, or a folder: the idx files of either, CIFAR's binary files, or pictures "
-    "by class in train/ and val/";
+    "or videos by class in train/ and val/";
 
 /// Help of `--as-is`.
 inline constexpr const char* kAsIsHelp =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// octconv eval: how well a model does on a data set's test images.
+// octconv eval: how well a model does on a data set's test images or videos.
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -26,6 +26,8 @@ struct Arguments {
   std::string data;
   std::int64_t images = 0;
   std::vector<std::int64_t> sizes;
+  std::int64_t views = 0;
+  std::int64_t frame_stride = 0;
   bool per_class = false;
   std::string confusion;
   int threads = 0;
@@ -33,13 +35,19 @@ struct Arguments {
 };
 
 Json to_json(const workflow::DetailedEvaluation& result) {
-  return {{"images", result.total.images},
-          {"accuracy", result.total.top1()},
-          {"top5_accuracy", result.total.top5()},
-          {"loss", result.total.loss},
-          {"height", result.height},
-          {"width", result.width},
-          {"macs", result.macs}};
+  Json json = {{"images", result.total.images},
+               {"accuracy", result.total.top1()},
+               {"top5_accuracy", result.total.top5()},
+               {"loss", result.total.loss},
+               {"height", result.height},
+               {"width", result.width},
+               {"macs", result.macs}};
+  if (result.frames > 0) {
+    json["frames"] = result.frames;
+    json["frame_stride"] = result.frame_stride;
+    json["views"] = result.views;
+  }
+  return json;
 }
 
 Json classes_json(const workflow::DetailedEvaluation& result, const Dataset& data) {
@@ -122,7 +130,10 @@ void run(const Arguments& arguments) {
   for (const std::int64_t size :
        arguments.sizes.empty() ? std::vector<std::int64_t>{0} : arguments.sizes) {
     results.push_back(workflow::evaluate_in_detail(model, arguments.model, data,
-                                                   {.images = arguments.images, .size = size}));
+                                                   {.images = arguments.images,
+                                                    .size = size,
+                                                    .views = arguments.views,
+                                                    .frame_stride = arguments.frame_stride}));
   }
   if (ending(arguments.confusion) == ".png") {
     write_file(arguments.confusion, encode_png(workflow::confusion_image(results.front())));
@@ -146,7 +157,8 @@ void add_eval(CLI::App& app) {
   command->footer(
       "Example: octconv eval out/resnet20-alpha0.25.onnx --data fashion-mnist\n"
       "         octconv eval resnet50.onnx --data photos --size 224,256,320\n"
-      "         octconv eval resnet50.onnx --data photos --per-class --confusion confusion.html");
+      "         octconv eval resnet50.onnx --data photos --per-class --confusion confusion.html\n"
+      "         octconv eval i3d.onnx --data videos --size 256 --views 30");
   command->add_option("model", arguments->model, "an ONNX file")->required();
   command->add_option("--data", arguments->data, kDataHelp)->required();
   command->add_option("--images", arguments->images, "only the first so many test images")
@@ -156,6 +168,18 @@ void add_eval(CLI::App& app) {
                    "heights and widths of the network's input, one after the other; default: the "
                    "model's own")
       ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option(
+          "--views", arguments->views,
+          "clips of a video times crops of each, whose answers are averaged: 1, 3 (1 x 3), "
+          "10 (10 x 1) or 30 (10 x 3); default: 1")
+      ->check(CLI::IsMember({1, 3, 10, 30}));
+  command
+      ->add_option(
+          "--frame-stride", arguments->frame_stride,
+          "frames of a video from one of a clip to the next; default: the model's own, or 8 "
+          "where it does not say")
       ->check(CLI::PositiveNumber);
   command->add_flag("--per-class", arguments->per_class, "also say how each class does");
   command->add_option("--confusion", arguments->confusion,

@@ -43,7 +43,7 @@ struct Arguments {
   bool no_flip = false;
   std::string crop;
   std::string recipe;
-  std::int64_t size = 0;
+  OpenOptions opening;
   train::TrainOptions training;
   // Whether the command line says something that only one crop, or one schedule, heeds.
   bool shifts = false;
@@ -126,7 +126,7 @@ void run(const Arguments& arguments) {
         "'" + options.folder.string() +
         "' holds a training already; continue it with --resume or name another folder");
   }
-  const Dataset data = open_dataset(arguments.data, {.size = arguments.size});
+  const Dataset data = open_dataset(arguments.data, arguments.opening);
   const train::Crop usual = data.train.are_files() ? train::Crop::kResized : train::Crop::kShift;
   if (arguments.shifts && options.crop.value_or(usual) != train::Crop::kShift) {
     throw InvalidArgument("--crop-padding is for --crop shift, and images are cropped by " +
@@ -173,8 +173,11 @@ void add_train(CLI::App& app) {
       "         octconv train --model octave.onnx --epochs 1 --learning-rate 0.02 --out tuned");
   command->option_defaults()->always_capture_default();
   command->add_option("--data", arguments->data, kDataHelp);
-  command->add_option("--size", arguments->size,
-                      "height and width of images from picture files; 0: 224");
+  command->add_option("--size", arguments->opening.size,
+                      "height and width of images from files; 0: 224");
+  command->add_option("--frames", arguments->opening.frames, "of a clip of a video; 0: 8");
+  command->add_option("--frame-stride", arguments->opening.frame_stride,
+                      "frames of a video from one of a clip to the next; 0: 8");
   command->add_option("--model", arguments->model,
                       "name from `octconv zoo`, or an ONNX file to train on from");
   // What a file says itself.

@@ -61,10 +61,12 @@ OCTCONV_API void check_weights(const Graph& graph, const Weights& weights);
 
 /// How pixels in [0, 1] become network input: (pixel - mean) / deviation, per channel.
 struct Preprocessing {
-  std::vector<float> mean;           ///< per channel, of pixels in [0, 1]
-  std::vector<float> deviation;      ///< per channel, > 0
-  Shape extents;                     ///< image size that the network was trained on
+  std::vector<float> mean;       ///< per channel, of pixels in [0, 1]
+  std::vector<float> deviation;  ///< per channel, > 0
+  Shape extents;  ///< image size that the network was trained on; of clips frames before it
   std::vector<std::string> classes;  ///< names of the outputs, may be empty
+  std::int64_t frame_stride = 0;     ///< of clips: frames of a video from one of a clip to the
+                                     ///< next, >= 1; 0: images, or unknown
 };
 
 /// All that a model file holds.

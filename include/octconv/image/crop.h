@@ -2,6 +2,7 @@
 // Parts of pictures, brought to one size.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -46,6 +47,14 @@ struct RandomCropOptions {
 [[nodiscard]] OCTCONV_API Rectangle centre_crop(std::int64_t height, std::int64_t width,
                                                 std::int64_t to_height, std::int64_t to_width,
                                                 double ratio);
+
+/// The largest parts of the shape to_height : to_width at the beginning, in the middle and at the
+/// end of the side of a picture of height x width that is too long for it.
+/// @throws InvalidArgument for extents below 1
+[[nodiscard]] OCTCONV_API std::array<Rectangle, 3> side_crops(std::int64_t height,
+                                                              std::int64_t width,
+                                                              std::int64_t to_height,
+                                                              std::int64_t to_width);
 
 /// The part of an image, its edges rounded to whole pixels (of which at least one is left), resized
 /// as `resize` does.

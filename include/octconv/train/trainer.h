@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains a network on labelled images.
+// Trains a network on labelled images or clips.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +97,8 @@ struct TrainResult {
 /// gradients are added up: with `sync_batch_norm` the result is that of one process but for
 /// rounding. Every process returns it. A checkpoint may be resumed by any number of processes.
 ///
-/// Images that are files are decoded by threads of their own, ahead of their use. A batch goes on
-/// without those that cannot be read.
+/// Images and clips that are files are decoded by threads of their own, ahead of their use. A batch
+/// goes on without those that cannot be read.
 ///
 /// @throws InvalidArgument if options are out of range or do not fit the data, or if the checkpoint
 /// to resume
