@@ -4,7 +4,7 @@
 
 usage: moving_shapes.py FOLDER [--train 400] [--val 100] [--size 32] [--frames 24] [--seed 1]
 
-A rectangle of a random colour moves over a background of another with some noise, and comes in again
+A rectangle of a random bright colour moves over a dark background with some noise, and comes in again
 where it went out: it is anywhere in any one frame of any class, so that only several frames together
 tell the class. Files are AVI without compression, which this program needs no library for.
 """
@@ -50,8 +50,8 @@ def avi(frames, height, width):
 def video(direction, size, count, chance):
     """Frames of a moving rectangle; a third wider than high, so that crops have a side to choose."""
     height, width = size, size * 4 // 3
-    background = [chance.randrange(256) for _ in range(3)]
-    colour = [(level + chance.randrange(64, 192)) % 256 for level in background]
+    background = [chance.randrange(80) for _ in range(3)]
+    colour = [chance.randrange(160, 240) for _ in range(3)]
     shape = [chance.randrange(size // 4, size // 2) for _ in range(2)]
     place = [chance.random() * extent for extent in (height, width)]
     speed = chance.uniform(0.5, 1.0) * size / 16  # pixels a frame

@@ -14,7 +14,7 @@ from cli_test import CommandTest
 from data_commands_test import idx, png
 
 SHAPES = pathlib.Path(__file__).parents[2] / "scripts" / "moving_shapes.py"
-SIZE = 32
+SIZE = 16
 FRAMES = 4
 STRIDE = 2
 TEST_VIDEOS = 8
@@ -31,7 +31,7 @@ class VideoTest(CommandTest):
             check=True,
         )  # fmt: skip
 
-    def train(self, *more, data="videos", model="i3d_resnet50"):
+    def train(self, *more, data="videos", model="i3d_resnet20"):
         return self.octconv(
             "train", "--data", data, "--model", model, "--alpha", "0.25", "--size", SIZE,
             "--frames", FRAMES, "--frame-stride", STRIDE, "--epochs", 1, "--batch-size", 8,
@@ -113,7 +113,7 @@ class Eval(VideoTest):
 
     def test_a_video_that_is_broken_is_named_in_one_line(self):
         self.succeed(
-            "export", "i3d_resnet50", "--classes", 4, "--size", SIZE, "-o", "video.onnx"
+            "export", "i3d_resnet20", "--classes", 4, "--size", SIZE, "-o", "video.onnx"
         )  # fmt: skip
         video = self.folder / "videos" / "val" / "down" / "00000.avi"
         video.write_bytes(video.read_bytes()[:1000])
@@ -124,15 +124,16 @@ class Others(VideoTest):
     def test_refuse_videos_in_one_sentence(self):
         self.write_model()
         self.fail_with(
-            ["holds videos"], "compare", "--data", "videos", "--model", "resnet20", "--out", "out"
-        )
+            ["holds videos"],
+            "compare", "--data", "videos", "--model", "resnet20", "--alpha", "0,0.25", "--out", "out",
+        )  # fmt: skip
         self.fail_with(
             ["holds videos"],
             "octavize", "picture.onnx", "--alpha", "0.25", "--calibrate", "videos", "-o", "o.onnx",
         )  # fmt: skip
         study = {
             "data": "videos", "size": SIZE, "seeds": [1],
-            "variants": [{"name": "a", "network": "i3d_resnet50", "train": {"epochs": 1}}],
+            "variants": [{"name": "a", "network": "i3d_resnet20", "train": {"epochs": 1}}],
         }  # fmt: skip
         (self.folder / "study.json").write_text(json.dumps(study))
         self.fail_with(["holds videos"], "study", "study.json", "--out", "out")
