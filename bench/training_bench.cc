@@ -3,6 +3,11 @@
 // LibTorch operations, each in a process of its own, their steps interleaved.
 //
 // usage: octconv_training_bench [NETWORK [ALPHA [BATCH [SIZE [ROUNDS [THREADS]]]]]]
+//        octconv_training_bench --serve FORM NETWORK ALPHA BATCH SIZE THREADS
+//
+// The second is one of those processes alone, for bench/peers/training.py: it says "ready BASE_KB";
+// a line "step" is answered with "step MILLISECONDS LOSS", a line "memory" with "memory KB", the
+// most that the process ever held.
 //
 // A turn is two steps, of which the second counts: the first finds the caches as others left them.
 // Between turns nothing runs for a while, so that nobody's waiting threads spin into another's
@@ -13,6 +18,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <string>
@@ -182,10 +188,10 @@ class PlainNetwork {
   std::map<std::string, at::Tensor> tensors_;
 };
 
-double peak_megabytes() {
+double peak_kilobytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr) / 1024;
+    if (line.rfind("VmHWM:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr);
   }
   throw octconv::Error("/proc/self/status: no VmHWM");
 }
@@ -194,58 +200,104 @@ double peak_megabytes() {
 struct Form {
   const char* name;
   bool plain;
-  at::MemoryFormat format;  // of the plain network
+  octconv::nn::GraphModuleOptions options;  // of octconv's module
+  at::MemoryFormat format;                  // of the plain network
   bool keep_memory;
 };
 
+constexpr auto kFirst = at::MemoryFormat::Contiguous;
+constexpr auto kLast = at::MemoryFormat::ChannelsLast;
 constexpr std::array kForms{
-    Form{"octconv", false, at::MemoryFormat::ChannelsLast, true},
-    Form{"octconv, allocators as they are", false, at::MemoryFormat::ChannelsLast, false},
-    Form{"plain", true, at::MemoryFormat::Contiguous, false},
-    Form{"plain, freed memory kept", true, at::MemoryFormat::Contiguous, true},
-    Form{"plain, channels last", true, at::MemoryFormat::ChannelsLast, false},
-    Form{"plain, channels last, freed memory kept", true, at::MemoryFormat::ChannelsLast, true},
+    Form{"octconv", false, {}, kLast, true},
+    Form{"octconv, composed", false, {.composed = true}, kLast, true},
+    Form{"octconv, allocators as they are", false, {}, kLast, false},
+    Form{"plain", true, {}, kFirst, false},
+    Form{"plain, freed memory kept", true, {}, kFirst, true},
+    Form{"plain, channels last", true, {}, kLast, false},
+    Form{"plain, channels last, freed memory kept", true, {}, kLast, true},
 };
+constexpr std::size_t kPlain = 3;  // what the others are compared with
+
+const Form& find_form(const std::string& name) {
+  std::string known;
+  for (const Form& form : kForms) {
+    if (name == form.name) return form;
+    known += std::string(known.empty() ? "'" : ", '") + form.name + "'";
+  }
+  throw octconv::InvalidArgument("unknown form '" + name + "'; known are " + known);
+}
 
 // Of one step.
 struct Report {
   double loss = 0;
   double milliseconds = 0;
-  double megabytes = 0;
+  double kilobytes = 0;
+};
+
+// The network in one form, and what it learns.
+class Training {
+ public:
+  Training(const Form& form, const Task& task) {
+    octconv::nn::keep_freed_memory(form.keep_memory);
+    at::set_num_threads(task.threads);
+    octconv::Graph graph =
+        octconv::octavize(octconv::make_network(task.network), {.alpha = task.alpha}).graph;
+    at::manual_seed(1);
+    const auto channels = [&](octconv::NodeId id) { return graph.node(id).channels.total(); };
+    images_ = at::randn({task.batch, channels(graph.inputs()[0]), task.size, task.size});
+    labels_ = at::randint(0, channels(graph.outputs()[0]), {task.batch}, at::kLong);
+    if (form.plain) {
+      plain_.emplace(std::move(graph), form.format);
+    } else {
+      module_.emplace(std::move(graph), 0, form.options);
+    }
+    sgd_.emplace(plain_ ? plain_->parameters() : module_->module()->parameters(),
+                 torch::optim::SGDOptions(0.01).momentum(0.9));
+  }
+
+  Report step() {
+    const auto start = std::chrono::steady_clock::now();
+    sgd_->zero_grad();
+    const at::Tensor scores = plain_ ? plain_->forward(images_) : module_->forward(images_);
+    const at::Tensor loss = torch::nn::functional::cross_entropy(scores, labels_);
+    loss.backward();
+    sgd_->step();
+    const std::chrono::duration<double, std::milli> taken =
+        std::chrono::steady_clock::now() - start;
+    return {loss.item<double>(), taken.count(), peak_kilobytes()};
+  }
+
+ private:
+  at::Tensor images_;
+  at::Tensor labels_;
+  std::optional<PlainNetwork> plain_;
+  std::optional<octconv::nn::GraphModule> module_;
+  std::optional<torch::optim::SGD> sgd_;
 };
 
 // Makes a step for each byte on `in`, and answers with a Report on `out`.
 void work(const Form& form, const Task& task, int in, int out) {
-  octconv::nn::keep_freed_memory(form.keep_memory);
-  at::set_num_threads(task.threads);
-  octconv::Graph graph =
-      octconv::octavize(octconv::make_network(task.network), {.alpha = task.alpha}).graph;
-  at::manual_seed(1);
-  const auto channels = [&](octconv::NodeId id) { return graph.node(id).channels.total(); };
-  const at::Tensor images =
-      at::randn({task.batch, channels(graph.inputs()[0]), task.size, task.size});
-  const at::Tensor labels = at::randint(0, channels(graph.outputs()[0]), {task.batch}, at::kLong);
-  std::optional<PlainNetwork> plain;
-  std::optional<octconv::nn::GraphModule> module;
-  if (form.plain) {
-    plain.emplace(std::move(graph), form.format);
-  } else {
-    module.emplace(std::move(graph));
-  }
-  torch::optim::SGD sgd(plain ? plain->parameters() : module->module()->parameters(),
-                        torch::optim::SGDOptions(0.01).momentum(0.9));
+  Training training(form, task);
   for (char byte = 0; read(in, &byte, 1) == 1;) {
-    Report report;
-    const auto start = std::chrono::steady_clock::now();
-    sgd.zero_grad();
-    const at::Tensor scores = plain ? plain->forward(images) : module->forward(images);
-    const at::Tensor loss = torch::nn::functional::cross_entropy(scores, labels);
-    loss.backward();
-    sgd.step();
-    const std::chrono::duration<double, std::milli> taken =
-        std::chrono::steady_clock::now() - start;
-    report = {loss.item<double>(), taken.count(), peak_megabytes()};
+    const Report report = training.step();
     if (write(out, &report, sizeof report) != sizeof report) return;
+  }
+}
+
+// The same for lines of text.
+void serve(const Form& form, const Task& task) {
+  const double base = peak_kilobytes();
+  Training training(form, task);
+  std::cout << "ready " << base << std::endl;
+  for (std::string order; std::getline(std::cin, order);) {
+    if (order == "step") {
+      const Report report = training.step();
+      std::cout << "step " << report.milliseconds << ' ' << report.loss << std::endl;
+    } else if (order == "memory") {
+      std::cout << "memory " << peak_kilobytes() << std::endl;
+    } else {
+      throw octconv::InvalidArgument("unknown order '" + order + "'");
+    }
   }
 }
 
@@ -306,25 +358,38 @@ void measure(const Task& task) {
               static_cast<int>(task.size), static_cast<int>(task.size), task.threads);
   std::printf("%-42s %10s %10s %10s %10s %12s\n", "", "peak MB", "of plain", "ms", "of plain",
               "first loss");
-  constexpr std::size_t kPlain = 2;
   for (std::size_t i = 0; i < workers.size(); ++i) {
-    std::printf("%-42s %10.0f %10.3f %10.0f %10.3f %12.6f\n", kForms[i].name, first[i].megabytes,
-                first[i].megabytes / first[kPlain].megabytes, median(times[i]),
-                median(times[i]) / median(times[kPlain]), first[i].loss);
+    std::printf("%-42s %10.0f %10.3f %10.0f %10.3f %12.6f\n", kForms[i].name,
+                first[i].kilobytes / 1024, first[i].kilobytes / first[kPlain].kilobytes,
+                median(times[i]), median(times[i]) / median(times[kPlain]), first[i].loss);
   }
+}
+
+// NETWORK ALPHA BATCH SIZE, as far as they are given.
+Task read_task(const std::vector<std::string>& arguments) {
+  Task task;
+  if (arguments.size() > 0) task.network = arguments[0];
+  if (arguments.size() > 1) task.alpha = std::stod(arguments[1]);
+  if (arguments.size() > 2) task.batch = std::stoll(arguments[2]);
+  if (arguments.size() > 3) task.size = std::stoll(arguments[3]);
+  return task;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    Task task;
-    if (argc > 1) task.network = argv[1];
-    if (argc > 2) task.alpha = std::stod(argv[2]);
-    if (argc > 3) task.batch = std::stoll(argv[3]);
-    if (argc > 4) task.size = std::stoll(argv[4]);
-    if (argc > 5) task.rounds = std::stoi(argv[5]);
-    if (argc > 6) task.threads = std::stoi(argv[6]);
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    if (!arguments.empty() && arguments[0] == "--serve") {
+      if (arguments.size() != 7) throw octconv::InvalidArgument("--serve takes six arguments");
+      Task task = read_task({arguments.begin() + 2, arguments.end() - 1});
+      task.threads = std::stoi(arguments.back());
+      serve(find_form(arguments[1]), task);
+      return 0;
+    }
+    Task task = read_task(arguments);
+    if (arguments.size() > 4) task.rounds = std::stoi(arguments[4]);
+    if (arguments.size() > 5) task.threads = std::stoi(arguments[5]);
     measure(task);
     return 0;
   } catch (const std::exception& error) {

@@ -23,7 +23,7 @@ case "${1:-}" in
   "") ;;
   --developer) packages+=(clang clang-format-14 clang-tidy-14 clang-tools-14 libomp-14-dev libclang-rt-14-dev
     g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross qemu-user-static) ;;
-  --bench) packages+=(libdnnl-dev python3-torch) ;;
+  --bench) packages+=(libdnnl-dev python3-torch libjemalloc2) ;;
   *)
     echo "usage: scripts/setup.sh [--developer | --bench]" >&2
     exit 2

@@ -2,7 +2,7 @@
 """A network of plain ONNX operations as a torch module, from the arrays that convert.py writes.
 
 Each node becomes the one operation of torch that means the same; nothing is rearranged, so that what makes the network
-fast is left to torch.jit. An operation or attribute that is not known here is an error.
+fast is left to torch.jit or to torch's operations. An operation or attribute that is not known here is an error.
 """
 import json
 
@@ -13,17 +13,22 @@ from torch.nn import functional
 CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 TRANSPOSED = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 MAX_POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+# Which inputs of which operations training moves.
+TRAINED = {"BatchNormalization": (1, 2), "Conv": (1, 2), "ConvTranspose": (1, 2), "Gemm": (1, 2)}
 LINEAR_MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 class Network(torch.nn.Module):
-    def __init__(self, file):
+    def __init__(self, file, trained=False):
+        """`trained`: parameters want gradients, and batch norms in training mode take the statistics of the batch."""
         super().__init__()
+        self.train(trained)
         arrays = numpy.load(file)
         network = json.loads(str(arrays["network"]))
         self.input = network["input"]
         self.output = network["output"]
         self.nodes = network["nodes"]
+        moved = {name for node in self.nodes for name in inputs(node, TRAINED.get(node["type"], ()))}
         self.constants = {}  # shapes, indices and scales, which the operations below read as numbers
         self.places = {}  # name of a tensor -> name of the parameter
         for i, name in enumerate(network["tensors"]):
@@ -31,7 +36,7 @@ class Network(torch.nn.Module):
             self.constants[name] = array
             self.places[name] = f"p{i}"
             if array.dtype == numpy.float32:
-                parameter = torch.nn.Parameter(torch.from_numpy(array.copy()), requires_grad=False)
+                parameter = torch.nn.Parameter(torch.from_numpy(array.copy()), requires_grad=trained and name in moved)
                 self.register_parameter(f"p{i}", parameter)
         for node in self.nodes:
             if node["type"] not in OPERATIONS:
@@ -45,17 +50,22 @@ class Network(torch.nn.Module):
 
         for node in self.nodes:
             operation = OPERATIONS[node["type"]]
-            values[node["outputs"][0]] = operation(Arguments(node, tensor, self.constants))
+            values[node["outputs"][0]] = operation(Arguments(node, tensor, self.constants, self.training))
         return values[self.output]
+
+
+def inputs(node, places):
+    return [node["inputs"][place] for place in places if place < len(node["inputs"])]
 
 
 class Arguments:
     """Inputs and attributes of one node. Every attribute must be read."""
 
-    def __init__(self, node, tensor, constants):
+    def __init__(self, node, tensor, constants, training):
         self.node = node
         self.find = tensor
         self.constants = constants
+        self.training = training
 
     def count(self):
         return len(self.node["inputs"])
@@ -113,9 +123,9 @@ def conv_transpose(a):
 
 
 def batch_norm(a):
-    epsilon, _ = a.attributes(epsilon=1e-5, momentum=0.9)
+    epsilon, kept = a.attributes(epsilon=1e-5, momentum=0.9)
     x, scale, shift, mean, variance = (a.tensor(i) for i in range(5))
-    return functional.batch_norm(x, mean, variance, scale, shift, False, 0.0, epsilon)
+    return functional.batch_norm(x, mean, variance, scale, shift, a.training, 1 - kept, epsilon)
 
 
 def pool_geometry(a, **more):
