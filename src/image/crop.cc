@@ -3,12 +3,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include <opencv2/imgproc.hpp>
 
+#include "image/container.h"
 #include "image/jpeg.h"
+#include "image/jpeg_part.h"
 #include "image/matrix.h"
+#include "image/orientation.h"
+#include "image/resample.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
@@ -40,9 +45,9 @@ int edge(double at, double extent, int pixels) {
   return std::clamp(static_cast<int>(std::lround(at / extent * pixels)), 0, pixels);
 }
 
-// The part of a picture whose extents are height x width, in a matrix that shows it smaller.
-cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
-                std::int64_t width) {
+// The pixels of a part of a picture of those extents, in one that shows it with fewer.
+cv::Rect part_in(const cv::Size& pixels, const Rectangle& part, std::int64_t height,
+                 std::int64_t width) {
   const auto full_height = static_cast<double>(height);
   const auto full_width = static_cast<double>(width);
   constexpr double kRounding = 1e-6;
@@ -54,11 +59,16 @@ cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t heigh
               std::to_string(part.top) + ", " + std::to_string(part.left) +
               " is not inside of a picture of " + std::to_string(height) + " x " +
               std::to_string(width));
-  const int top = std::min(edge(part.top, full_height, pixels.rows), pixels.rows - 1);
-  const int left = std::min(edge(part.left, full_width, pixels.cols), pixels.cols - 1);
-  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.rows), top + 1);
-  const int right = std::max(edge(part.left + part.width, full_width, pixels.cols), left + 1);
-  return pixels(cv::Range(top, bottom), cv::Range(left, right));
+  const int top = std::min(edge(part.top, full_height, pixels.height), pixels.height - 1);
+  const int left = std::min(edge(part.left, full_width, pixels.width), pixels.width - 1);
+  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.height), top + 1);
+  const int right = std::max(edge(part.left + part.width, full_width, pixels.width), left + 1);
+  return {left, top, right - left, bottom - top};
+}
+
+cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
+                std::int64_t width) {
+  return pixels(part_in(pixels.size(), part, height, width));
 }
 
 // How much smaller a part may be decoded without being smaller than what is made of it.
@@ -70,6 +80,46 @@ int reduction(const Rectangle& part, std::int64_t height, std::int64_t width) {
     }
   }
   return 1;
+}
+
+// The pixels of a JPEG picture's part, upright; nothing if it must be decoded in full.
+std::optional<cv::Mat> upright_jpeg_part(std::string_view bytes, std::int64_t channels,
+                                         const image::JpegExtents& jpeg, const Rectangle& part,
+                                         int times) {
+  const auto reduced = [&](std::int64_t extent) {
+    return static_cast<int>((extent + times - 1) / times);
+  };
+  const cv::Size size(reduced(jpeg.width), reduced(jpeg.height));
+  const cv::Rect upright = part_in(size, part, jpeg.height, jpeg.width);
+  const std::optional<cv::Mat> stored = image::decode_jpeg_part(
+      bytes, channels, times, image::stored_rect(upright, size, jpeg.orientation));
+  if (!stored) return std::nullopt;
+  return image::turned_upright(*stored, jpeg.orientation);
+}
+
+// What is chosen of an encoded picture, to become height x width; red first.
+cv::Mat decoded_part(std::string_view bytes, std::string_view name, std::int64_t channels,
+                     const ChooseCrop& choose, std::int64_t height, std::int64_t width) {
+  cv::Mat made;
+  if (const auto jpeg = image::jpeg_extents(bytes)) {
+    const Rectangle part = choose(jpeg->height, jpeg->width);
+    const int times = reduction(part, height, width);
+    if (image::container_obstacle(bytes).empty()) {
+      if (auto quick = upright_jpeg_part(bytes, channels, *jpeg, part, times)) return *quick;
+    }
+    const cv::Mat pixels = image::decode(bytes, name, channels, times);
+    made = part_of(pixels, part, jpeg->height, jpeg->width);
+  } else {
+    const cv::Mat pixels = image::decode(bytes, name, channels);
+    const Rectangle part = choose(pixels.rows, pixels.cols);
+    made = part_of(pixels, part, pixels.rows, pixels.cols);
+  }
+  if (channels == 3) {
+    cv::Mat swapped;
+    cv::cvtColor(made, swapped, cv::COLOR_BGR2RGB);
+    return swapped;
+  }
+  return made;
 }
 
 }  // namespace
@@ -122,22 +172,24 @@ Image decode_crop(std::string_view bytes, std::string_view name, std::int64_t ch
                   const ChooseCrop& choose, std::int64_t height, std::int64_t width) {
   image::check_channels("decode_crop", channels);
   image::check_extents("decode_crop", height, width);
-  cv::Mat made;
-  if (const auto jpeg = image::jpeg_extents(bytes)) {
-    const Rectangle part = choose(jpeg->height, jpeg->width);
-    const cv::Mat pixels = image::decode(bytes, name, channels, reduction(part, height, width));
-    made = image::resized(part_of(pixels, part, jpeg->height, jpeg->width), height, width);
-  } else {
-    const cv::Mat pixels = image::decode(bytes, name, channels);
-    const Rectangle part = choose(pixels.rows, pixels.cols);
-    made = image::resized(part_of(pixels, part, pixels.rows, pixels.cols), height, width);
-  }
-  if (channels == 3) {
-    cv::Mat swapped;
-    cv::cvtColor(made, swapped, cv::COLOR_BGR2RGB);
-    made = swapped;
-  }
-  return image::from_matrix(made);
+  return image::from_matrix(
+      image::resized(decoded_part(bytes, name, channels, choose, height, width), height, width));
+}
+
+void decode_view(std::string_view bytes, std::string_view name, std::int64_t channels,
+                 const ChooseView& choose, std::int64_t height, std::int64_t width,
+                 const LevelScale& levels, float* pixels) {
+  image::check_channels("decode_view", channels);
+  image::check_extents("decode_view", height, width);
+  bool mirrored = false;
+  const ChooseCrop choose_part = [&](std::int64_t full_height, std::int64_t full_width) {
+    const View view = choose(full_height, full_width);
+    mirrored = view.mirrored;
+    return view.part;
+  };
+  const cv::Mat part = decoded_part(bytes, name, channels, choose_part, height, width);
+  image::resample(image::levels_of(part), height, width,
+                  {.mirrored = mirrored, .scale = levels.scale, .offset = levels.offset}, pixels);
 }
 
 }  // namespace octconv

@@ -8,7 +8,6 @@
 
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 
 #include "image/container.h"
 #include "octconv/base/error.h"
@@ -117,18 +116,17 @@ cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t chann
   return decoded;
 }
 
+Levels levels_of(const cv::Mat& pixels) {
+  return {.first = pixels.data,
+          .pitch_bytes = static_cast<std::ptrdiff_t>(pixels.step[0]),
+          .height = pixels.rows,
+          .width = pixels.cols,
+          .channels = pixels.channels()};
+}
+
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width) {
-  // OpenCV averages areas only if neither axis grows, so the axes that shrink go first.
-  const cv::Size full(static_cast<int>(width), static_cast<int>(height));
-  const cv::Size shrunk(std::min(full.width, pixels.cols), std::min(full.height, pixels.rows));
-  cv::Mat result = pixels;
-  for (const auto& [size, method] :
-       {std::pair{shrunk, cv::INTER_AREA}, std::pair{full, cv::INTER_LINEAR}}) {
-    if (size == result.size()) continue;
-    cv::Mat next;
-    cv::resize(result, next, size, 0, 0, method);
-    result = next;
-  }
+  cv::Mat result(static_cast<int>(height), static_cast<int>(width), pixels.type());
+  resample(levels_of(pixels), height, width, result.data);
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include <opencv2/core.hpp>
 
+#include "image/resample.h"
 #include "octconv/image/image.h"
 
 namespace octconv::image {
@@ -25,7 +26,10 @@ Image from_matrix(const cv::Mat& matrix);
 cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t channels,
                int reduction = 1);
 
-// Averages areas when shrinking, interpolates bilinearly when growing.
+// The levels of a matrix, which must outlive them.
+Levels levels_of(const cv::Mat& pixels);
+
+// `resample` to a new matrix.
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width);
 
 }  // namespace octconv::image
