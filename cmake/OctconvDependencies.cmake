@@ -7,6 +7,7 @@ find_package(ONNX REQUIRED)
 find_package(nlohmann_json REQUIRED)
 if(OCTCONV_WITH_IMAGE)
   find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs videoio)
+  find_package(JPEG REQUIRED)  # libjpeg-turbo's
   find_package(ZLIB REQUIRED)
 endif()
 if(OCTCONV_WITH_TORCH)

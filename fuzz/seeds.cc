@@ -17,6 +17,7 @@
 #include "octconv/onnx/onnx.h"
 #include "octconv/tensor/npy.h"
 #include "onnx/models.h"
+#include "support/jpeg_file.h"
 #include "support/pth_file.h"
 
 namespace octconv {
@@ -148,6 +149,10 @@ void write_images(const std::filesystem::path& folder) {
       write_file(folder / (std::to_string(channels) + kind),
                  {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     }
+    // Several blocks each way, of which some are skipped.
+    write_file(folder / (std::to_string(channels) + "blocks.jpg"),
+               jpeg_file(noisy_picture(40, 70, channels, random),
+                         {.colours = channels == 1 ? JCS_GRAYSCALE : JCS_RGB}));
   }
 }
 

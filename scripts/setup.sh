@@ -13,7 +13,7 @@ packages=(
   doxygen                                                # the reference of the public headers
   libhwy-dev libonnx-dev libprotobuf-dev protobuf-compiler
   libtorch-dev libgloo-dev libopenblas0-pthread          # octconv::torch
-  libopencv-dev zlib1g-dev                               # octconv::image
+  libopencv-dev libjpeg62-turbo-dev zlib1g-dev           # octconv::image
   libcli11-dev nlohmann-json3-dev                        # the command
   libgtest-dev libgmock-dev libbenchmark-dev dataset-fashion-mnist
   python-matplotlib-data                                 # a photograph, for the tests

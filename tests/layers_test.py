@@ -20,10 +20,10 @@ FOREIGN = [
     (r"torch/torch\.h", r"src/(nn|train)/[^/]+\.cc"),
     (r"(torch|ATen|c10)/", TORCH_LAYERS),
     (r"opencv2/", r"src/image/"),
-    (r"zlib\.h", r"src/image/"),
+    (r"(jpeglib|zlib)\.h", r"src/image/"),
     (r"omp\.h", r"src/base/parallel\.cc"),
     (r"(onnx|google/protobuf)/", r"src/onnx/"),
-    (r"hwy/", r"src/(kernels|nn)/"),
+    (r"hwy/", r"src/(image|kernels|nn)/"),
     (r"CLI/", r"tools/"),
     (r"nlohmann/", r"(src|tools)/"),
     # POSIX: files in base, processes in the layers that measure, terminals in the command.

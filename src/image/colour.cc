@@ -1,53 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "octconv/image/colour.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "image/colour_kernels.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
 namespace {
 
 using Kind = ColourJitter::Kind;
-
-float grey_of(const float* pixel) {
-  return 0.299F * pixel[0] + 0.587F * pixel[1] + 0.114F * pixel[2];
-}
-
-float mean_grey(std::span<const float> pixels) {
-  double sum = 0;
-  for (std::size_t i = 0; i < pixels.size(); i += 3) sum += grey_of(pixels.data() + i);
-  return static_cast<float>(3 * sum / static_cast<double>(pixels.size()));
-}
-
-// A comparison for each bound, which compilers turn into instructions for several levels.
-float cut(float level) {
-  const float positive = level > 0 ? level : 0;
-  return positive < 255 ? positive : 255;
-}
-
-void apply(std::span<float> pixels, const ColourJitter::Step& step) {
-  const auto factor = static_cast<float>(step.factor);
-  switch (step.kind) {
-    case Kind::kBrightness:
-      for (float& level : pixels) level = cut(factor * level);
-      return;
-    case Kind::kContrast: {
-      const float rest = (1 - factor) * mean_grey(pixels);
-      for (float& level : pixels) level = cut(factor * level + rest);
-      return;
-    }
-    case Kind::kSaturation:
-      for (std::size_t i = 0; i < pixels.size(); i += 3) {
-        const float rest = (1 - factor) * grey_of(pixels.data() + i);
-        for (std::size_t c = 0; c < 3; ++c) pixels[i + c] = cut(factor * pixels[i + c] + rest);
-      }
-      return;
-  }
-}
 
 }  // namespace
 
@@ -64,12 +29,29 @@ ColourJitter random_jitter(double strength, Random& random) {
   return jitter;
 }
 
-void jitter_colours(std::span<float> pixels, const ColourJitter& jitter) {
+void jitter_colours(std::span<float> pixels, const ColourJitter& jitter, const LevelScale& levels) {
   if (pixels.size() % 3 != 0) {
     throw InvalidArgument("jitter_colours: pixels have three values each, got " +
                           std::to_string(pixels.size()) + " values");
   }
-  for (const ColourJitter::Step& step : jitter.steps) apply(pixels, step);
+  std::vector<image::ColourStep> steps;
+  for (const ColourJitter::Step& step : jitter.steps) {
+    const auto factor = static_cast<float>(step.factor);
+    image::ColourStep next{.factor = factor};
+    switch (step.kind) {
+      case Kind::kBrightness:
+        break;
+      case Kind::kContrast:
+        // The mean of pixels as the steps before leave them.
+        next.constant = (1 - factor) * image::mean_grey(pixels, steps);
+        break;
+      case Kind::kSaturation:
+        next.grey = 1 - factor;
+        break;
+    }
+    steps.push_back(next);
+  }
+  image::change_colours(pixels, steps, levels.scale, levels.offset);
 }
 
 std::array<double, 3> random_colour_shift(double strength, Random& random) {

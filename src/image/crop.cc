@@ -3,12 +3,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include <opencv2/imgproc.hpp>
 
+#include "image/container.h"
 #include "image/jpeg.h"
+#include "image/jpeg_part.h"
 #include "image/matrix.h"
+#include "image/orientation.h"
+#include "image/resample.h"
 #include "octconv/base/error.h"
 
 namespace octconv {
@@ -44,6 +49,46 @@ int reduction(const Rectangle& part, std::int64_t height, std::int64_t width) {
     }
   }
   return 1;
+}
+
+// The pixels of a JPEG picture's part, upright; nothing if it must be decoded in full.
+std::optional<cv::Mat> upright_jpeg_part(std::string_view bytes, std::int64_t channels,
+                                         const image::JpegExtents& jpeg, const Rectangle& part,
+                                         int times) {
+  const auto reduced = [&](std::int64_t extent) {
+    return static_cast<int>((extent + times - 1) / times);
+  };
+  const cv::Size size(reduced(jpeg.width), reduced(jpeg.height));
+  const cv::Rect upright = image::part_in(size, part, jpeg.height, jpeg.width);
+  const std::optional<cv::Mat> stored = image::decode_jpeg_part(
+      bytes, channels, times, image::stored_rect(upright, size, jpeg.orientation));
+  if (!stored) return std::nullopt;
+  return image::turned_upright(*stored, jpeg.orientation);
+}
+
+// What is chosen of an encoded picture, to become height x width; red first.
+cv::Mat decoded_part(std::string_view bytes, std::string_view name, std::int64_t channels,
+                     const ChooseCrop& choose, std::int64_t height, std::int64_t width) {
+  cv::Mat made;
+  if (const auto jpeg = image::jpeg_extents(bytes)) {
+    const Rectangle part = choose(jpeg->height, jpeg->width);
+    const int times = reduction(part, height, width);
+    if (image::container_obstacle(bytes).empty()) {
+      if (auto quick = upright_jpeg_part(bytes, channels, *jpeg, part, times)) return *quick;
+    }
+    const cv::Mat pixels = image::decode(bytes, name, channels, times);
+    made = image::part_of(pixels, part, jpeg->height, jpeg->width);
+  } else {
+    const cv::Mat pixels = image::decode(bytes, name, channels);
+    const Rectangle part = choose(pixels.rows, pixels.cols);
+    made = image::part_of(pixels, part, pixels.rows, pixels.cols);
+  }
+  if (channels == 3) {
+    cv::Mat swapped;
+    cv::cvtColor(made, swapped, cv::COLOR_BGR2RGB);
+    return swapped;
+  }
+  return made;
 }
 
 }  // namespace
@@ -108,22 +153,24 @@ Image decode_crop(std::string_view bytes, std::string_view name, std::int64_t ch
                   const ChooseCrop& choose, std::int64_t height, std::int64_t width) {
   image::check_channels("decode_crop", channels);
   image::check_extents("decode_crop", height, width);
-  cv::Mat made;
-  if (const auto jpeg = image::jpeg_extents(bytes)) {
-    const Rectangle part = choose(jpeg->height, jpeg->width);
-    const cv::Mat pixels = image::decode(bytes, name, channels, reduction(part, height, width));
-    made = image::resized(image::part_of(pixels, part, jpeg->height, jpeg->width), height, width);
-  } else {
-    const cv::Mat pixels = image::decode(bytes, name, channels);
-    const Rectangle part = choose(pixels.rows, pixels.cols);
-    made = image::resized(image::part_of(pixels, part, pixels.rows, pixels.cols), height, width);
-  }
-  if (channels == 3) {
-    cv::Mat swapped;
-    cv::cvtColor(made, swapped, cv::COLOR_BGR2RGB);
-    made = swapped;
-  }
-  return image::from_matrix(made);
+  return image::from_matrix(
+      image::resized(decoded_part(bytes, name, channels, choose, height, width), height, width));
+}
+
+void decode_view(std::string_view bytes, std::string_view name, std::int64_t channels,
+                 const ChooseView& choose, std::int64_t height, std::int64_t width,
+                 const LevelScale& levels, float* pixels) {
+  image::check_channels("decode_view", channels);
+  image::check_extents("decode_view", height, width);
+  bool mirrored = false;
+  const ChooseCrop choose_part = [&](std::int64_t full_height, std::int64_t full_width) {
+    const View view = choose(full_height, full_width);
+    mirrored = view.mirrored;
+    return view.part;
+  };
+  const cv::Mat part = decoded_part(bytes, name, channels, choose_part, height, width);
+  image::resample(image::levels_of(part), height, width,
+                  {.mirrored = mirrored, .scale = levels.scale, .offset = levels.offset}, pixels);
 }
 
 }  // namespace octconv

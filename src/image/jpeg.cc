@@ -23,23 +23,23 @@ std::uint32_t number(std::string_view bytes, std::size_t at, std::size_t size, b
 }
 
 // Source: Exif 2.3 (JEITA CP-3451C), section 4.6: a TIFF header, then a directory of entries of 12
-// bytes, of which entry 0x0112 is the orientation. 5 to 8 exchange height and width.
-bool exchanges_axes(std::string_view segment) {
+// bytes, of which entry 0x0112 is the orientation.
+int orientation_of(std::string_view segment) {
   constexpr std::string_view kExif = "Exif\0\0"sv;
   constexpr std::uint32_t kOrientation = 0x0112;
-  if (!segment.starts_with(kExif)) return false;
+  if (!segment.starts_with(kExif)) return 1;
   const std::string_view tiff = segment.substr(kExif.size());
   const bool big = tiff.starts_with("MM"sv);
-  if (!big && !tiff.starts_with("II"sv)) return false;
+  if (!big && !tiff.starts_with("II"sv)) return 1;
   const std::size_t directory = number(tiff, 4, 4, big);
   const std::size_t entries = number(tiff, directory, 2, big);
   for (std::size_t i = 0; i < entries; ++i) {
     const std::size_t entry = directory + 2 + 12 * i;
     if (number(tiff, entry, 2, big) != kOrientation) continue;
     const std::uint32_t orientation = number(tiff, entry + 8, 2, big);
-    return orientation >= 5 && orientation <= 8;
+    return orientation >= 1 && orientation <= 8 ? static_cast<int>(orientation) : 1;
   }
-  return false;
+  return 1;
 }
 
 // Start of frame: 0xc0 to 0xcf but for tables (c4, cc) and the extension (c8).
@@ -52,7 +52,7 @@ bool is_frame(std::uint32_t marker) {
 // Source: ITU-T T.81, annex B.
 std::optional<JpegExtents> jpeg_extents(std::string_view bytes) {
   if (!bytes.starts_with("\xff\xd8\xff"sv)) return std::nullopt;
-  bool exchanged = false;
+  std::optional<int> orientation;
   std::size_t at = 2;
   while (at + 4 <= bytes.size()) {
     if (byte_at(bytes, at) != 0xff) return std::nullopt;
@@ -64,12 +64,13 @@ std::optional<JpegExtents> jpeg_extents(std::string_view bytes) {
     const std::size_t length = number(bytes, at + 2, 2, true);
     if (length < 2 || marker == 0xda) return std::nullopt;
     const std::string_view segment = bytes.substr(at + 4, length - 2);
-    if (marker == 0xe1 && exchanges_axes(segment)) exchanged = true;
+    if (marker == 0xe1 && !orientation) orientation = orientation_of(segment);
     if (is_frame(marker)) {
       JpegExtents extents{.height = number(segment, 1, 2, true),
-                          .width = number(segment, 3, 2, true)};
+                          .width = number(segment, 3, 2, true),
+                          .orientation = orientation.value_or(1)};
       if (extents.height == 0 || extents.width == 0) return std::nullopt;
-      if (exchanged) std::swap(extents.height, extents.width);
+      if (exchanges_axes(extents.orientation)) std::swap(extents.height, extents.width);
       return extents;
     }
     at += 2 + length;

@@ -7,7 +7,6 @@
 #include <limits>
 
 #include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 
 #include "image/container.h"
 #include "image/quiet_log.h"
@@ -100,8 +99,8 @@ cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t chann
   return decoded;
 }
 
-cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
-                std::int64_t width) {
+cv::Rect part_in(const cv::Size& pixels, const Rectangle& part, std::int64_t height,
+                 std::int64_t width) {
   const auto full_height = static_cast<double>(height);
   const auto full_width = static_cast<double>(width);
   constexpr double kRounding = 1e-6;
@@ -114,25 +113,29 @@ cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t heigh
                           std::to_string(part.left) + " is not inside of a picture of " +
                           std::to_string(height) + " x " + std::to_string(width));
   }
-  const int top = std::min(edge(part.top, full_height, pixels.rows), pixels.rows - 1);
-  const int left = std::min(edge(part.left, full_width, pixels.cols), pixels.cols - 1);
-  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.rows), top + 1);
-  const int right = std::max(edge(part.left + part.width, full_width, pixels.cols), left + 1);
-  return pixels(cv::Range(top, bottom), cv::Range(left, right));
+  const int top = std::min(edge(part.top, full_height, pixels.height), pixels.height - 1);
+  const int left = std::min(edge(part.left, full_width, pixels.width), pixels.width - 1);
+  const int bottom = std::max(edge(part.top + part.height, full_height, pixels.height), top + 1);
+  const int right = std::max(edge(part.left + part.width, full_width, pixels.width), left + 1);
+  return {left, top, right - left, bottom - top};
+}
+
+cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
+                std::int64_t width) {
+  return pixels(part_in(pixels.size(), part, height, width));
+}
+
+Levels levels_of(const cv::Mat& pixels) {
+  return {.first = pixels.data,
+          .pitch_bytes = static_cast<std::ptrdiff_t>(pixels.step[0]),
+          .height = pixels.rows,
+          .width = pixels.cols,
+          .channels = pixels.channels()};
 }
 
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width) {
-  // OpenCV averages areas only if neither axis grows, so the axes that shrink go first.
-  const cv::Size full(static_cast<int>(width), static_cast<int>(height));
-  const cv::Size shrunk(std::min(full.width, pixels.cols), std::min(full.height, pixels.rows));
-  cv::Mat result = pixels;
-  for (const auto& [size, method] :
-       {std::pair{shrunk, cv::INTER_AREA}, std::pair{full, cv::INTER_LINEAR}}) {
-    if (size == result.size()) continue;
-    cv::Mat next;
-    cv::resize(result, next, size, 0, 0, method);
-    result = next;
-  }
+  cv::Mat result(static_cast<int>(height), static_cast<int>(width), pixels.type());
+  resample(levels_of(pixels), height, width, result.data);
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include <opencv2/core.hpp>
 
+#include "image/resample.h"
 #include "octconv/image/crop.h"
 #include "octconv/image/image.h"
 
@@ -26,13 +27,19 @@ Image from_matrix(const cv::Mat& matrix);
 cv::Mat decode(std::string_view bytes, std::string_view name, std::int64_t channels,
                int reduction = 1);
 
-// The part of a picture whose extents are height x width, in a matrix that shows it at any scale;
-// its edges are rounded to whole pixels, of which at least one is left. Throws InvalidArgument for
-// a part that is not inside of the picture.
+// The pixels of a part of a picture whose extents are height x width, in one that shows it at any
+// scale; its edges are rounded to whole pixels, of which at least one is left. Throws
+// InvalidArgument for a part that is not inside of the picture.
+cv::Rect part_in(const cv::Size& pixels, const Rectangle& part, std::int64_t height,
+                 std::int64_t width);
+// The same of a matrix.
 cv::Mat part_of(const cv::Mat& pixels, const Rectangle& part, std::int64_t height,
                 std::int64_t width);
 
-// Averages areas when shrinking, interpolates bilinearly when growing.
+// The levels of a matrix, which must outlive them.
+Levels levels_of(const cv::Mat& pixels);
+
+// `resample` to a new matrix.
 cv::Mat resized(const cv::Mat& pixels, std::int64_t height, std::int64_t width);
 
 }  // namespace octconv::image

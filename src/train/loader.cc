@@ -106,6 +106,11 @@ std::vector<std::uint8_t> Loader::made(std::int64_t index, const Augmentation& a
 
 void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
   Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
+  if (images_.are_files() && !images_.are_clips() && augmentation.random_crop &&
+      augmentation.crop_padding == 0) {
+    fill_from_file(index, augmentation, random, pixels);
+    return;
+  }
   const std::vector<std::uint8_t> cut = made(index, augmentation, random);
   const std::uint8_t* const levels =
       cut.empty() ? images_.pixels.data() + index * image_size() : cut.data();
@@ -124,22 +129,39 @@ void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* p
   if (coloured) vary_colours(augmentation, random, pixels);
 }
 
+// Straight from the file, with the same random numbers.
+void Loader::fill_from_file(std::int64_t index, const Augmentation& augmentation, Random& random,
+                            float* pixels) const {
+  const bool coloured = augmentation.colour_jitter > 0 || augmentation.colour_noise > 0;
+  const std::filesystem::path path = images_.path(index);
+  const ChooseView choose = [&](std::int64_t height, std::int64_t width) {
+    View view{.part = random_crop(height, width, random)};
+    for (int shift = 0; shift < 2; ++shift) static_cast<void>(random.below(1));
+    view.mirrored = augmentation.flip && random.below(2) == 1;
+    return view;
+  };
+  decode_view(read_file(path), path.string(), images_.channels, choose, images_.height,
+              images_.width, coloured ? LevelScale{} : normalisation({}), pixels);
+  if (coloured) vary_colours(augmentation, random, pixels);
+}
+
 // Of levels up to 255, which become normalised values.
 void Loader::vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const {
   const std::span<float> levels(pixels, static_cast<std::size_t>(image_size()));
-  if (augmentation.colour_jitter > 0)
-    jitter_colours(levels, random_jitter(augmentation.colour_jitter, random));
+  ColourJitter jitter;  // changes nothing
+  if (augmentation.colour_jitter > 0) jitter = random_jitter(augmentation.colour_jitter, random);
   const std::array<double, 3> shift = random_colour_shift(augmentation.colour_noise, random);
-  // ((level + shift) / 255 - mean) / deviation
-  std::array<float, 3> scale{};
-  std::array<float, 3> offset{};
-  for (std::size_t c = 0; c < 3; ++c) {
-    scale[c] = 1 / (255.0F * deviation_[c]);
-    offset[c] = (static_cast<float>(shift[c]) / 255.0F - mean_[c]) / deviation_[c];
+  jitter_colours(levels, jitter, normalisation(shift));
+}
+
+// ((level + shift) / 255 - mean) / deviation
+LevelScale Loader::normalisation(const std::array<double, 3>& shift) const {
+  LevelScale levels;
+  for (std::size_t c = 0; c < std::min(mean_.size(), shift.size()); ++c) {
+    levels.scale[c] = 1 / (255.0F * deviation_[c]);
+    levels.offset[c] = (static_cast<float>(shift[c]) / 255.0F - mean_[c]) / deviation_[c];
   }
-  for (std::size_t i = 0; i < levels.size(); i += 3) {
-    for (std::size_t c = 0; c < 3; ++c) levels[i + c] = levels[i + c] * scale[c] + offset[c];
-  }
+  return levels;
 }
 
 void Loader::shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,

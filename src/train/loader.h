@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
 #include "octconv/image/dataset.h"
 
 namespace octconv::train {
@@ -65,6 +66,9 @@ class Loader {
                                  Random& random) const;
   void shift_into(const std::uint8_t* image, const Shift& shift, const Levels& levels,
                   float* pixels) const;
+  void fill_from_file(std::int64_t index, const Augmentation& augmentation, Random& random,
+                      float* pixels) const;
+  [[nodiscard]] LevelScale normalisation(const std::array<double, 3>& shift) const;
   void vary_colours(const Augmentation& augmentation, Random& random, float* pixels) const;
 
   const LabelledImages& images_;

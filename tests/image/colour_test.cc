@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 
 #include "octconv/base/error.h"
+#include "support/targets.h"
 
 namespace octconv {
 namespace {
@@ -42,17 +43,23 @@ std::vector<double> expected(std::vector<double> x, const ColourJitter& jitter) 
   return x;
 }
 
-TEST(JitterColours, AreTheirFormulasInEveryOrder) {
+class JitterColoursTo : public testing::TargetTest {};
+
+TEST_P(JitterColoursTo, TheirFormulasInEveryOrder) {
   Random random(1);
   std::set<int> orders;
   for (int round = 0; round < 200; ++round) {
     std::vector<float> pixels;
-    for (int i = 0; i < 3 * 40; ++i) pixels.push_back(static_cast<float>(random.below(256)));
+    // Around every length of a vector.
+    const int count = 1 + round % 40;
+    for (int i = 0; i < 3 * count; ++i) pixels.push_back(static_cast<float>(random.below(256)));
     const ColourJitter jitter = random_jitter(0.4, random);
     const std::vector<double> want = expected({pixels.begin(), pixels.end()}, jitter);
     jitter_colours(pixels, jitter);
-    // Three steps of at most four roundings of values up to 1.4 * 255 each.
-    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(pixels[i], want[i], 12 * 357 * 6e-8);
+    // Three steps of at most four roundings of values up to 1.4 * 255 each; the mean grey is right
+    // to 2^-15, of which at most 0.4 count, and later steps make that 1.4 * 1.4 times as much.
+    for (std::size_t i = 0; i < want.size(); ++i)
+      EXPECT_NEAR(pixels[i], want[i], 12 * 357 * 6e-8 + 0.8 * 0x1p-15);
     int order = 0;
     std::set<Kind> kinds;
     for (const auto& [kind, factor] : jitter.steps) {
@@ -66,6 +73,35 @@ TEST(JitterColours, AreTheirFormulasInEveryOrder) {
   }
   EXPECT_EQ(orders.size(), 6U);
 }
+
+TEST_P(JitterColoursTo, WhatIsRescaledInTheEnd) {
+  Random random(4);
+  std::vector<float> pixels;
+  for (int i = 0; i < 3 * 37; ++i) pixels.push_back(static_cast<float>(random.below(256)));
+  std::vector<float> plain = pixels;
+  const ColourJitter jitter = random_jitter(0.4, random);
+  jitter_colours(plain, jitter);
+  const LevelScale levels{.scale = {0.5F, 2, 4}, .offset = {-3, 0.25F, 1}};
+  jitter_colours(pixels, jitter, levels);
+  // Powers of two leave one rounding, of numbers up to 1021.
+  for (std::size_t i = 0; i < pixels.size(); ++i)
+    EXPECT_NEAR(pixels[i], plain[i] * levels.scale[i % 3] + levels.offset[i % 3], 1021 * 0x1p-24);
+}
+
+TEST_P(JitterColoursTo, TheMeanGreyOfManyPixels) {
+  // A contrast of 0 leaves the mean. As many bright pixels as overflow 32 bits if they are added up
+  // in 2^-14 of a level.
+  ColourJitter jitter;
+  jitter.steps[1] = {.kind = Kind::kContrast, .factor = 0};
+  std::vector<float> pixels(std::size_t{3} * 100000, 250);
+  for (std::size_t i = 0; i < pixels.size() / 4 / 3 * 3; ++i) pixels[i] = 50;
+  jitter_colours(pixels, jitter);
+  // 250 and 50 are grey to three roundings of 250, and so is the mean of a quarter and the rest.
+  EXPECT_NEAR(pixels.front(), 200, 3 * 250 * 0x1p-24 + 0x1p-15);
+  EXPECT_EQ(pixels.front(), pixels.back());
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, JitterColoursTo, testing::all_targets(), testing::target_name);
 
 TEST(JitterColours, FactorsOfOneChangeNothingToSpeakOf) {
   Random random(2);
@@ -106,7 +142,7 @@ TEST(RandomColourShift, HasTheCovarianceOfItsComponents) {
     }
   }
   EXPECT_THROW(static_cast<void>(random_colour_shift(-1, random)), InvalidArgument);
-  EXPECT_THAT(random_colour_shift(0, random), testing::Each(0.0));
+  EXPECT_THAT(random_colour_shift(0, random), ::testing::Each(0.0));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "image/jpeg.h"
 #include "octconv/base/error.h"
+#include "support/jpeg_file.h"
 #include "support/picture_files.h"
 
 namespace octconv {
@@ -187,6 +188,24 @@ TEST(JpegExtents, AreNothingForOtherBytesAndEveryTruncation) {
   EXPECT_TRUE(found);
 }
 
+// As a camera's file with editing data: the first segment of this kind decides, and no other.
+TEST(JpegExtents, AreThoseOfTheDecodedPictureIfItsExifDataIsNotAlone) {
+  using std::string_literals::operator""s;
+  Random random(6);
+  const std::string whole = encoded(".jpg", random_picture(37, 61, 100, random));
+  const std::string other = "\xff\xe1\x00\x12http://ns.x.y/\0\0"s;
+  const std::string before = std::string(turned(whole, 6, true)).insert(2, other);
+  const std::string after = turned(std::string(whole).insert(2, other), 6, true);
+  const std::string twice = turned(turned(whole, 1, true), 6, false);
+  for (const std::string& bytes : {before, after, twice}) {
+    const Image decoded = decode_image(bytes, "turned", 3);
+    const auto extents = image::jpeg_extents(bytes);
+    ASSERT_TRUE(extents);
+    EXPECT_EQ(extents->height, decoded.height);
+    EXPECT_EQ(extents->width, decoded.width);
+  }
+}
+
 double largest_difference(const Image& a, const Image& b) {
   EXPECT_EQ(a.pixels.size(), b.pixels.size());
   double largest = 0;
@@ -228,6 +247,137 @@ TEST(DecodeCrop, OfAReducedJpegIsNearlyThatOfTheWholeOneInEveryOrientation) {
       const Image quick = decode_crop(bytes, "x", 3, choose, size, size);
       const Image slow = crop(decode_image(bytes, "x", 3), part, size, size);
       EXPECT_LE(largest_difference(quick, slow), 6) << int{orientation} << " " << size;
+    }
+  }
+}
+
+// A part whose edges are pixels, anywhere, of a picture of those extents.
+Rectangle whole_pixels(std::int64_t height, std::int64_t width, Random& random) {
+  const auto pick = [&](std::int64_t bound) {
+    return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(bound)));
+  };
+  const std::int64_t top = pick(height);
+  const std::int64_t left = pick(width);
+  return {.top = static_cast<double>(top),
+          .left = static_cast<double>(left),
+          .height = static_cast<double>(1 + pick(height - top)),
+          .width = static_cast<double>(1 + pick(width - left))};
+}
+
+// Of many parts, each made large enough that nothing is decoded at a reduced size.
+void expect_crops(const std::string& bytes, std::int64_t channels, const char* what) {
+  Random random(9);
+  const Image all = decode_image(bytes, "x", channels);
+  for (int round = 0; round < 30; ++round) {
+    Rectangle part;
+    const ChooseCrop choose = [&](std::int64_t height, std::int64_t width) {
+      return part = whole_pixels(height, width, random);
+    };
+    const Image quick = decode_crop(bytes, "x", channels, choose, 40, 50);
+    ASSERT_EQ(quick.pixels, crop(all, part, 40, 50).pixels)
+        << what << ": " << part.height << " x " << part.width << " at " << part.top << ", "
+        << part.left;
+  }
+}
+
+TEST(DecodeCrop, OfAJpegIsThatOfTheWholeOneInEveryOrientation) {
+  Random random(10);
+  const std::string whole = jpeg_file(noisy_picture(62, 75, 3, random));
+  for (char orientation = 0; orientation <= 9; ++orientation) {
+    const std::string what = "orientation " + std::to_string(int{orientation});
+    expect_crops(turned(whole, orientation, true), 3, what.c_str());
+  }
+}
+
+TEST(DecodeCrop, OfEveryKindOfJpegIsThatOfTheWholeOne) {
+  Random random(11);
+  const cv::Mat three = noisy_picture(62, 75, 3, random);
+  const std::string grey = jpeg_file(noisy_picture(62, 75, 1, random), {.colours = JCS_GRAYSCALE});
+  const std::string cmyk = jpeg_file(noisy_picture(62, 75, 4, random), {.colours = JCS_CMYK});
+  for (const std::int64_t channels : {1, 3}) {
+    expect_crops(jpeg_file(three), channels, "4:2:0");
+    expect_crops(jpeg_file(three, {.across = 1, .down = 1}), channels, "4:4:4");
+    expect_crops(jpeg_file(three, {.progressive = true}), channels, "progressive");
+    expect_crops(grey, channels, "grey");
+    expect_crops(cmyk, channels, "CMYK");
+    expect_crops(jpeg_file(noisy_picture(3, 5, 3, random)), channels, "tiny");
+  }
+}
+
+TEST(DecodeCrop, OfADamagedJpegIsThatOfTheWholeOne) {
+  Random random(12);
+  const std::string file = jpeg_file(noisy_picture(62, 75, 3, random));
+  int broken = 0;
+  for (int round = 0; round < 200; ++round) {
+    // Behind the header, which the first scan ends.
+    const std::size_t data = file.find("\xff\xda") + 14;
+    std::string damaged = file;
+    damaged[data + random.below(file.size() - data)] = static_cast<char>(random.below(256));
+    // Down to the last row, so that all damage is met.
+    const ChooseCrop choose = [](std::int64_t height, std::int64_t width) {
+      return Rectangle{.left = 3,
+                       .height = static_cast<double>(height),
+                       .width = static_cast<double>(width - 5)};
+    };
+    Image whole;
+    try {
+      whole = decode_image(damaged, "x", 3);
+    } catch (const FormatError& error) {
+      ++broken;
+      try {
+        static_cast<void>(decode_crop(damaged, "x", 3, choose, 62, 70));
+        ADD_FAILURE() << "no error";
+      } catch (const FormatError& same) {
+        EXPECT_STREQ(same.what(), error.what());
+      }
+      continue;
+    }
+    const Rectangle part = choose(62, 75);
+    ASSERT_EQ(decode_crop(damaged, "x", 3, choose, 62, 70).pixels,
+              crop(whole, part, 62, 70).pixels);
+  }
+  EXPECT_GT(broken, 0);
+}
+
+TEST(DecodeCrop, OfATruncatedJpegFailsAlsoIfTheRestIsNotWanted) {
+  Random random(13);
+  const std::string file = jpeg_file(noisy_picture(62, 75, 3, random));
+  const ChooseCrop top = [](std::int64_t, std::int64_t) {
+    return Rectangle{.height = 5, .width = 5};
+  };
+  EXPECT_EQ(decode_crop(file, "x", 3, top, 5, 5).height, 5);
+  EXPECT_THROW(static_cast<void>(decode_crop(file.substr(0, file.size() - 2), "x", 3, top, 5, 5)),
+               FormatError);
+}
+
+TEST(DecodeView, IsTheCropRescaledAndMirroredIfAsked) {
+  Random random(14);
+  const LevelScale levels{.scale = {0.5F, 2, 4}, .offset = {-3, 0.25F, 1}};
+  for (const char* kind : {".png", ".jpg"}) {
+    for (const std::int64_t channels : {1, 3}) {
+      for (const bool mirrored : {false, true}) {
+        const std::string bytes = encoded(kind, random_picture(50, 70, 60, random));
+        const Rectangle part{.top = 5, .left = 11, .height = 30, .width = 40};
+        const ChooseCrop choose = [&](std::int64_t, std::int64_t) { return part; };
+        const ChooseView view = [&](std::int64_t height, std::int64_t width) {
+          EXPECT_EQ(height, 50);
+          EXPECT_EQ(width, 70);
+          return View{.part = part, .mirrored = mirrored};
+        };
+        const Image image = decode_crop(bytes, "x", channels, choose, 16, 33);
+        std::vector<float> pixels(static_cast<std::size_t>(16 * 33 * channels));
+        decode_view(bytes, "x", channels, view, 16, 33, levels, pixels.data());
+        for (std::int64_t i = 0; i < 16 * 33 * channels; ++i) {
+          const auto channel = static_cast<std::size_t>(i % channels);
+          const std::int64_t x = i / channels % 33;
+          const std::int64_t source = mirrored ? i + (32 - 2 * x) * channels : i;
+          // Exact in float: multiples of a quarter.
+          ASSERT_EQ(pixels[static_cast<std::size_t>(i)],
+                    static_cast<float>(image.pixels[static_cast<std::size_t>(source)]) *
+                            levels.scale[channel] +
+                        levels.offset[channel]);
+        }
+      }
     }
   }
 }

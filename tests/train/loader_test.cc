@@ -9,9 +9,12 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/base/file.h"
 #include "octconv/base/random.h"
 #include "octconv/image/colour.h"
 #include "octconv/image/crop.h"
+#include "support/picture_files.h"
+#include "support/scratch.h"
 
 namespace octconv::train {
 namespace {
@@ -126,6 +129,66 @@ TEST(Loader, ARandomCropOfImagesInMemoryIsThatOfTheImageLayer) {
   const Image expected = crop(image_at(images, 1), random_crop(9, 12, random), 9, 12);
   for (std::size_t i = 0; i < pixels.size(); ++i)
     EXPECT_EQ(pixels[i], static_cast<float>(expected.pixels[i]) / 255.0F);
+}
+
+class LoaderOfFiles : public ScratchFolder {
+ protected:
+  LoaderOfFiles() {
+    Random random(4);
+    for (const char* name : {"0.jpg", "1.png", "2.jpg"})
+      write_picture(folder_ / name, random_picture(50, 64, 90, random));
+  }
+
+  LabelledImages images() const {
+    return {.height = 16,
+            .width = 20,
+            .channels = 3,
+            .labels = {0, 1, 2},
+            .folder = folder_,
+            .files = {"0.jpg", "1.png", "2.jpg"}};
+  }
+};
+
+TEST_F(LoaderOfFiles, ARandomCropIsThatOfTheImageLayerMirroredAndNormalised) {
+  const LabelledImages files = images();
+  const std::vector<float> mean{0.5F, 0.25F, 0.125F};
+  const std::vector<float> deviation{0.5F, 0.75F, 1.F};
+  const Loader loader(files, mean, deviation, kClasses, "training");
+  std::set<bool> seen;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    for (const bool coloured : {false, true}) {
+      const std::int64_t index = static_cast<std::int64_t>(seed % 3);
+      Augmentation augmentation{.random_crop = true, .flip = true, .seed = seed};
+      if (coloured) augmentation.colour_jitter = 0.4;
+      std::vector<float> pixels(16 * 20 * 3);
+      loader.fill(index, augmentation, pixels.data());
+
+      Random random(derive_seed(seed, static_cast<std::uint64_t>(index)));
+      const ChooseCrop choose = [&](std::int64_t height, std::int64_t width) {
+        return random_crop(height, width, random);
+      };
+      const std::string path = files.path(index).string();
+      const Image image = decode_crop(read_file(path), path, 3, choose, 16, 20);
+      static_cast<void>(random.below(1));  // the two shifts of no padding
+      static_cast<void>(random.below(1));
+      const bool mirrored = random.below(2) == 1;
+      seen.insert(mirrored);
+      std::vector<float> levels;
+      for (std::size_t y = 0; y < 16; ++y) {
+        for (std::size_t x = 0; x < 20; ++x) {
+          for (std::size_t c = 0; c < 3; ++c)
+            levels.push_back(image.pixels[(y * 20 + (mirrored ? 19 - x : x)) * 3 + c]);
+        }
+      }
+      if (coloured) jitter_colours(levels, random_jitter(0.4, random));
+      // The scale has two roundings, the offset two, product and sum one each, of numbers below 5.
+      for (std::size_t i = 0; i < levels.size(); ++i) {
+        const double level = levels[i] / 255.0;
+        ASSERT_NEAR(pixels[i], (level - mean[i % 3]) / deviation[i % 3], 6 * 5 * 0x1p-24);
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), 2U);
 }
 
 TEST(Loader, ChangesColoursBeforeItNormalises) {

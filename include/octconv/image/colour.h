@@ -10,6 +10,12 @@
 
 namespace octconv {
 
+/// What becomes of a level in [0, 255]: level * scale + offset, by channel.
+struct LevelScale {
+  std::array<float, 3> scale{1, 1, 1};  ///< of grey the first alone
+  std::array<float, 3> offset{};        ///< the same
+};
+
 /// A change of colours: three factors, applied one after the other.
 struct ColourJitter {
   /// What is changed.
@@ -30,9 +36,10 @@ struct ColourJitter {
 ///
 /// With f the factor and grey = 0.299 r + 0.587 g + 0.114 b (ITU-R BT.601): brightness is f x;
 /// contrast f x + (1 - f) m, m the mean grey of all pixels; saturation f x + (1 - f) grey of the
-/// pixel. Each result is cut to [0, 255].
+/// pixel. Each result is cut to [0, 255]. In the end each level is rescaled.
 /// @throws InvalidArgument unless the values are a multiple of three
-OCTCONV_API void jitter_colours(std::span<float> pixels, const ColourJitter& jitter);
+OCTCONV_API void jitter_colours(std::span<float> pixels, const ColourJitter& jitter,
+                                const LevelScale& levels = {});
 
 /// What the colour noise of Krizhevsky et al., "ImageNet classification with deep convolutional
 /// neural networks", 2012, section 4.1, adds to red, green and blue of all pixels of a picture, in

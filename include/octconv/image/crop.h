@@ -9,6 +9,7 @@
 
 #include "octconv/base/api.h"
 #include "octconv/base/random.h"
+#include "octconv/image/colour.h"
 #include "octconv/image/image.h"
 
 namespace octconv {
@@ -68,11 +69,28 @@ using ChooseCrop = std::function<Rectangle(std::int64_t height, std::int64_t wid
 
 /// The part of an encoded picture that `choose` wants, height x width.
 ///
-/// Like `crop(decode_image(...))`; a JPEG is decoded at a half, a quarter or an eighth of its size
-/// where the part is that much larger than what is made of it, which is several times faster.
+/// Like `crop(decode_image(...))`, but of an ordinary JPEG (sequential, grey or three colours) only
+/// that part is decoded, and what is stored below of it is not looked at: damage there goes
+/// unnoticed. And where the part is two, four or eight times larger than what is made of it, a JPEG
+/// is decoded at so much less than its size, which is several times faster and differs a little.
 /// @throws what decode_image, crop and choose throw
 [[nodiscard]] OCTCONV_API Image decode_crop(std::string_view bytes, std::string_view name,
                                             std::int64_t channels, const ChooseCrop& choose,
                                             std::int64_t height, std::int64_t width);
+
+/// How a picture is looked at.
+struct View {
+  Rectangle part;         ///< what is seen of it
+  bool mirrored = false;  ///< left and right are exchanged
+};
+
+/// Says how a picture of height x width, upright, is to be looked at.
+using ChooseView = std::function<View(std::int64_t height, std::int64_t width)>;
+
+/// `decode_crop` straight to network input: writes height * width * channels floats.
+/// @throws what decode_image, crop and choose throw
+OCTCONV_API void decode_view(std::string_view bytes, std::string_view name, std::int64_t channels,
+                             const ChooseView& choose, std::int64_t height, std::int64_t width,
+                             const LevelScale& levels, float* pixels);
 
 }  // namespace octconv

@@ -104,7 +104,7 @@ class OCTCONV_API OctConvWeights {
 /// A depthwise convolution whose result only the convolution after it reads: it is made some rows
 /// at a time, which are used while they are near.
 struct DepthwiseFeed {
-  OctConvWeights weights;  ///< of a depthwise convolution (`can_feed`)
+  OctConvWeights weights;                        ///< of a depthwise convolution (`can_feed`)
   Activation activation{ActivationKind::kNone};  ///< comes last
 };
 
