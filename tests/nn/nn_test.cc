@@ -674,7 +674,9 @@ TEST(GraphModule, ComposedOfLibTorchsConvolutionsTakesTheSameStep) {
         EXPECT_LE(difference(composed.tensors.at(name), tensor), rounding) << name;
       }
       // Other sums were taken, unless both forms are one convolution of LibTorch's.
-      if (type == at::kFloat || alpha > 0) EXPECT_FALSE(composed.scores.equal(fused.scores));
+      if (type == at::kFloat || alpha > 0) {
+        EXPECT_FALSE(composed.scores.equal(fused.scores));
+      }
     }
   }
 }
