@@ -11,10 +11,13 @@
 #include <torch/nn/module.h>
 
 #include "nn/enlarge.h"
+#include "nn/memory.h"
 #include "nn/norm.h"
 #include "nn/oct_conv_of.h"
 #include "nn/pool.h"
+#include "nn/run_again.h"
 #include "nn/spatial.h"
+#include "nn/steps.h"
 #include "octconv/base/error.h"
 #include "octconv/nn/functional.h"
 #include "octconv/nn/oct_conv.h"
@@ -90,7 +93,7 @@ Branch& branch_of(Branch& root, const std::string& node) {
 
 }  // namespace
 
-class GraphModule::Impl {
+class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl> {
  public:
   Impl(Graph graph, std::uint64_t seed, const GraphModuleOptions& options)
       : graph_(std::move(graph)),
@@ -109,13 +112,16 @@ class GraphModule::Impl {
                       Branch& branch = branch_of(*root_, node);
                       const std::string last = parameter.name.substr(node.size() + 1);
                       const at::Tensor value = to_torch(initial);
-                      std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+                      std::vector<at::Tensor>& own = tensors_[index(id)];
                       own.push_back(parameter.trained() ? branch.register_parameter(last, value)
                                                         : branch.register_buffer(last, value));
                       by_name_.emplace(parameter.name, own.back());
                     });
-    plan_steps();
-    find_last_uses();
+    steps_ = plan_steps(graph_);
+    for (const Step& step : steps_) {
+      if (std::holds_alternative<Linear>(graph_.node(step.node).op)) last_linear_ = step.node;
+    }
+    if (options.checkpoint_blocks) plan_repeated_parts();
   }
 
   const Graph& graph() const noexcept { return graph_; }
@@ -140,102 +146,93 @@ class GraphModule::Impl {
   at::Tensor forward(const at::Tensor& images, const Dropout& dropout) {
     check_input(images);
     check_dropout(dropout, images.size(0));
+    const Pass pass{.tensors = tensors_, .dropout = dropout, .training = root_->is_training()};
     std::vector<Value> values(graph_.nodes().size());
-    values[static_cast<std::size_t>(graph_.inputs()[0])].tensor.high = channels_last(images);
-    for (const Step& step : steps_) {
-      values[static_cast<std::size_t>(step.node)] =
-          step.node == last_linear_ && dropout.rate > 0 && root_->is_training()
-              ? run_dropped(step, values, dropout)
-              : run(step, values);
-      // A value that autograd does not need is freed as soon as nobody reads it again.
-      for (const NodeId dead : step.dead_after) values[static_cast<std::size_t>(dead)] = {};
+    values[index(graph_.inputs()[0])].tensor.high = channels_last(images);
+    std::size_t next = 0;
+    if (pass.training && at::GradMode::is_enabled()) {
+      for (const Part& part : repeated_) {
+        run(next, part.begin, values, pass);
+        values[index(part.makes)].tensor = run_repeatedly(part, values, pass);
+        values[index(part.reads)] = {};
+        next = part.end;
+      }
     }
-    return values[static_cast<std::size_t>(graph_.outputs()[0])].tensor.high;
+    run(next, steps_.size(), values, pass);
+    return values[index(graph_.outputs()[0])].tensor.high;
   }
 
  private:
+  static constexpr NodeId kNone = Step::kNone;
+
+  // Tensors of parameters and buffers, by node, in the order of parameters(graph, node).
+  using Tensors = std::vector<std::vector<at::Tensor>>;
+
   struct Value {
     OctTensor tensor;
     OctRemade remade;  // in training, of what a batch norm made
   };
 
-  // Makes one value: of a node's own operation, or of a batch norm with the sum and the relu that
-  // follow it, which are then one pass over memory.
-  struct Step {
-    NodeId node = -1;
-    NodeId norm = kNone;      // the batch norm, where there is one
-    NodeId residual = kNone;  // the value that is added to it
-    bool rectified = false;
-    std::vector<NodeId> reads;
-    std::vector<NodeId> dead_after;  // values that no later step reads
+  // What steps are given beside the values that they read.
+  struct Pass {
+    Tensors tensors;
+    Dropout dropout;
+    bool training = false;
+    std::map<NodeId, OctNormMemory>* norms = nullptr;  // of a pass that may be run again
   };
-  static constexpr NodeId kNone = -1;
 
-  template <class Kind>
-  bool is(NodeId id) const {
-    return std::holds_alternative<Kind>(graph_.node(id).op);
+  static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+
+  void plan_repeated_parts() {
+    repeated_ = parts_to_repeat(graph_, steps_);
+    if (!repeated_.empty()) return;
+    throw InvalidArgument("network '" + graph_.name() +
+                          "' has no blocks that could be computed again: parts of several "
+                          "convolutions with one value between them");
   }
 
-  // Adds the node, or the batch norm in front of it if nobody else reads that one.
-  Step step_for(NodeId id, const std::vector<int>& readers) const {
-    const auto absorbable = [&](NodeId input) {
-      return readers[static_cast<std::size_t>(input)] == 1;
+  // Steps [begin, end).
+  void run(std::size_t begin, std::size_t end, std::vector<Value>& values, const Pass& pass) const {
+    for (std::size_t i = begin; i < end; ++i) {
+      const Step& step = steps_[i];
+      values[index(step.node)] = step.node == last_linear_ && pass.dropout.rate > 0 && pass.training
+                                     ? run_dropped(step, values, pass)
+                                     : run(step, values, pass);
+      // A value that autograd does not need is freed as soon as nobody reads it again.
+      for (const NodeId dead : step.dead_after) values[index(dead)] = {};
+    }
+  }
+
+  // What a part makes; the backward pass will compute it again.
+  OctTensor run_repeatedly(const Part& part, const std::vector<Value>& values,
+                           const Pass& pass) const {
+    if (by_name_.begin()->second.is_cpu()) keep_freed_memory_unless_told();
+    std::vector<at::Tensor> trained;
+    std::vector<std::pair<std::size_t, std::size_t>> places;  // of those, among pass.tensors
+    for (std::size_t i = part.begin; i < part.end; ++i) {
+      const NodeId owner = steps_[i].norm == kNone ? steps_[i].node : steps_[i].norm;
+      const std::vector<at::Tensor>& own = tensors_[index(owner)];
+      for (std::size_t j = 0; j < own.size(); ++j) {
+        if (!own[j].requires_grad()) continue;
+        trained.push_back(own[j]);
+        places.emplace_back(index(owner), j);
+      }
+    }
+    const auto norms = std::make_shared<std::map<NodeId, OctNormMemory>>();
+    const auto compute = [module = shared_from_this(), part, places, pass, norms](
+                             const OctTensor& read, const std::vector<at::Tensor>& given) {
+      Pass own = pass;
+      own.norms = norms.get();
+      for (std::size_t i = 0; i < given.size(); ++i) {
+        own.tensors[places[i].first][places[i].second] = given[i];
+      }
+      std::vector<Value> inside(module->graph_.nodes().size());
+      inside[index(part.reads)].tensor = read;
+      module->run(part.begin, part.end, inside, own);
+      return inside[index(part.makes)].tensor;
     };
-    Step step{.node = id, .reads = graph_.node(id).inputs};
-    NodeId at = id;
-    if (const auto* activation = std::get_if<Activation>(&graph_.node(id).op)) {
-      const NodeId input = graph_.node(id).inputs[0];
-      if (activation->kind != ActivationKind::kRelu || !absorbable(input)) return step;
-      step.rectified = true;
-      at = input;
-    }
-    if (is<Add>(at)) {
-      const std::vector<NodeId>& operands = graph_.node(at).inputs;
-      for (std::size_t i = 0; i < 2 && step.residual == kNone; ++i) {
-        if (is<BatchNorm>(operands[i]) && absorbable(operands[i])) {
-          step.residual = operands[1 - i];
-          at = operands[i];
-        }
-      }
-    }
-    if (!is<BatchNorm>(at)) return {.node = id, .reads = graph_.node(id).inputs};
-    step.norm = at;
-    step.reads = graph_.node(at).inputs;
-    if (step.residual != kNone) step.reads.push_back(step.residual);
-    return step;
-  }
-
-  void plan_steps() {
-    const std::size_t count = graph_.nodes().size();
-    std::vector<int> readers(count);
-    for (const Node& node : graph_.nodes()) {
-      for (const NodeId input : node.inputs) ++readers[static_cast<std::size_t>(input)];
-    }
-    ++readers[static_cast<std::size_t>(graph_.outputs()[0])];
-    // From the end: a node is made by a step of its own if a later step reads it.
-    std::vector<bool> wanted(count);
-    wanted[static_cast<std::size_t>(graph_.outputs()[0])] = true;
-    for (std::size_t i = count; i-- > 0;) {
-      const auto id = static_cast<NodeId>(i);
-      if (!wanted[i] || is<Input>(id)) continue;
-      steps_.push_back(step_for(id, readers));
-      for (const NodeId read : steps_.back().reads) wanted[static_cast<std::size_t>(read)] = true;
-    }
-    std::reverse(steps_.begin(), steps_.end());
-    for (const Step& step : steps_) {
-      if (is<Linear>(step.node)) last_linear_ = step.node;
-    }
-  }
-
-  void find_last_uses() {
-    std::vector<bool> read_later(graph_.nodes().size());
-    read_later[static_cast<std::size_t>(graph_.outputs()[0])] = true;
-    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-      for (const NodeId read : step->reads) {
-        if (!read_later[static_cast<std::size_t>(read)]) step->dead_after.push_back(read);
-        read_later[static_cast<std::size_t>(read)] = true;
-      }
-    }
+    const Value& read = values[index(part.reads)];
+    return run_again(read.tensor, read.remade, trained, compute);
   }
 
   void check_input(const at::Tensor& images) const {
@@ -288,48 +285,53 @@ class GraphModule::Impl {
   }
 
   // Others may read the same value whole.
-  Value run_dropped(const Step& step, std::vector<Value>& values, const Dropout& dropout) {
-    at::Tensor& read = values[static_cast<std::size_t>(step.reads[0])].tensor.high;
+  Value run_dropped(const Step& step, std::vector<Value>& values, const Pass& pass) const {
+    at::Tensor& read = values[index(step.reads[0])].tensor.high;
     const at::Tensor whole = read;
-    read = with_zeros(whole, dropout);
-    Value made = run(step, values);
+    read = with_zeros(whole, pass.dropout);
+    Value made = run(step, values, pass);
     read = whole;
     return made;
   }
 
-  NormTensors norm_tensors(NodeId id) const {
-    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+  NormTensors norm_tensors(NodeId id, const Pass& pass) const {
+    const std::vector<at::Tensor>& own = pass.tensors[index(id)];
     if (std::get<BatchNorm>(graph_.node(id).op).affine) return {own[0], own[1], own[2], own[3]};
     return {at::Tensor(), at::Tensor(), own[0], own[1]};
   }
 
-  Value run(const Step& step, const std::vector<Value>& values) {
-    if (step.norm == kNone) return {run(step.node, values), {}};
-    OctNormTail tail{.rectified = step.rectified, .sum = norm_sum_};
+  OctNormTail norm_tail(NodeId norm, const Pass& pass) const {
+    return {.sum = norm_sum_, .memory = pass.norms == nullptr ? nullptr : &(*pass.norms)[norm]};
+  }
+
+  Value run(const Step& step, const std::vector<Value>& values, const Pass& pass) const {
+    if (step.norm == kNone) return {run(step.node, values, pass), {}};
+    OctNormTail tail = norm_tail(step.norm, pass);
+    tail.rectified = step.rectified;
     if (step.residual != kNone) {
-      const Value& residual = values[static_cast<std::size_t>(step.residual)];
+      const Value& residual = values[index(step.residual)];
       tail.residual = residual.tensor;
       tail.residual_remade = residual.remade;
     }
     Value made;
-    made.tensor = norm_add_relu(
-        values[static_cast<std::size_t>(step.reads[0])].tensor, norm_tensors(step.norm), tail,
-        std::get<BatchNorm>(graph_.node(step.norm).op), root_->is_training(), &made.remade);
+    // What is not kept for a backward pass is not made again.
+    OctRemade* const remade = at::GradMode::is_enabled() ? &made.remade : nullptr;
+    made.tensor =
+        norm_add_relu(values[index(step.reads[0])].tensor, norm_tensors(step.norm, pass), tail,
+                      std::get<BatchNorm>(graph_.node(step.norm).op), pass.training, remade);
     return made;
   }
 
-  OctTensor run(NodeId id, const std::vector<Value>& values) {
+  OctTensor run(NodeId id, const std::vector<Value>& values, const Pass& pass) const {
     const Node& node = graph_.node(id);
-    const std::vector<at::Tensor>& own = tensors_[static_cast<std::size_t>(id)];
+    const std::vector<at::Tensor>& own = pass.tensors[index(id)];
     const auto in = [&](std::size_t i) -> const OctTensor& {
-      return values[static_cast<std::size_t>(node.inputs[i])].tensor;
+      return values[index(node.inputs[i])].tensor;
     };
-    const auto remade = [&]() -> const OctRemade& {
-      return values[static_cast<std::size_t>(node.inputs[0])].remade;
-    };
+    const auto remade = [&]() -> const OctRemade& { return values[index(node.inputs[0])].remade; };
     return std::visit(
         Overloaded{
-            [&](const Input&) { return values[static_cast<std::size_t>(id)].tensor; },
+            [&](const Input&) { return values[index(id)].tensor; },
             [&](const Conv& conv) {
               const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
               const ConvOptions options = graph_.conv_options(id);
@@ -337,8 +339,8 @@ class GraphModule::Impl {
                                        : oct_conv_of(in(0), remade(), own[0], bias, options);
             },
             [&](const BatchNorm& norm) {
-              return norm_add_relu(in(0), norm_tensors(id), {.sum = norm_sum_}, norm,
-                                   root_->is_training());
+              return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
+                                   pass.training);
             },
             [&](const Activation& activation) { return activate(in(0), activation); },
             [&](const ConvTranspose& conv) -> OctTensor {
@@ -372,10 +374,10 @@ class GraphModule::Impl {
   Graph graph_;
   GraphModuleOptions options_;
   std::shared_ptr<Branch> root_;
-  std::vector<std::vector<at::Tensor>>
-      tensors_;  // by node, in the order of parameters(graph, node)
+  Tensors tensors_;
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
+  std::vector<Part> repeated_;
   NodeId last_linear_ = kNone;
   NormSum norm_sum_;
 };

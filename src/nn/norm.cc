@@ -261,6 +261,19 @@ Remade remade_result(const at::Tensor& x, const ScaleShift& map, const NormTail&
   return {std::move(sources), std::move(recipe)};
 }
 
+// Those of the batch, of which running statistics are told; or those of the pass that is run again.
+NormStatistics statistics(const Rows& rows, const at::Tensor& x, const NormTail& tail,
+                          const NormTensors& tensors, const BatchNorm& options) {
+  if (tail.memory != nullptr && *tail.memory) return **tail.memory;
+  Moments batch = moments(rows, x.data_ptr<float>());
+  auto pixels = static_cast<double>(rows.pixels());
+  if (tail.sum) pixels = combine(*tail.sum, batch, pixels);
+  update_running(tensors, batch, pixels, options.momentum);
+  NormStatistics found{batch.mean, deviation_of(batch.variance, options.epsilon), pixels};
+  if (tail.memory != nullptr) *tail.memory = found;
+  return found;
+}
+
 class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
  public:
   using Context = torch::autograd::AutogradContext;
@@ -273,17 +286,12 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     // What `tail` and `tensors` hold is read here; `added`, `weight` and `bias` are the same
     // tensors, for LibTorch to see.
     const Rows rows(x);
-    Moments batch = moments(rows, x.data_ptr<float>());
     auto kept = c10::make_intrusive<Kept>();
-    kept->pixels = static_cast<double>(rows.pixels());
+    kept->found = statistics(rows, x, tail, tensors, options);
     kept->sum = tail.sum;
-    if (tail.sum) kept->pixels = combine(*tail.sum, batch, kept->pixels);
-    update_running(tensors, batch, kept->pixels, options.momentum);
-    kept->mean = batch.mean;
-    kept->deviation = deviation_of(batch.variance, options.epsilon);
     kept->residual = added.has_value();
     kept->rectified = tail.rectified;
-    const ScaleShift map = scale_shift(kept->mean, kept->deviation, weight, bias);
+    const ScaleShift map = scale_shift(kept->found.mean, kept->found.deviation, weight, bias);
     const at::Tensor out = scale_shift_add(x, map.scale, map.shift, tail.residual, tail.rectified);
 
     const Remade how = remade_result(x, map, tail);
@@ -317,8 +325,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
                                ? kept.out.make(std::span(saved).subspan(kOperands))
                                : at::Tensor();
     const at::Tensor diff_out = gradients[0].contiguous(x.suggest_memory_format());
-    const Doubles& mean = kept.mean;
-    const Doubles& deviation = kept.deviation;
+    const Doubles& mean = kept.found.mean;
+    const Doubles& deviation = kept.found.deviation;
     const Rows rows(x);
     Floats scales;
     Floats shifts;
@@ -373,8 +381,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     Doubles c(channels);
     for (std::size_t i = 0; i < channels; ++i) {
       a[i] /= deviation[i];
-      b[i] = -a[i] * sums[channels + i] / kept.pixels / deviation[i];
-      c[i] = -a[i] * sums[i] / kept.pixels - b[i] * off(i);
+      b[i] = -a[i] * sums[channels + i] / kept.found.pixels / deviation[i];
+      c[i] = -a[i] * sums[i] / kept.found.pixels - b[i] * off(i);
     }
     const Floats as = rows.spread(a);
     const Floats bs = rows.spread(b);
@@ -399,9 +407,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
  private:
   // What is kept for the backward pass beside tensors.
   struct Kept : torch::CustomClassHolder {
-    Doubles mean;
-    Doubles deviation;
-    double pixels = 0;  // that mean and deviation are of
+    NormStatistics found;
     NormSum sum;
     bool residual = false;
     bool rectified = false;
@@ -478,9 +484,13 @@ at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const 
                                        tensors.weight, tensors.bias);
     return scale_shift_add(x, map.scale, map.shift, residual, tail.rectified);
   }
-  at::Tensor y = at::batch_norm(x, tensors.weight, tensors.bias, tensors.running_mean,
-                                tensors.running_var, training, options.momentum, options.epsilon,
-                                /*cudnn_enabled=*/true);
+  // LibTorch finds the statistics again, and without running ones updates none.
+  const bool again = training && tail.memory != nullptr && tail.memory->has_value();
+  if (training && tail.memory != nullptr) tail.memory->emplace();
+  at::Tensor y =
+      at::batch_norm(x, tensors.weight, tensors.bias, again ? at::Tensor() : tensors.running_mean,
+                     again ? at::Tensor() : tensors.running_var, training, options.momentum,
+                     options.epsilon, /*cudnn_enabled=*/true);
   if (residual.defined()) y = y + residual;
   return tail.rectified ? at::relu(y) : y;
 }

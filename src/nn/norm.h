@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -73,12 +74,25 @@ struct OctRemade {
 /// Adds up what a batch norm counts over the processes that train together; null: there are none.
 using NormSum = std::shared_ptr<const SumOverProcesses>;
 
+/// What a batch norm found in a batch.
+struct NormStatistics {
+  std::vector<double> mean;       ///< [channels]
+  std::vector<double> deviation;  ///< [channels]
+  double pixels = 0;              ///< that they are of, of all processes
+};
+
+/// What a batch norm found in training, for the same pass run again: unset before the first.
+using NormMemory = std::optional<NormStatistics>;
+
 /// What follows a batch norm in the same operation.
 struct NormTail {
   at::Tensor residual;     ///< of the norm's shape, or undefined
   Remade residual_remade;  ///< how it is made again, if it can be
   bool rectified = false;
   NormSum sum;  ///< in training
+  /// In training, if not null: where what is found is put, or, if it is set, taken from instead of
+  /// the batch; running statistics, and other processes, then do not hear of it.
+  NormMemory* memory = nullptr;
 };
 
 /// relu(batch_norm(x) + residual), with gradients.
@@ -92,12 +106,19 @@ struct NormTail {
                                        const NormTail& tail, const BatchNorm& options,
                                        bool training, Remade* remade = nullptr);
 
+/// The same for each frequency.
+struct OctNormMemory {
+  NormMemory high;
+  NormMemory low;
+};
+
 /// The same tail for each frequency.
 struct OctNormTail {
   OctTensor residual;
   OctRemade residual_remade;
   bool rectified = false;
   NormSum sum;
+  OctNormMemory* memory = nullptr;
 };
 
 /// The same for each frequency; the tensors hold the low channels first.

@@ -100,7 +100,7 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
                         const BatchNorm& options, bool training, OctRemade* remade) {
   std::int64_t first = 0;
   const auto norm = [&](const at::Tensor& x, const at::Tensor& residual, const Remade& how,
-                        Remade* made) {
+                        NormMemory* memory, Remade* made) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
     const auto part = [&](const at::Tensor& all) {
@@ -109,13 +109,15 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
-    return norm_add_relu(x, own, {residual, how, tail.rectified, tail.sum}, options, training,
-                         made);
+    return norm_add_relu(x, own, {residual, how, tail.rectified, tail.sum, memory}, options,
+                         training, made);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
   result.low = norm(value.low, tail.residual.low, tail.residual_remade.low,
+                    tail.memory != nullptr ? &tail.memory->low : nullptr,
                     remade != nullptr ? &remade->low : nullptr);
   result.high = norm(value.high, tail.residual.high, tail.residual_remade.high,
+                     tail.memory != nullptr ? &tail.memory->high : nullptr,
                      remade != nullptr ? &remade->high : nullptr);
   return result;
 }

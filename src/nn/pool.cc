@@ -2,18 +2,13 @@
 #include "nn/pool.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
-#include <utility>
-
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <ATen/ATen.h>
 
+#include "nn/run_again.h"
 #include "nn/spatial.h"
 #include "nn/work_timer.h"
-#include "octconv/base/error.h"
 #include "octconv/graph/graph.h"
 #include "octconv/octave/conv.h"
 
@@ -57,41 +52,6 @@ at::Tensor pool_tensor(const at::Tensor& x, const Pool& pool, const Shape& out) 
   return average_pool(pad(x, pool.padding_begin, end, 0), pool.kernel, pool.stride) / share;
 }
 
-using Map = std::function<at::Tensor(const at::Tensor&)>;
-
-// A map whose backward pass runs it once more.
-class RunAgain : public torch::autograd::Function<RunAgain> {
- public:
-  using Context = torch::autograd::AutogradContext;
-  using Tensors = torch::autograd::variable_list;
-
-  static at::Tensor forward(Context* context, const at::Tensor& x, const Remade& remade,
-                            const Map& map) {
-    context->save_for_backward(remade.sources());
-    auto kept = c10::make_intrusive<Kept>();
-    kept->recipe = remade.recipe();
-    kept->map = map;
-    context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
-    return map(x);
-  }
-
-  static Tensors backward(Context* context, const Tensors& diffs) {
-    if (at::GradMode::is_enabled())
-      throw Unsupported("pool: second derivatives need tensors of type double");
-    const auto capsule = context->saved_data["kept"].toCapsule();
-    const auto& kept = static_cast<const Kept&>(*capsule);
-    const at::Tensor x = kept.recipe.make(context->get_saved_variables()).detach().requires_grad_();
-    const at::AutoGradMode recording(true);
-    return {torch::autograd::grad({kept.map(x)}, {x}, {diffs[0]})[0], at::Tensor(), at::Tensor()};
-  }
-
- private:
-  struct Kept : torch::CustomClassHolder {
-    Remade::Recipe recipe;
-    Map map;
-  };
-};
-
 }  // namespace
 
 OctTensor pool(const OctTensor& value, const Pool& options, const Shape& octave) {
@@ -104,8 +64,11 @@ OctTensor pool_of(const OctTensor& value, const OctRemade& remade, const Pool& o
   const Shape out = pooled_extents(options, full_extents(value, octave));
   const auto pooled = [&](const at::Tensor& x, const Remade& how, const Shape& windows) {
     if (!x.defined()) return x;
-    const Map map = [=](const at::Tensor& y) { return pool_tensor(y, options, windows); };
-    return how.possible() && at::GradMode::is_enabled() ? RunAgain::apply(x, how, map) : map(x);
+    if (!how.possible() || !at::GradMode::is_enabled()) return pool_tensor(x, options, windows);
+    const auto compute = [=](const OctTensor& map, const std::vector<at::Tensor>&) {
+      return OctTensor(pool_tensor(map.high, options, windows));
+    };
+    return run_again(OctTensor(x), {.high = how}, {}, compute).high;
   };
   OctTensor result;
   result.high = pooled(value.high, remade.high, out);

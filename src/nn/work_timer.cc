@@ -42,8 +42,11 @@ WorkTimer::WorkTimer(Work work) noexcept
   since_ = Clock::now();
   outer_ = innermost;
   innermost = this;
-  if (outer_ != nullptr) outer_->count(since_);
-  ++counter_of(work).calls;
+  if (outer_ != nullptr) {
+    outer_->count(since_);
+    if (outer_->work_ == Work::kMadeAgain) work_ = Work::kMadeAgain;
+  }
+  ++counter_of(work_).calls;
 }
 
 WorkTimer::~WorkTimer() {

@@ -18,7 +18,8 @@ enum class Work {
 };
 inline constexpr int kWorks = 8;
 
-/// Counts from its making to its end, but not while another of the same thread does.
+/// Counts from its making to its end, but not while another of the same thread does. What is done
+/// while values are made again is of that kind.
 class WorkTimer {
  public:
   explicit WorkTimer(Work work) noexcept;

@@ -18,6 +18,7 @@
 #include "octconv/base/parallel.h"
 #include "octconv/base/random.h"
 #include "octconv/graph/octavize.h"
+#include "octconv/graph/zoo.h"
 #include "support/picture_files.h"
 #include "train/run_log.h"
 #include "train/sgd.h"
@@ -802,6 +803,28 @@ TEST(Train, EachPartOfARecipeChangesTheResult) {
   off.mixup = 0.2;
   off.mixup_off_epochs = 2;
   EXPECT_TRUE(same_bits(plain, train(small_network(), data, off).model.weights));
+}
+
+TEST(Train, ComputingBlocksAgainChangesNoBitAndNoCheckpoint) {
+  const Dataset data = small_data();
+  const Graph graph =
+      octavize(make_network("resnet20", {.in_channels = 1, .classes = kClasses}), {.alpha = 0.25})
+          .graph;
+  TrainOptions options = options_of_everything();
+  const TrainResult kept = train(graph, data, options);
+  const Folder folder;
+  options.folder = folder.path();
+  StopsInTheSecondEpoch stop;
+  EXPECT_THROW(static_cast<void>(train(graph, data, options, &stop)), Stop);
+  options.resume = true;
+  options.checkpoint_blocks = true;
+  const TrainResult repeated = train(graph, data, options);
+  EXPECT_TRUE(same_bits(kept.model.weights, repeated.model.weights));
+  expect_same(kept.history, repeated.history);
+  options.folder.clear();
+  options.resume = false;
+  EXPECT_THAT(message_of([&] { static_cast<void>(train(small_network(), data, options)); }),
+              testing::HasSubstr("'small' has no blocks"));
 }
 
 TEST(Train, RefusesToVaryTheColoursOfGreyImages) {

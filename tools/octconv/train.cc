@@ -273,6 +273,11 @@ void add_train(CLI::App& app) {
   wins(command->add_flag("--composed", training.composed,
                          "convolutions run as LibTorch's own operations"),
        [](Options& options, const Arguments& own) { options.composed = own.training.composed; });
+  wins(command->add_flag("--checkpoint-blocks", training.checkpoint_blocks,
+                         "blocks are computed again instead of kept for gradients: less memory"),
+       [](Options& options, const Arguments& own) {
+         options.checkpoint_blocks = own.training.checkpoint_blocks;
+       });
   wins(command->add_flag("--profile", training.profile,
                          "say at the end where the time of steps went"),
        [](Options& options, const Arguments& own) { options.profile = own.training.profile; });

@@ -42,6 +42,10 @@ struct GraphModuleOptions {
   /// Convolutions, octave and ordinary ones, run as LibTorch's own operations
   /// (`oct_conv_composed`) instead of kernels of ours: the same to rounding.
   bool composed = false;
+  /// In training mode residual blocks, and other parts between two values that everything passes,
+  /// keep only what they read for the backward pass, which computes them again: less memory, more
+  /// time, the same bits. There are no second derivatives.
+  bool checkpoint_blocks = false;
 };
 
 /// A network, ordinary or octave, that LibTorch can train.
@@ -53,7 +57,8 @@ class OCTCONV_API GraphModule {
   /// Starts with `initial_weights(graph, seed)`, in float on the CPU, in training mode.
   /// @throws InvalidArgument unless the graph has one input and one output; for a node name with an
   /// empty part
-  ///         ("a..b"), which no module can have
+  ///         ("a..b"), which no module can have; for `checkpoint_blocks` where there are no such
+  ///         parts
   explicit GraphModule(Graph graph, std::uint64_t seed = 0, const GraphModuleOptions& options = {});
 
   /// The network as data.

@@ -84,15 +84,17 @@ struct TrainOptions {
   std::int64_t threads = 0;      ///< >= 0; 0: octconv::thread_count()
   std::int64_t workers = 0;  ///< >= 0, threads that prepare images ahead; 0: as many as `threads`.
                              ///< Their number changes no result
-  std::int64_t train_images = 0;  ///< >= 0; the first so many of a seeded shuffle, 0: all
-  std::filesystem::path folder;   ///< where checkpoint.pt is written after each epoch, and the
-                                  ///< epochs so far as history.jsonl and as a file of events for
-                                  ///< TensorBoard; empty: nowhere
-  bool resume = false;            ///< continue from the folder's checkpoint
-  bool composed = false;          ///< convolutions run as LibTorch's own operations
-                                  ///< (`nn::GraphModuleOptions`): the same to rounding
-  bool profile = false;           ///< say where the time of steps goes (`TrainResult::step_times`)
-  std::int64_t keep = 1;          ///< >= 1: checkpoints of so many epochs are kept, the last as
+  std::int64_t train_images = 0;   ///< >= 0; the first so many of a seeded shuffle, 0: all
+  std::filesystem::path folder;    ///< where checkpoint.pt is written after each epoch, and the
+                                   ///< epochs so far as history.jsonl and as a file of events for
+                                   ///< TensorBoard; empty: nowhere
+  bool resume = false;             ///< continue from the folder's checkpoint
+  bool composed = false;           ///< convolutions run as LibTorch's own operations
+                                   ///< (`nn::GraphModuleOptions`): the same to rounding
+  bool checkpoint_blocks = false;  ///< blocks are computed again instead of kept for the backward
+                                   ///< pass (`nn::GraphModuleOptions`): the same bits
+  bool profile = false;            ///< say where the time of steps goes (`TrainResult::step_times`)
+  std::int64_t keep = 1;           ///< >= 1: checkpoints of so many epochs are kept, the last as
                           ///< checkpoint.pt, those before as checkpoint-EPOCH.pt; that of the best
                           ///< epoch is best.pt
   std::int64_t checkpoint_steps = 0;  ///< >= 0: a checkpoint also after every so many steps of an
