@@ -31,6 +31,7 @@ MAX_DIFFERENCE = 1e-4  # of the first loss: networks of 50 layers, each of which
 FORMS = {
     "octconv": (None, "octconv", {}),
     "octconv-composed": (None, "octconv, composed", {}),
+    "octconv-blocks": (None, "octconv, blocks computed again", {}),
     "debian": (DEBIAN_PYTHON, "", {}),
     "debian-jemalloc": (DEBIAN_PYTHON, "", KEEPING),
     "pypi": (str(ROOT / ".venv/torch/bin/python"), "", {}),
