@@ -148,18 +148,50 @@ def choose_engines(names, workers):
     return engines
 
 
-class Worker:
+def cores_for(threads, program):
+    """The processors that so many threads are pinned to."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    if len(cores) < threads:
+        sys.exit(f"{program}: {threads} threads want as many processors, and there are {len(cores)}")
+    return cores
+
+
+def own_settings():
+    """The environment of a peer, whose own settings say how many threads it has and what they do while they wait."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+
+
+class Conversation:
+    """A process that answers lines with lines."""
+
+    def __init__(self, program, about, command, **more):
+        self.who = f"{program}: {about}"
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+
+    def answer(self, word):
+        line = self.process.stdout.readline()
+        got, _, rest = line.strip().partition(" ")
+        if got != word:
+            sys.exit(f"{self.who}: expected '{word}', got {line!r}")
+        return rest
+
+    def ask(self, order, word):
+        self.process.stdin.write(order + "\n")
+        self.process.stdin.flush()
+        return self.answer(word)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Worker(Conversation):
     """A process that runs one network in one engine."""
 
     def __init__(self, engine, configuration, threads, cores, cache):
-        self.engine = engine
-        self.configuration = configuration
         command = [*engine.command, str(engine.form(configuration, cache)), str(configuration.input),
                    ",".join(map(str, configuration.shape)), str(threads), ",".join(map(str, cores))]  # fmt: skip
-        # Each engine's own settings say how many threads it has and what they do while they wait.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)  # fmt: skip
+        super().__init__("compare", f"{engine.name} on {configuration.network}", command, env=own_settings())
         self.about = json.loads(self.first_answer())
         self.times = []  # of all turns
         self.rounds = []  # the median of each turn
@@ -174,19 +206,6 @@ class Worker:
             raise convert.Unsupported(rest)
         raise convert.Unsupported(f"its process ended with {self.process.returncode} while it loaded")
 
-    def answer(self, word):
-        line = self.process.stdout.readline()
-        got, _, rest = line.strip().partition(" ")
-        if got != word:
-            sys.exit(f"compare: {self.engine.name} on {self.configuration.network}: "
-                     f"expected '{word}', got {line!r}")  # fmt: skip
-        return rest
-
-    def ask(self, order, word):
-        self.process.stdin.write(order + "\n")
-        self.process.stdin.flush()
-        return self.answer(word)
-
     def run(self, count):
         return [float(t) for t in self.ask(f"run {count}", "times").split()]
 
@@ -199,16 +218,10 @@ class Worker:
         self.ask(f"write {file}", "written")
         return numpy.fromfile(file, dtype=numpy.float32)
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
 
 def measure(configurations, engines, threads, rounds, cache):
     """One result for each configuration."""
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    if len(cores) < threads:
-        sys.exit(f"compare: {threads} threads want as many processors, and there are {len(cores)}")
+    cores = cores_for(threads, "compare")
     workers = {}
     for configuration in configurations:
         for engine in engines:

@@ -19,7 +19,8 @@ from pathlib import Path
 import onnx
 
 import convert
-from compare import DEBIAN_PYTHON, ROOT, SECONDS_BETWEEN_TURNS, numbers, processor, run_tool
+from compare import (DEBIAN_PYTHON, ROOT, SECONDS_BETWEEN_TURNS, Conversation, cores_for, numbers, own_settings,
+                     processor, run_tool)  # fmt: skip
 
 HERE = Path(__file__).parent
 DEFAULT_NETWORKS = ["resnet20:0.25:28:128", "resnet50_v1b:0.5:224:8"]
@@ -74,7 +75,7 @@ def obstacle(name):
     return ""
 
 
-class Worker:
+class Worker(Conversation):
     """A process that trains one network."""
 
     def __init__(self, name, configuration, threads, cores, build):
@@ -85,44 +86,23 @@ class Worker:
             command = [build / "bench/octconv_training_bench", "--serve", form, c.network, c.alpha, c.batch, c.size, threads]
         else:
             command = [python, HERE / "training_worker.py", c.arrays, c.classes, ",".join(map(str, c.shape)), threads]
-        # Each library's own settings say how many threads it has and what they do while they wait.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
-        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**environment, **variables},
-                                        preexec_fn=lambda: os.sched_setaffinity(0, cores))  # fmt: skip
+        super().__init__("training", name, list(map(str, command)), env={**own_settings(), **variables},
+                         preexec_fn=lambda: os.sched_setaffinity(0, cores))  # fmt: skip
         self.base_kb = float(self.answer("ready"))
         _, self.loss = self.step()
-        self.first_kb = float(self.ask("memory"))
+        self.first_kb = float(self.ask("memory", "memory"))
         self.times = []
 
-    def answer(self, word):
-        line = self.process.stdout.readline()
-        got, _, rest = line.strip().partition(" ")
-        if got != word:
-            sys.exit(f"training: {self.name}: expected '{word}', got {line!r}")
-        return rest
-
-    def ask(self, order):
-        self.process.stdin.write(order + "\n")
-        self.process.stdin.flush()
-        return self.answer(order)
-
     def step(self):
-        return [float(number) for number in self.ask("step").split()]
+        return [float(number) for number in self.ask("step", "step").split()]
 
     def turn(self):
         self.step()
         self.times.append(self.step()[0])
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
 
 def measure(configuration, names, threads, rounds, build):
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    if len(cores) < threads:
-        sys.exit(f"training: {threads} threads want as many processors, and there are {len(cores)}")
+    cores = cores_for(threads, "training")
     workers = [Worker(name, configuration, threads, cores, build) for name in names]
     for round_ in range(rounds):
         for worker in workers:
@@ -138,7 +118,7 @@ def measure(configuration, names, threads, rounds, build):
             "min_ms": min(worker.times),
             "times_first": statistics.median(b / a for a, b in zip(first.times, worker.times)),
             "first_step_mb": worker.first_kb / 1024,
-            "peak_mb": float(worker.ask("memory")) / 1024,
+            "peak_mb": float(worker.ask("memory", "memory")) / 1024,
             "base_mb": worker.base_kb / 1024,
             "loss": worker.loss,
             "agrees": abs(worker.loss / first.loss - 1) <= MAX_DIFFERENCE,

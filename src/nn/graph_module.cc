@@ -146,7 +146,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   at::Tensor forward(const at::Tensor& images, const Dropout& dropout) {
     check_input(images);
     check_dropout(dropout, images.size(0));
-    const Pass pass{.tensors = tensors_, .dropout = dropout, .training = root_->is_training()};
+    const Pass pass{.tensors = &tensors_, .dropout = dropout, .training = root_->is_training()};
     std::vector<Value> values(graph_.nodes().size());
     values[index(graph_.inputs()[0])].tensor.high = channels_last(images);
     std::size_t next = 0;
@@ -175,7 +175,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
 
   // What steps are given beside the values that they read.
   struct Pass {
-    Tensors tensors;
+    const Tensors* tensors = nullptr;
     Dropout dropout;
     bool training = false;
     std::map<NodeId, OctNormMemory>* norms = nullptr;  // of a pass that may be run again
@@ -208,7 +208,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
                            const Pass& pass) const {
     if (by_name_.begin()->second.is_cpu()) keep_freed_memory_unless_told();
     std::vector<at::Tensor> trained;
-    std::vector<std::pair<std::size_t, std::size_t>> places;  // of those, among pass.tensors
+    std::vector<std::pair<std::size_t, std::size_t>> places;  // of those, among tensors_
     for (std::size_t i = part.begin; i < part.end; ++i) {
       const NodeId owner = steps_[i].norm == kNone ? steps_[i].node : steps_[i].norm;
       const std::vector<at::Tensor>& own = tensors_[index(owner)];
@@ -221,11 +221,13 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
     const auto norms = std::make_shared<std::map<NodeId, OctNormMemory>>();
     const auto compute = [module = shared_from_this(), part, places, pass, norms](
                              const OctTensor& read, const std::vector<at::Tensor>& given) {
-      Pass own = pass;
-      own.norms = norms.get();
+      Tensors tensors = module->tensors_;
       for (std::size_t i = 0; i < given.size(); ++i) {
-        own.tensors[places[i].first][places[i].second] = given[i];
+        tensors[places[i].first][places[i].second] = given[i];
       }
+      Pass own = pass;
+      own.tensors = &tensors;
+      own.norms = norms.get();
       std::vector<Value> inside(module->graph_.nodes().size());
       inside[index(part.reads)].tensor = read;
       module->run(part.begin, part.end, inside, own);
@@ -295,7 +297,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   }
 
   NormTensors norm_tensors(NodeId id, const Pass& pass) const {
-    const std::vector<at::Tensor>& own = pass.tensors[index(id)];
+    const std::vector<at::Tensor>& own = (*pass.tensors)[index(id)];
     if (std::get<BatchNorm>(graph_.node(id).op).affine) return {own[0], own[1], own[2], own[3]};
     return {at::Tensor(), at::Tensor(), own[0], own[1]};
   }
@@ -324,7 +326,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
 
   OctTensor run(NodeId id, const std::vector<Value>& values, const Pass& pass) const {
     const Node& node = graph_.node(id);
-    const std::vector<at::Tensor>& own = pass.tensors[index(id)];
+    const std::vector<at::Tensor>& own = (*pass.tensors)[index(id)];
     const auto in = [&](std::size_t i) -> const OctTensor& {
       return values[index(node.inputs[i])].tensor;
     };

@@ -330,10 +330,6 @@ struct OctConvPlan::Impl {
   }
 
   void place_feed() {
-    for (const PlannedPass& pass : passes) {
-      const auto* direct = std::get_if<DirectPass>(&pass.method);
-      if (direct != nullptr && direct->takes_feed()) feed.by_rows = true;
-    }
     const ChannelSplit channels = weights.options().in;
     const std::int64_t low = batch * low_extents(extents, weights.options().octave).elements();
     feed.high = take_scratch(feed.by_rows ? 0 : batch * extents.elements() * channels.high);
@@ -417,6 +413,9 @@ struct OctConvPlan::Impl {
                                                      is_short(epilogue.activation) &&
                                                          (!epilogue.second ||
                                                           is_short(epilogue.second->activation)))};
+    if (const auto* direct = std::get_if<DirectPass>(&planned.method); rows && direct != nullptr) {
+      feed.by_rows = direct->takes_feed();
+    }
     if (pools) {
       pass_averages = std::visit([](const auto& method) { return method.pools(); }, planned.method);
     }

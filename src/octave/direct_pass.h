@@ -68,7 +68,7 @@ class DirectPass {
   bool by_cells_ = false;  // tasks are rows of cells
   bool pools_ = false;
   kernels::PoolRows pool_{};                         // of the output, but its pointers
-  std::int64_t unit_pixels_ = kernels::kTilePixels;  // of a unit, if tasks do not pool
+  std::int64_t unit_pixels_ = kernels::kTilePixels;  // of a unit, if it is no row of cells
   std::int64_t units_each_ = 1;                      // of an image, if tasks are rows of cells
   std::int64_t units_ = 0;                           // of all images
   std::int64_t task_units_ = 1;                      // of a task

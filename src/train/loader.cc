@@ -90,14 +90,6 @@ std::vector<std::uint8_t> Loader::made(std::int64_t index, const Augmentation& a
             .front()
             .pixels);
   }
-  if (augmentation.random_crop && images_.are_files()) {
-    const std::filesystem::path path = images_.path(index);
-    return decode_crop(
-               read_file(path), path.string(), images_.channels,
-               [&](std::int64_t h, std::int64_t w) { return random_crop(h, w, random); }, height,
-               width)
-        .pixels;
-  }
   if (augmentation.random_crop)
     return crop(image_at(images_, index), random_crop(height, width, random), height, width).pixels;
   if (images_.are_files()) return image_at(images_, index).pixels;
@@ -106,8 +98,7 @@ std::vector<std::uint8_t> Loader::made(std::int64_t index, const Augmentation& a
 
 void Loader::fill(std::int64_t index, const Augmentation& augmentation, float* pixels) const {
   Random random(derive_seed(augmentation.seed, static_cast<std::uint64_t>(index)));
-  if (images_.are_files() && !images_.are_clips() && augmentation.random_crop &&
-      augmentation.crop_padding == 0) {
+  if (images_.are_files() && !images_.are_clips() && augmentation.random_crop) {
     fill_from_file(index, augmentation, random, pixels);
     return;
   }

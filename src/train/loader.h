@@ -19,7 +19,8 @@ namespace octconv::train {
 struct Augmentation {
   bool random_start = false;      ///< of a clip in its video (`random_clip_start`); else the middle
   bool random_crop = false;       ///< a random part, resized (`octconv::random_crop`)
-  std::int64_t crop_padding = 0;  ///< shifted by up to so many pixels each way, black comes in
+  std::int64_t crop_padding = 0;  ///< shifted by up to so many pixels each way, black comes in; 0
+                                  ///< where files are cut at random
   bool flip = false;              ///< every second image is mirrored
   double colour_jitter = 0;       ///< strength of `random_jitter`, of images of 3 channels
   double colour_noise = 0;        ///< strength of `random_colour_shift`, of images of 3 channels
