@@ -30,7 +30,7 @@ step docs scripts/docs.sh
 export OCTCONV_TEST_EVERYTHING=1  # the deepest networks in full too
 step dev cmake --workflow --preset dev
 step tidy scripts/tidy.sh
-step asan cmake --workflow --preset asan
+step asan cmake --workflow --preset asan-all-targets
 step fuzz scripts/fuzz.sh 300
 step release-no-torch cmake --workflow --preset release-no-torch
 step shared shared_build

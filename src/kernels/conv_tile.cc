@@ -116,6 +116,44 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
   }
 }
 
+// What is rare and long takes the sums from where they were stored. Apart, since what holds an
+// activation of many steps in every tile is several times as much code.
+template <class Body>
+HWY_INLINE void ForStored(std::int64_t stride, std::int64_t offset, std::size_t channels,
+                          std::size_t pixels, const Body& body) {
+  for (std::size_t m = 0; m < pixels; ++m, offset += stride) {
+    for (std::size_t c = 0; c < channels; c += kLanes) {
+      body(offset + static_cast<std::int64_t>(c), c, std::min(kLanes, channels - c));
+    }
+  }
+}
+
+HWY_NOINLINE void ActivateStored(const ConvTiles& tiles, std::int64_t offset, std::size_t channels,
+                                 std::size_t pixels) {
+  const Tag d;
+  ForStored(tiles.stride, offset, channels, pixels,
+            [&](std::int64_t at, std::size_t /*c*/, std::size_t count) HWY_ATTR {
+              float* const out = tiles.out + at;
+              StorePart(d, Activate(d, LoadPart(d, out, count), tiles.activation), out, count);
+            });
+}
+
+HWY_NOINLINE void MakeSecondOfStored(const ConvTiles& tiles, std::int64_t offset,
+                                     std::int64_t channel, std::size_t channels,
+                                     std::size_t pixels) {
+  const Tag d;
+  const SecondResult& second = tiles.second;
+  const float* const scale = second.scale + tiles.first_output + channel;
+  const float* const shift = second.shift + tiles.first_output + channel;
+  ForStored(tiles.stride, offset, channels, pixels,
+            [&](std::int64_t at, std::size_t c, std::size_t count) HWY_ATTR {
+              const Vector value = hn::MulAdd(LoadPart(d, tiles.out + at, count),
+                                              LoadPart(d, scale + c, count),
+                                              LoadPart(d, shift + c, count));
+              StorePart(d, Activate(d, value, second.activation), second.out + at, count);
+            });
+}
+
 // Applies the epilogue and stores. `kWhole`: every pixel is stored, and every vector is full.
 template <bool kWhole, std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
@@ -176,16 +214,8 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) store(acc.at[m][v], row + v * kLanes, v);
   }
-  if (!is_short(tiles.activation)) {
-    // Rare and long: not unrolled, it takes the sums from where they were stored.
-    row = tiles.out + offset;
-    for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride) {
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        float* at = row + v * kLanes;
-        store(Activate(d, load(at, v), tiles.activation), at, v);
-      }
-    }
-  }
+  const std::size_t channels = (kVectors - 1) * kLanes + last;
+  if (!is_short(tiles.activation)) ActivateStored(tiles, offset, channels, pixels);
   const SecondResult& second = tiles.second;
   if (second.out == nullptr) return;
   const float* scale = second.scale + tiles.first_output + part.channel;
@@ -204,16 +234,8 @@ HWY_INLINE void Finish(Tag d, const ConvTiles& tiles, const Part& part,
         store(ActivateShort(d, value, kind), to, v);
       }
     }
-    return;
-  }
-  row = tiles.out + offset;
-  float* to = second.out + offset;
-  for (std::size_t m = 0; m < pixels; ++m, row += tiles.stride, to += tiles.stride) {
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      const std::size_t at = v * kLanes;
-      const Vector value = hn::MulAdd(load(row + at, v), load(scale + at, v), load(shift + at, v));
-      store(Activate(d, value, second.activation), to + at, v);
-    }
+  } else {
+    MakeSecondOfStored(tiles, offset, part.channel, channels, pixels);
   }
 }
 

@@ -135,8 +135,12 @@ at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
                               const at::Tensor& weight) {
   const WorkTimer timer(Work::kConvWeightGradient);
   const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
-  weight_gradient(options, batch_of(input), extents, view(input), view(diff),
-                  {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())});
+  const std::int64_t batch = batch_of(input);
+  const at::Tensor scratch =
+      at::empty({weight_gradient_scratch(options, batch, extents)}, at::kFloat);
+  weight_gradient(options, batch, extents, view(input), view(diff),
+                  {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())},
+                  scratch.data_ptr<float>());
   return gradient.contiguous(weight.suggest_memory_format());
 }
 

@@ -49,26 +49,31 @@ class PathGradient {
             std::min(batch * product(extents_) / kPartPixels, kMostSums / sums()), 1,
             std::min(kMostParts, units_))) {}
 
+  // Floats of the sums of all parts.
+  [[nodiscard]] std::int64_t scratch_elements() const { return parts_ * sums(); }
+
   // Overwrites the path's block of the weight's gradient.
-  void run(std::span<float> weight) {
+  void run(std::span<float> weight, float* scratch) {
     offsets_ = grid_.offsets(extents_, unit_);
-    std::vector<float> all(static_cast<std::size_t>(parts_ * sums()));
     if (parts_ > 1) {
       parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t part = begin; part < end; ++part) {
-          correlate(units_ * part / parts_, units_ * (part + 1) / parts_, {0, path_.rows},
-                    all.data() + part * sums());
+          float* const to = scratch + part * sums();
+          std::fill_n(to, sums(), 0.0F);
+          correlate(units_ * part / parts_, units_ * (part + 1) / parts_, {0, path_.rows}, to);
         }
       });
-      add_parts(all);
+      add_parts(scratch);
     } else {
       const std::int64_t tiles = (path_.rows + kernel_.outputs - 1) / kernel_.outputs;
       parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
-        correlate(0, units_, {begin * kernel_.outputs, std::min(end * kernel_.outputs, path_.rows)},
-                  all.data());
+        const octave::Range rows{begin * kernel_.outputs,
+                                 std::min(end * kernel_.outputs, path_.rows)};
+        std::fill_n(scratch + rows.begin * row_sums_, (rows.end - rows.begin) * row_sums_, 0.0F);
+        correlate(0, units_, rows, scratch);
       });
     }
-    store(all, weight);
+    store(scratch, weight);
   }
 
  private:
@@ -110,22 +115,22 @@ class PathGradient {
     }
   }
 
-  void add_parts(std::vector<float>& all) const {
+  void add_parts(float* all) const {
     parallel_for(sums(), kMostSums / 64, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = 1; part < parts_; ++part) {
-        const float* from = all.data() + part * sums();
-        for (std::int64_t i = begin; i < end; ++i) all[static_cast<std::size_t>(i)] += from[i];
+        const float* const from = all + part * sums();
+        for (std::int64_t i = begin; i < end; ++i) all[i] += from[i];
       }
     });
   }
 
-  void store(const std::vector<float>& all, std::span<float> weight) const {
+  void store(const float* all, std::span<float> weight) const {
     const std::int64_t columns = options_.in.total() / options_.groups;
     const std::int64_t step = kernel_.padded(path_.columns);
     parallel_for(
         path_.rows, kMostSums / 64 / row_sums_ + 1, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
-            const float* sums = all.data() + row * row_sums_;
+            const float* sums = all + row * row_sums_;
             float* to = weight.data() + ((path_.row + row) * columns + path_.column) * taps_;
             for (std::int64_t column = 0; column < path_.columns; ++column) {
               for (std::int64_t tap = 0; tap < taps_; ++tap) *to++ = sums[tap * step + column];
@@ -153,13 +158,32 @@ class PathGradient {
   std::vector<std::int64_t> offsets_;  // [tap][pixel of a unit]
 };
 
+// Pieces of the caller's memory, one after the other. Without memory they are only counted.
+class Pieces {
+ public:
+  explicit Pieces(float* begin) : begin_(begin) {}
+
+  [[nodiscard]] bool counting() const { return begin_ == nullptr; }
+  [[nodiscard]] std::int64_t taken() const { return taken_; }
+
+  float* take(std::int64_t count) {
+    float* const piece = counting() ? nullptr : begin_ + taken_;
+    taken_ += count;
+    return piece;
+  }
+
+ private:
+  float* begin_;
+  std::int64_t taken_ = 0;
+};
+
 // Averages or sums of the cells of a map.
-std::vector<float> pooled(const float* src, std::int64_t batch, std::int64_t channels,
-                          const Shape& extents, const Shape& cell, kernels::PoolKind kind) {
+const float* pooled(Pieces& pieces, const float* src, std::int64_t batch, std::int64_t channels,
+                    const Shape& extents, const Shape& cell, kernels::PoolKind kind) {
   const kernels::PoolRows pool =
       octave::pooled_cells(to_three(extents, 1), to_three(cell, 1), channels, kind);
-  std::vector<float> result(static_cast<std::size_t>(batch * product(pool.extents) * channels));
-  octave::run_pool(pool, batch, src, result.data());
+  float* const result = pieces.take(batch * product(pool.extents) * channels);
+  if (!pieces.counting()) octave::run_pool(pool, batch, src, result);
   return result;
 }
 
@@ -171,20 +195,67 @@ class Pooled {
     const std::vector<PathPool> pools(path.pools.begin(),
                                       path.pools.begin() + static_cast<std::ptrdiff_t>(count));
     for (const Map& map : maps_) {
-      if (map.src == path.src && map.pools == pools) return map.values.data();
+      if (map.src == path.src && map.pools == pools) return map.values;
     }
     maps_.push_back({path.src, pools, make()});
-    return maps_.back().values.data();
+    return maps_.back().values;
   }
 
  private:
   struct Map {
     Frequency src;
     std::vector<PathPool> pools;
-    std::vector<float> values;
+    const float* values;
   };
   std::vector<Map> maps_;
 };
+
+// Floats of scratch memory. Without it nothing is computed.
+std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Shape& extents,
+                       OctaveView<const float> src, OctaveView<const float> diff,
+                       std::span<float> weight, float* scratch) {
+  const Shape out = output_extents(options, extents);
+  Pieces pieces(scratch);
+  Pooled maps;
+  const float* sums = nullptr;  // of the output gradient's cells
+  bool has_sums = false;
+  std::int64_t most = 0;  // of one path
+  std::vector<PathGradient> gradients;
+  const std::vector<ConvPath> paths = conv_paths(options);
+  gradients.reserve(paths.size());
+  for (const ConvPath& path : paths) {
+    const bool from_low = path.src == Frequency::kLow;
+    const bool to_low = path.dst == Frequency::kLow;
+    const float* read = from_low ? src.low : src.high;
+    Shape map = from_low ? low_extents(extents, options.octave) : extents;
+    for (std::size_t i = 0; i < path.pools.size(); ++i) {
+      const Shape& window = path.pools[i].window;
+      read = maps.get(path, i + 1, [&] {
+        return pooled(pieces, read, batch, from_low ? options.in.low : options.in.high, map, window,
+                      kernels::PoolKind::kAverage);
+      });
+      map = low_extents(map, window);
+    }
+    const float* made = to_low ? diff.low : diff.high;
+    Shape grid = to_low ? low_extents(out, options.octave) : out;
+    if (path.upsampled()) {
+      if (!has_sums) {
+        sums = pooled(pieces, diff.high, batch, options.out.high, out, path.upsample,
+                      kernels::PoolKind::kSum);
+        has_sums = true;
+      }
+      made = sums;
+      grid = low_extents(out, path.upsample);
+    }
+    gradients.emplace_back(options, path, batch, map, grid, read, made);
+    most = std::max(most, gradients.back().scratch_elements());
+  }
+  float* const all = pieces.take(most);
+  if (!pieces.counting()) {
+    for (PathGradient& gradient : gradients) gradient.run(weight, all);
+  }
+  return pieces.taken();
+}
 
 }  // namespace
 
@@ -217,9 +288,14 @@ bool has_planned_gradient(const ConvOptions& options) {
   return true;
 }
 
+std::int64_t weight_gradient_scratch(const ConvOptions& options, std::int64_t batch,
+                                     const Shape& extents) {
+  return for_paths(options, batch, extents, {}, {}, {}, nullptr);
+}
+
 void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                      OctaveView<const float> src, OctaveView<const float> diff,
-                     std::span<float> weight) {
+                     std::span<float> weight, float* scratch) {
   check(options);
   if (!has_weight_gradient(options)) {
     throw Unsupported("the gradient of an octave convolution's weight: kernel " +
@@ -234,36 +310,8 @@ void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape
                           std::to_string(elements) + " elements, got " +
                           std::to_string(weight.size()));
   }
-  const std::vector<ConvPath> paths = conv_paths(options);
   if (weight_elements(options) != elements) std::fill(weight.begin(), weight.end(), 0.0F);
-  const Shape out = output_extents(options, extents);
-  Pooled maps;
-  std::vector<float> sums;  // of the output gradient's cells
-  for (const ConvPath& path : paths) {
-    const bool from_low = path.src == Frequency::kLow;
-    const bool to_low = path.dst == Frequency::kLow;
-    const float* read = from_low ? src.low : src.high;
-    Shape map = from_low ? low_extents(extents, options.octave) : extents;
-    for (std::size_t i = 0; i < path.pools.size(); ++i) {
-      const Shape& window = path.pools[i].window;
-      read = maps.get(path, i + 1, [&] {
-        return pooled(read, batch, from_low ? options.in.low : options.in.high, map, window,
-                      kernels::PoolKind::kAverage);
-      });
-      map = low_extents(map, window);
-    }
-    const float* made = to_low ? diff.low : diff.high;
-    Shape grid = to_low ? low_extents(out, options.octave) : out;
-    if (path.upsampled()) {
-      if (sums.empty()) {
-        sums =
-            pooled(diff.high, batch, options.out.high, out, path.upsample, kernels::PoolKind::kSum);
-      }
-      made = sums.data();
-      grid = low_extents(out, path.upsample);
-    }
-    PathGradient(options, path, batch, map, grid, read, made).run(weight);
-  }
+  for_paths(options, batch, extents, src, diff, weight, scratch);
 }
 
 }  // namespace octconv

@@ -59,6 +59,17 @@ struct Value {
   }
 };
 
+// A weight's gradient must write its memory before it reads it, and nothing beyond.
+constexpr float kUntouched = 3.25F;
+std::vector<float> scratch_for(const ConvOptions& options, std::int64_t batch,
+                               const Shape& extents) {
+  const std::int64_t count = weight_gradient_scratch(options, batch, extents);
+  std::vector<float> scratch(static_cast<std::size_t>(count),
+                             std::numeric_limits<float>::quiet_NaN());
+  scratch.push_back(kUntouched);
+  return scratch;
+}
+
 struct Dot {
   double value = 0;
   double magnitude = 0;
@@ -100,7 +111,10 @@ class Experiment {
   void check_weight() {
     const ConvOptions& o = layer_.options;
     std::vector<float> gradient(weight_.size(), 7.0F);
-    weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_.view(), gradient);
+    std::vector<float> scratch = scratch_for(o, layer_.batch, layer_.extents);
+    weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_.view(), gradient,
+                    scratch.data());
+    EXPECT_EQ(scratch.back(), kUntouched);
     const std::size_t step = std::max<std::size_t>(1, weight_.size() / 40);
     std::vector<float> one(weight_.size());
     for (std::size_t i = 0; i < weight_.size(); i += step) {
@@ -256,7 +270,8 @@ TEST_P(ConvGradientTest, HasTheSameBitsForAnyNumberOfThreads) {
   for (const int threads : {1, 2, 3}) {
     set_thread_count(threads);
     results.emplace_back(16 * 32 * 9);
-    weight_gradient(options, 4, extents, src.view(), diff.view(), results.back());
+    std::vector<float> scratch = scratch_for(options, 4, extents);
+    weight_gradient(options, 4, extents, src.view(), diff.view(), results.back(), scratch.data());
   }
   set_thread_count(before);
   EXPECT_EQ(results[1], results[0]);
@@ -275,10 +290,10 @@ TEST(ConvGradient, RefusesWhatHasNoPlan) {
   depthwise.groups = 4;
   EXPECT_FALSE(has_weight_gradient(depthwise));
   std::vector<float> gradient(4 * 9);
-  EXPECT_THROW(weight_gradient(depthwise, 1, {4, 4}, {}, {}, gradient), Unsupported);
+  EXPECT_THROW(weight_gradient(depthwise, 1, {4, 4}, {}, {}, gradient, nullptr), Unsupported);
   const ConvOptions fine = octave_conv({4, 0}, {4, 0}, {3, 3});
   std::vector<float> small(7);
-  EXPECT_THROW(weight_gradient(fine, 1, {4, 4}, {}, {}, small), InvalidArgument);
+  EXPECT_THROW(weight_gradient(fine, 1, {4, 4}, {}, {}, small, nullptr), InvalidArgument);
 }
 
 }  // namespace

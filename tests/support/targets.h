@@ -6,6 +6,10 @@
 #include <string>
 
 #include <gtest/gtest.h>
+
+#ifdef OCTCONV_SKIPPED_TARGETS
+#define HWY_DISABLED_TARGETS OCTCONV_SKIPPED_TARGETS
+#endif
 #include <hwy/targets.h>
 
 namespace octconv::testing {

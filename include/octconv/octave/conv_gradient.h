@@ -25,6 +25,11 @@ namespace octconv {
 /// depthwise.
 [[nodiscard]] OCTCONV_API bool has_weight_gradient(const ConvOptions& options);
 
+/// Floats of scratch memory that `weight_gradient` needs.
+[[nodiscard]] OCTCONV_API std::int64_t weight_gradient_scratch(const ConvOptions& options,
+                                                               std::int64_t batch,
+                                                               const Shape& extents);
+
 /// The gradient of the weight: for each path the correlation of what it reads with the gradient of
 /// what it makes, where that was upsampled with the sums of its cells.
 ///
@@ -34,10 +39,12 @@ namespace octconv {
 /// @param src      the input
 /// @param diff     the gradient of the output
 /// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
+/// @param scratch  `weight_gradient_scratch(options, batch, extents)` floats, overwritten
 /// @throws InvalidArgument if a size does not fit; Unsupported unless
 /// `has_weight_gradient(options)`
 OCTCONV_API void weight_gradient(const ConvOptions& options, std::int64_t batch,
                                  const Shape& extents, OctaveView<const float> src,
-                                 OctaveView<const float> diff, std::span<float> weight);
+                                 OctaveView<const float> diff, std::span<float> weight,
+                                 float* scratch);
 
 }  // namespace octconv
