@@ -2,6 +2,8 @@
 #include "kernels/correlation.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <type_traits>
 
 #include "kernels/targets.h"
 
@@ -28,73 +30,95 @@ inline constexpr std::size_t kOutputs = 6;
 inline constexpr std::size_t kVectors = 2;
 #endif
 
-// A vector of inputs: some channels at one tap.
-struct InputVector {
+template <std::size_t kCount>
+using Count = std::integral_constant<std::size_t, kCount>;
+
+const CorrelationKernel& CorrelationOf();
+
+inline constexpr std::int64_t kMostColumns = std::int64_t{kVectors} * kLanes;
+
+// Channels of one tap among the columns of a group of vectors.
+struct Piece {
   const std::int64_t* offsets;
-  std::int64_t channel;
-  std::int64_t count;  // of channels
-};
-
-// Loads the channels that there are. Where all are in whole vectors there is nothing to mask.
-template <bool kWhole>
-struct Loader {
-  void set(std::int64_t) {}
-  HWY_INLINE Vector load(const float* from) const { return hn::LoadU(Tag(), from); }
-};
-
-template <>
-struct Loader<false> {
-#if OCTCONV_MASKED_MOVES
-  void set(std::int64_t count) {
-    mask = hn::FirstN(Tag(), static_cast<std::size_t>(count));
-  }
-  HWY_INLINE Vector load(const float* from) const {
-    return hn::MaskedLoad(mask, Tag(), from);
-  }
-  hn::Mask<Tag> mask;
-#else
-  void set(std::int64_t to) {
-    count = to;
-  }
-  HWY_INLINE Vector load(const float* from) const {
-    return count == kLanes ? hn::LoadU(Tag(), from)
-                           : LoadPart(Tag(), from, static_cast<std::size_t>(count));
-  }
+  const float* src;
   std::int64_t count;
-#endif
+  std::int64_t column;  // of the group, of the first channel
+};
+
+// What a group of vectors reads, side by side for each pixel: all outputs read it from the
+// first-level cache, which maps with a power of two of channels would use but in part.
+class Packed {
+ public:
+  // Columns [first, first + columns) of a row of sums.
+  void pack(const Correlation& all, std::int64_t step, std::int64_t first, std::int64_t columns) {
+    const std::int64_t end = std::min(first + columns, all.taps * step);
+    std::int64_t pieces = 0;
+    bool whole = true;
+    for (std::int64_t tap = first / step; tap * step < end; ++tap) {
+      const std::int64_t channel = std::max<std::int64_t>(0, first - tap * step);
+      const std::int64_t count = std::min(all.channels, end - tap * step) - channel;
+      if (count <= 0) continue;
+      pieces_[pieces++] = {.offsets = all.offsets + tap * all.pitch,
+                           .src = all.src + channel,
+                           .count = count,
+                           .column = tap * step + channel - first};
+      whole &= count % kLanes == 0;
+    }
+    whole ? pack<true>(all, columns, pieces) : pack<false>(all, columns, pieces);
+  }
+
+  [[nodiscard]] const float* values() const { return values_; }
+
+ private:
+  // What a store writes beyond a piece, the next piece or pixel overwrites.
+  template <bool kWhole>
+  void pack(const Correlation& all, std::int64_t columns, std::int64_t pieces) {
+    const Tag d;
+    float* to = values_;
+    for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
+      for (std::int64_t i = 0; i < pieces; ++i) {
+        const Piece& piece = pieces_[i];
+        const std::int64_t offset = piece.offsets[p];
+        const float* const from = offset == kOutside ? all.zeros : piece.src + offset;
+        float* const at = to + piece.column;
+        std::int64_t c = 0;
+        for (; c + kLanes <= piece.count; c += kLanes) hn::StoreU(hn::LoadU(d, from + c), d, at + c);
+        if constexpr (!kWhole) {
+          if (c < piece.count) {
+            const auto left = static_cast<std::size_t>(piece.count - c);
+            hn::StoreU(LoadPart(d, from + c, left), d, at + c);
+          }
+        }
+      }
+    }
+  }
+
+  Piece pieces_[kMostColumns];
+  HWY_ALIGN float values_[kCorrelationPixels * kMostColumns + kLanes] = {};
 };
 
 // `to` is where the sums of the first output and vector are, `pitch` floats from output to output.
-template <std::size_t kO, std::size_t kV, bool kWhole>
-void RunTile(const Correlation& all, const InputVector* inputs, const float* diff, float* to,
+template <std::size_t kO, std::size_t kV>
+void RunTile(const Correlation& all, const float* values, const float* diff, float* to,
              std::int64_t pitch) {
   const Tag d;
+  constexpr std::int64_t kColumns = std::int64_t{kV} * kLanes;
+  const auto place = [&](std::size_t o, std::size_t v) {
+    return to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes;
+  };
   Vector acc[kO][kV];
 #pragma GCC unroll 6
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
-    for (std::size_t v = 0; v < kV; ++v) {
-      acc[o][v] = hn::LoadU(
-          d, to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes);
-    }
+    for (std::size_t v = 0; v < kV; ++v) acc[o][v] = hn::LoadU(d, place(o, v));
   }
-  Loader<kWhole> loaders[kV];
-  const float* src[kV];  // of the vector's channels
-  const std::int64_t* offsets[kV];
-  for (std::size_t v = 0; v < kV; ++v) {
-    loaders[v].set(inputs[v].count);
-    src[v] = all.src + inputs[v].channel;
-    offsets[v] = inputs[v].offsets;
-  }
-  const float* const zeros = all.zeros;
   const std::int64_t stride = all.stride;
-  const std::int64_t pixels = all.pixels;
-  for (std::int64_t p = 0; p < pixels; ++p, diff += stride) {
+  const float* const end = values + all.pixels * kColumns;
+  for (; values < end; values += kColumns, diff += stride) {
     Vector x[kV];
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) {
-      const std::int64_t offset = offsets[v][p];
-      x[v] = loaders[v].load(offset == kOutside ? zeros : src[v] + offset);
+      x[v] = hn::LoadU(d, values + static_cast<std::int64_t>(v) * kLanes);
     }
 #pragma GCC unroll 6
     for (std::size_t o = 0; o < kO; ++o) {
@@ -106,84 +130,46 @@ void RunTile(const Correlation& all, const InputVector* inputs, const float* dif
 #pragma GCC unroll 6
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
-    for (std::size_t v = 0; v < kV; ++v) {
-      hn::StoreU(acc[o][v], d,
-                 to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes);
-    }
+    for (std::size_t v = 0; v < kV; ++v) hn::StoreU(acc[o][v], d, place(o, v));
   }
 }
 
 // All outputs of one group of vectors, whose inputs then are in the first-level cache.
-template <std::size_t kV, bool kWhole>
-void RunOutputs(const Correlation& all, const InputVector* inputs, std::int64_t begin,
-                std::int64_t end, float* sums, std::int64_t pitch) {
-  constexpr auto kStep = static_cast<std::int64_t>(kOutputs);
-  for (; begin + kStep <= end; begin += kStep) {
-    RunTile<kOutputs, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
-  }
+template <std::size_t kV>
+void RunOutputs(const Correlation& all, const float* values, std::int64_t begin, std::int64_t end,
+                float* sums, std::int64_t pitch) {
+  const auto run = [&](auto outputs) {
+    RunTile<outputs.value, kV>(all, values, all.diff + begin, sums + begin * pitch, pitch);
+    begin += std::int64_t{outputs.value};
+  };
+  while (begin + std::int64_t{kOutputs} <= end) run(Count<kOutputs>());
   if constexpr (kOutputs > 4) {
-    if (begin + 4 <= end) {
-      RunTile<4, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
-      begin += 4;
-    }
+    if (begin + 4 <= end) run(Count<4>());
   }
-  if (begin + 2 <= end) {
-    RunTile<2, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
-    begin += 2;
-  }
-  if (begin < end) {
-    RunTile<1, kV, kWhole>(all, inputs, all.diff + begin, sums + begin * pitch, pitch);
-  }
-}
-
-template <bool kWhole>
-void RunVectors(const Correlation& all, std::int64_t begin, std::int64_t end) {
-  const std::int64_t vectors = (all.channels + kLanes - 1) / kLanes;  // of a tap
-  const std::int64_t count = all.taps * vectors;
-  const std::int64_t pitch = count * kLanes;
-  InputVector inputs[kVectors];
-  for (std::int64_t first = 0; first < count;) {
-    const std::int64_t left = std::min(count - first, static_cast<std::int64_t>(kVectors));
-    for (std::int64_t v = 0; v < left; ++v) {
-      const std::int64_t channel = (first + v) % vectors * kLanes;
-      inputs[v] = {.offsets = all.offsets + (first + v) / vectors * all.pitch,
-                   .channel = channel,
-                   .count = std::min(kLanes, all.channels - channel)};
-    }
-    float* const sums = all.sums + first * kLanes;
-    if (left == static_cast<std::int64_t>(kVectors)) {
-      RunOutputs<kVectors, kWhole>(all, inputs, begin, end, sums, pitch);
-      first += static_cast<std::int64_t>(kVectors);
-      continue;
-    }
-    if constexpr (kVectors > 2) {
-      if (left >= 4) {
-        RunOutputs<4, kWhole>(all, inputs, begin, end, sums, pitch);
-        first += 4;
-        continue;
-      }
-      if (left == 3) {
-        RunOutputs<3, kWhole>(all, inputs, begin, end, sums, pitch);
-        first += 3;
-        continue;
-      }
-      if (left == 2) {
-        RunOutputs<2, kWhole>(all, inputs, begin, end, sums, pitch);
-        first += 2;
-        continue;
-      }
-    }
-    RunOutputs<1, kWhole>(all, inputs, begin, end, sums, pitch);
-    first += 1;
-  }
+  if (begin + 2 <= end) run(Count<2>());
+  if (begin < end) run(Count<1>());
 }
 
 void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
-  if (all.channels % kLanes == 0) {
-    RunVectors<true>(all, begin, end);
-  } else {
-    RunVectors<false>(all, begin, end);
+  const CorrelationKernel& kernel = CorrelationOf();
+  const std::int64_t step = kernel.step(all.channels);
+  const std::int64_t pitch = kernel.row(all.taps, all.channels);
+  Packed packed;
+  std::int64_t first = 0;
+  const auto run = [&](auto vectors) {
+    constexpr auto kColumns = std::int64_t{vectors.value} * kLanes;
+    packed.pack(all, step, first, kColumns);
+    RunOutputs<vectors.value>(all, packed.values(), begin, end, all.sums + first, pitch);
+    first += kColumns;
+  };
+  const auto left = [&] { return (pitch - first) / kLanes; };
+  while (left() >= std::int64_t{kVectors}) run(Count<kVectors>());
+  if constexpr (kVectors > 2) {
+    if (left() >= 4) run(Count<4>());
+    if (left() == 3) run(Count<3>());
+    if (left() == 2) run(Count<2>());
   }
+  if (left() == 1) run(Count<1>());
 }
 
 const CorrelationKernel& CorrelationOf() {

@@ -6,7 +6,8 @@
 
 namespace octconv::kernels {
 
-/// sums[o][tap][c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o]
+/// sums[o][tap * step + c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o], where step
+/// is `CorrelationKernel::step(channels)`.
 struct Correlation {
   const float* src = nullptr;
   const float* zeros = nullptr;           ///< `channels` of them: what lies at kOutside
@@ -17,7 +18,7 @@ struct Correlation {
   const float* diff = nullptr;  ///< of the first pixel and output
   std::int64_t stride = 0;      ///< floats from one of its pixels to the next
   std::int64_t pixels = 0;
-  float* sums = nullptr;  ///< [output][tap][`CorrelationKernel::padded(channels)`]
+  float* sums = nullptr;  ///< [output][`CorrelationKernel::row(taps, channels)`]
 };
 
 /// In place of the offset of a pixel that is not on the map.
@@ -36,9 +37,19 @@ struct CorrelationKernel {
   /// Outputs [begin, end).
   void (*run)(const Correlation& all, std::int64_t begin, std::int64_t end) = nullptr;
 
-  /// Channels filled up to whole vectors.
-  [[nodiscard]] std::int64_t padded(std::int64_t channels) const noexcept {
-    return (channels + lanes - 1) / lanes * lanes;
+  /// Floats from the sums of one tap to those of the next: whole vectors of channels, or, where much
+  /// of these would be empty, channels without anything between.
+  [[nodiscard]] std::int64_t step(std::int64_t channels) const noexcept {
+    return channels < 4 * lanes ? channels : whole(channels);
+  }
+  /// Floats of the sums of an output, in whole vectors.
+  [[nodiscard]] std::int64_t row(std::int64_t taps, std::int64_t channels) const noexcept {
+    return whole(taps * step(channels));
+  }
+
+ private:
+  [[nodiscard]] std::int64_t whole(std::int64_t count) const noexcept {
+    return (count + lanes - 1) / lanes * lanes;
   }
 };
 

@@ -42,7 +42,7 @@ class PathGradient {
         zeros_(static_cast<std::size_t>(path.columns)),
         outputs_(path.rows / path.groups),
         taps_(options.kernel.elements()),
-        row_sums_(taps_ * kernel_.padded(path.columns)),
+        row_sums_(kernel_.row(taps_, path.columns)),
         unit_(std::clamp<std::int64_t>(kernels::kCorrelationPixels / product(extents_), 1, batch)),
         units_((batch + unit_ - 1) / unit_),
         parts_(std::clamp<std::int64_t>(
@@ -126,7 +126,7 @@ class PathGradient {
 
   void store(const float* all, std::span<float> weight) const {
     const std::int64_t columns = options_.in.total() / options_.groups;
-    const std::int64_t step = kernel_.padded(path_.columns);
+    const std::int64_t step = kernel_.step(path_.columns);
     parallel_for(
         path_.rows, kMostSums / 64 / row_sums_ + 1, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t row = begin; row < end; ++row) {
