@@ -37,12 +37,15 @@ const CorrelationKernel& CorrelationOf();
 
 inline constexpr std::int64_t kMostColumns = std::int64_t{kVectors} * kLanes;
 
-// Channels of one tap among the columns of a group of vectors.
-struct Piece {
-  const std::int64_t* offsets;
-  const float* src;
-  std::int64_t count;
-  std::int64_t column;  // of the group, of the first channel
+struct Whole {
+  HWY_INLINE Vector load(const float* from) const { return hn::LoadU(Tag(), from); }
+  HWY_INLINE void store(Vector value, float* to) const { hn::StoreU(value, Tag(), to); }
+};
+
+struct Part {
+  std::size_t count;
+  HWY_INLINE Vector load(const float* from) const { return LoadPart(Tag(), from, count); }
+  HWY_INLINE void store(Vector value, float* to) const { StorePart(Tag(), value, to, count); }
 };
 
 // What a group of vectors reads, side by side for each pixel: all outputs read it from the
@@ -52,49 +55,43 @@ class Packed {
   // Columns [first, first + columns) of a row of sums.
   void pack(const Correlation& all, std::int64_t step, std::int64_t first, std::int64_t columns) {
     const std::int64_t end = std::min(first + columns, all.taps * step);
-    std::int64_t pieces = 0;
-    bool whole = true;
+    if (end < first + columns) std::fill_n(values_, all.pixels * columns, 0.0F);
     for (std::int64_t tap = first / step; tap * step < end; ++tap) {
       const std::int64_t channel = std::max<std::int64_t>(0, first - tap * step);
       const std::int64_t count = std::min(all.channels, end - tap * step) - channel;
       if (count <= 0) continue;
-      pieces_[pieces++] = {.offsets = all.offsets + tap * all.pitch,
-                           .src = all.src + channel,
-                           .count = count,
-                           .column = tap * step + channel - first};
-      whole &= count % kLanes == 0;
+      const std::int64_t* const offsets = all.offsets + tap * all.pitch;
+      std::int64_t column = tap * step + channel - first;
+      std::int64_t c = channel;
+      for (; c + kLanes <= channel + count; c += kLanes, column += kLanes) {
+        copy(all, offsets, c, column, columns, Whole(), Whole());
+      }
+      if (c == channel + count) continue;
+      const Part part{static_cast<std::size_t>(channel + count - c)};
+      // What a whole store writes beyond the channels, the next taps overwrite.
+      if (column + kLanes <= columns) {
+        copy(all, offsets, c, column, columns, part, Whole());
+      } else {
+        copy(all, offsets, c, column, columns, part, part);
+      }
     }
-    whole ? pack<true>(all, columns, pieces) : pack<false>(all, columns, pieces);
   }
 
   [[nodiscard]] const float* values() const { return values_; }
 
  private:
-  // What a store writes beyond a piece, the next piece or pixel overwrites.
-  template <bool kWhole>
-  void pack(const Correlation& all, std::int64_t columns, std::int64_t pieces) {
-    const Tag d;
-    float* to = values_;
+  // Some channels of all pixels.
+  template <class Load, class Store>
+  void copy(const Correlation& all, const std::int64_t* offsets, std::int64_t channel,
+            std::int64_t column, std::int64_t columns, Load load, Store store) {
+    const float* const src = all.src + channel;
+    float* to = values_ + column;
     for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
-      for (std::int64_t i = 0; i < pieces; ++i) {
-        const Piece& piece = pieces_[i];
-        const std::int64_t offset = piece.offsets[p];
-        const float* const from = offset == kOutside ? all.zeros : piece.src + offset;
-        float* const at = to + piece.column;
-        std::int64_t c = 0;
-        for (; c + kLanes <= piece.count; c += kLanes) hn::StoreU(hn::LoadU(d, from + c), d, at + c);
-        if constexpr (!kWhole) {
-          if (c < piece.count) {
-            const auto left = static_cast<std::size_t>(piece.count - c);
-            hn::StoreU(LoadPart(d, from + c, left), d, at + c);
-          }
-        }
-      }
+      store.store(load.load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
     }
   }
 
-  Piece pieces_[kMostColumns];
-  HWY_ALIGN float values_[kCorrelationPixels * kMostColumns + kLanes] = {};
+  HWY_ALIGN float values_[kCorrelationPixels * kMostColumns];
 };
 
 // `to` is where the sums of the first output and vector are, `pitch` floats from output to output.
