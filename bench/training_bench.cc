@@ -216,6 +216,7 @@ constexpr std::array kForms{
     Form{"plain, freed memory kept", true, {}, kFirst, true},
     Form{"plain, channels last", true, {}, kLast, false},
     Form{"plain, channels last, freed memory kept", true, {}, kLast, true},
+    Form{"octconv, bfloat16", false, {.bfloat16 = true}, kLast, true},  // where it can be faster
 };
 constexpr std::size_t kPlain = 4;  // what the others are compared with
 
@@ -343,7 +344,10 @@ class Worker {
 
 void measure(const Task& task) {
   std::vector<Worker> workers;
-  for (const Form& form : kForms) workers.emplace_back(form, task);
+  for (const Form& form : kForms) {
+    if (form.options.bfloat16 && !octconv::nn::multiplies_bfloat16()) continue;
+    workers.emplace_back(form, task);
+  }
   std::vector<Report> first;
   for (Worker& worker : workers) first.push_back(worker.step());
   std::vector<std::vector<double>> times(workers.size());

@@ -26,6 +26,15 @@
 namespace octconv::nn {
 namespace {
 
+// Operands and result are rounded, the sums of products are not.
+OctTensor conv_in_bfloat16(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
+                           const ConvOptions& options) {
+  const auto narrow = [](const at::Tensor& x) { return x.defined() ? x.to(at::kBFloat16) : x; };
+  const OctTensor made = oct_conv({narrow(input.high), narrow(input.low), input.extents},
+                                  narrow(weight), narrow(bias), options);
+  return apply(made, [](const at::Tensor& y) { return y.to(at::kFloat); });
+}
+
 Shape shape_of(const at::Tensor& tensor) {
   return Shape(std::span<const std::int64_t>(tensor.sizes().data(), tensor.sizes().size()));
 }
@@ -337,6 +346,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
             [&](const Conv& conv) {
               const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
               const ConvOptions options = graph_.conv_options(id);
+              if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
               return options_.composed ? oct_conv_composed(in(0), own[0], bias, options)
                                        : oct_conv_of(in(0), remade(), own[0], bias, options);
             },
@@ -383,6 +393,14 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   NodeId last_linear_ = kNone;
   NormSum norm_sum_;
 };
+
+bool multiplies_bfloat16() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
 
 GraphModule::GraphModule(Graph graph, std::uint64_t seed, const GraphModuleOptions& options)
     : impl_(std::make_shared<Impl>(std::move(graph), seed, options)) {}

@@ -158,6 +158,7 @@ Identity identity_of(const Graph& graph, const Dataset& data, const TrainOptions
                                 {"seed", show(o.seed)},
                                 {"train_images", show(o.train_images)},
                                 {"composed", show(o.composed)},
+                                {"bfloat16", show(o.bfloat16)},
                                 {"initial_weights", show_start(start)}}};
   if (data.train.are_clips()) identity.options["data_frame_stride"] = show(data.train.frame_stride);
   return identity;

@@ -26,7 +26,7 @@ struct TrainingPlan {
 };
 
 // Options of the trainer by name, those of `octconv train` with underscores (and `decay_norm`,
-// `flip`, `composed` and `checkpoint_blocks`, true or false); values are JSON.
+// `flip`, `composed`, `bfloat16` and `checkpoint_blocks`, true or false); values are JSON.
 using NamedOptions = std::map<std::string, std::string>;
 
 // A training in a folder that can be stopped and continued.

@@ -94,6 +94,7 @@ const std::map<std::string, Set>& named_options() {
       {"colour_jitter", number(&Options::colour_jitter)},
       {"colour_noise", number(&Options::colour_noise)},
       {"train_images", whole(&Options::train_images)},
+      {"bfloat16", yes_or_no(&Options::bfloat16, false)},
       {"checkpoint_blocks", yes_or_no(&Options::checkpoint_blocks, false)},
       {"composed", yes_or_no(&Options::composed, false)}};
   return all;

@@ -681,6 +681,74 @@ TEST(GraphModule, ComposedOfLibTorchsConvolutionsTakesTheSameStep) {
   }
 }
 
+// One convolution, so that rounding can be bounded: of its operands, which is taken out here, of
+// each path's result, of the sum of two.
+TEST(GraphModule, InBFloat16ConvolvesRoundedOperands) {
+  torch::manual_seed(15);
+  const at::Tensor images = at::randn({2, 3, 9, 8});
+  const auto rounded = [](const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kDouble); };
+  for (const double alpha : {0.0, 0.5}) {
+    Graph graph("two", Shape{2, 2});
+    graph.set_policy({.octave_stages = {true}});
+    NodeId at = graph.add("input", Input{3}, {});
+    for (const char* name : {"first", "second"}) {
+      at = graph.add(name,
+                     Conv{.out_channels = 8,
+                          .kernel = {3, 3},
+                          .stride = {1, 1},
+                          .dilation = {1, 1},
+                          .padding_begin = {1, 1},
+                          .padding_end = {1, 1}},
+                     {at}, 0);
+    }
+    graph.add_output(graph.add("pool", GlobalPool{}, {at}));
+    const Graph twin = octavize(graph, {.alpha = alpha}).graph;
+    GraphModule module(twin, 1, {.bfloat16 = true});
+    std::map<std::string, at::Tensor> weights;
+    for (const auto& [name, tensor] : module.named_parameters()) weights[name] = tensor;
+    OctTensor x(images);
+    OctTensor bound(images.abs().to(at::kDouble));
+    for (const char* name : {"first", "second"}) {
+      const ConvOptions options = twin.conv_options(twin.find(name));
+      const at::Tensor& weight = weights.at(std::string(name) + ".weight");
+      const OctTensor operand = apply(x, rounded);
+      x = oct_conv_composed(operand, rounded(weight), {}, options);
+      bound = oct_conv_composed(apply(operand, [](const at::Tensor& t) { return t.abs(); }),
+                                rounded(weight).abs(), {}, options);
+    }
+    const at::Tensor got = module.forward(images).to(at::kDouble);
+    const at::Tensor truth = global_average(x);
+    // What the first layer's result was rounded to may differ by a step, 2^-7 of it at most, beside
+    // three roundings of the second's by half of one.
+    const at::Tensor allowed = global_average(bound) * (std::exp2(-7) + 3 * std::exp2(-9));
+    EXPECT_TRUE(((got - truth).abs() <= allowed).all().item<bool>()) << alpha;
+    GraphModule plain(twin, 1);
+    EXPECT_FALSE(plain.forward(images).equal(module.forward(images)));
+  }
+}
+
+// Gradients reach parameters as float, close to those of float.
+TEST(GraphModule, InBFloat16TakesNearlyTheSameStep) {
+  torch::manual_seed(16);
+  const at::Tensor images = at::randn({8, 1, 16, 16});
+  const auto step = [&](bool bfloat16) {
+    GraphModule module(network(0.25), 1, {.bfloat16 = bfloat16});
+    return training_step(module, images);
+  };
+  const TrainingStep whole = step(false);
+  const TrainingStep narrow = step(true);
+  ASSERT_EQ(narrow.tensors.size(), whole.tensors.size());
+  for (const auto& [name, tensor] : whole.tensors) {
+    const at::Tensor& other = narrow.tensors.at(name);
+    ASSERT_EQ(other.scalar_type(), at::kFloat) << name;
+    if (name.find("running_") != std::string::npos) continue;
+    const double cosine = (at::dot(other.flatten(), tensor.flatten()) / other.norm() / tensor.norm())
+                              .item<double>();
+    // 21 layers deep, each rounding by up to 2^-9 forward and back, rectifiers passing others.
+    EXPECT_GT(cosine, 0.8) << name;
+  }
+}
+
 // The slope of the loss along a random direction of a parameter: by its gradient, and by a central
 // difference.
 struct Slopes {

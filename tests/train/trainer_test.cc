@@ -794,7 +794,8 @@ TEST(Train, EachPartOfARecipeChangesTheResult) {
         {[](TrainOptions& o) { o.average_decay = 0.5; }},
         {[](TrainOptions& o) { o.accumulate = 2; }},
         {[](TrainOptions& o) { o.crop = Crop::kResized; }},
-        {[](TrainOptions& o) { o.composed = true; }}}) {
+        {[](TrainOptions& o) { o.composed = true; }},
+        {[](TrainOptions& o) { o.bfloat16 = true; }}}) {
     TrainOptions changed = options;
     change(changed);
     EXPECT_FALSE(same_bits(plain, train(small_network(), data, changed).model.weights));

@@ -19,6 +19,7 @@
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "octconv/image/dataset.h"
+#include "octconv/nn/graph_module.h"
 #include "octconv/onnx/onnx.h"
 #include "octconv/train/recipe.h"
 #include "octconv/train/trainer.h"
@@ -115,6 +116,11 @@ void run(const Arguments& arguments) {
                                     : train::find_recipe(arguments.recipe).options;
   for (const auto& take : arguments.given) take(options);
   train::check(options);
+  if (options.bfloat16 && !nn::multiplies_bfloat16()) {
+    throw Unsupported(
+        "--bfloat16: this processor has no instructions for it (AVX-512 BF16), and is many times "
+        "slower with it than without");
+  }
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));
@@ -273,6 +279,9 @@ void add_train(CLI::App& app) {
   wins(command->add_flag("--composed", training.composed,
                          "convolutions run as LibTorch's own operations"),
        [](Options& options, const Arguments& own) { options.composed = own.training.composed; });
+  wins(command->add_flag("--bfloat16", training.bfloat16,
+                         "convolutions run in bfloat16, for processors with instructions for it"),
+       [](Options& options, const Arguments& own) { options.bfloat16 = own.training.bfloat16; });
   wins(command->add_flag("--checkpoint-blocks", training.checkpoint_blocks,
                          "blocks are computed again instead of kept for gradients: less memory"),
        [](Options& options, const Arguments& own) {

@@ -37,11 +37,19 @@ struct Dropout {
 /// must call it equally often, with equally many numbers.
 using SumOverProcesses = std::function<void(std::span<double> numbers)>;
 
+/// Whether this processor has instructions that multiply bfloat16. Without them convolutions of that
+/// type are many times slower than those of float.
+[[nodiscard]] OCTCONV_API bool multiplies_bfloat16() noexcept;
+
 /// How a network is computed.
 struct GraphModuleOptions {
   /// Convolutions, octave and ordinary ones, run as LibTorch's own operations
   /// (`oct_conv_composed`) instead of kernels of ours: the same to rounding.
   bool composed = false;
+  /// Convolutions round what they read and what they make to bfloat16, and run as LibTorch's own
+  /// operations of that type; parameters, and all that is no convolution, stay float. Faster only
+  /// where the processor has instructions for it (`multiplies_bfloat16()`).
+  bool bfloat16 = false;
   /// In training mode residual blocks, and other parts between two values that everything passes,
   /// keep only what they read for the backward pass, which computes them again: less memory, more
   /// time, the same bits. There are no second derivatives.

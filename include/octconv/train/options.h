@@ -91,6 +91,7 @@ struct TrainOptions {
   bool resume = false;             ///< continue from the folder's checkpoint
   bool composed = false;           ///< convolutions run as LibTorch's own operations
                                    ///< (`nn::GraphModuleOptions`): the same to rounding
+  bool bfloat16 = false;           ///< convolutions run in bfloat16 (`nn::GraphModuleOptions`)
   bool checkpoint_blocks = false;  ///< blocks are computed again instead of kept for the backward
                                    ///< pass (`nn::GraphModuleOptions`): the same bits
   bool profile = false;            ///< say where the time of steps goes (`TrainResult::step_times`)
