@@ -26,7 +26,7 @@ inline constexpr std::int64_t kOutside = -1;
 
 /// Pixels of one call whose values, of the channels that are read at once, stay in a first-level
 /// cache.
-inline constexpr std::int64_t kCorrelationPixels = 64;
+inline constexpr std::int64_t kCorrelationPixels = 128;
 
 /// The correlation for one instruction set. Adds pixel by pixel: a sum does not depend on how
 /// outputs are divided between calls.
