@@ -420,6 +420,16 @@ class TrainOn(DataCommandTest):
         self.assertEqual(before["layers"], after["layers"])
         self.assertGreater(after["octave_convs"], 0)
 
+    def test_bfloat16_where_the_processor_multiplies_it(self):
+        options = ("train", "--model", "net.onnx", "--data", "data", "--epochs", 1, "--batch-size", 16, "--bfloat16",
+                   "--out", "out")  # fmt: skip
+        if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
+            self.succeed(*options)
+            self.succeed("eval", "out/model.onnx", "--data", "data")
+        else:
+            self.fail_with(["--bfloat16", "AVX-512 BF16"], *options)
+            self.assertFalse((self.folder / "out").exists())
+
     def test_what_contradicts_the_file_is_refused(self):
         for options in (("--alpha", 0.5), ("--stride-mode", "pool"), ("--exchange", "none"),
                         ("--downsample", "max"), ("--zero-gamma",)):  # fmt: skip
