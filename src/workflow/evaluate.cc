@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <vector>
 
 #include "octconv/base/error.h"
+#include "octconv/base/parallel.h"
 #include "octconv/engine/network.h"
 #include "octconv/graph/cost.h"
 #include "workflow/predict.h"
@@ -160,6 +163,37 @@ std::int64_t DetailedEvaluation::confused_with(std::int64_t label) const {
   return found;
 }
 
+namespace {
+
+// Calls body(i, clips of video i) for one video after the other, of which one for each thread is
+// decoded at a time.
+template <class Body>
+void for_videos(const LabelledImages& files, std::int64_t count, const Views& views,
+                const Body& body) {
+  const std::int64_t most = thread_count();
+  for (std::int64_t first = 0; first < count; first += most) {
+    const std::int64_t videos = std::min(most, count - first);
+    std::vector<std::vector<Clip>> clips(static_cast<std::size_t>(videos));
+    std::vector<std::exception_ptr> failures(clips.size());
+    parallel_for(videos, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        try {
+          clips[at] = views_at(files, first + i, views);
+        } catch (...) {
+          failures[at] = std::current_exception();
+        }
+      }
+    });
+    for (std::size_t i = 0; i < clips.size(); ++i) {
+      if (failures[i]) std::rethrow_exception(failures[i]);
+      body(first + static_cast<std::int64_t>(i), clips[i]);
+    }
+  }
+}
+
+}  // namespace
+
 Evaluation evaluate(const Model& model, const std::string& name, const Dataset& data,
                     std::int64_t images) {
   return evaluate_in_detail(model, name, data, {.images = images}).total;
@@ -191,9 +225,9 @@ DetailedEvaluation evaluate_in_detail(const Model& model, const std::string& nam
     result.frames = test.frames;
     result.frame_stride = test.frame_stride;
     result.views = views.clips * (views.three_crops ? 3 : 1);
-    for (std::int64_t i = 0; i < count; ++i)
-      add(classifier.answer(views_at(test, i, views)), test.labels[static_cast<std::size_t>(i)],
-          result);
+    for_videos(test, count, views, [&](std::int64_t i, const std::vector<Clip>& seen) {
+      add(classifier.answer(seen), test.labels[static_cast<std::size_t>(i)], result);
+    });
     return result;
   }
   for (std::int64_t first = 0; first < count; first += classifier.most()) {

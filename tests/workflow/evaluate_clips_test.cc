@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 
 #include "octconv/base/error.h"
+#include "octconv/base/file.h"
+#include "octconv/base/parallel.h"
 #include "support/scratch.h"
 #include "support/video_files.h"
 #include "workflow/evaluate.h"
@@ -130,6 +132,26 @@ TEST_F(EvaluateClips, AveragesTheProbabilitiesOfTheViews) {
     EXPECT_EQ(result.frame_stride, kStride);
     EXPECT_EQ(result.height, kSize);
   }
+}
+
+TEST_F(EvaluateClips, ThreadsDecodeInTurnsAndTheFirstBrokenVideoIsNamed) {
+  const Model model = clip_model();
+  const int before = thread_count();
+  std::vector<double> losses;
+  for (const int threads : {1, 4, 9}) {
+    set_thread_count(threads);
+    losses.push_back(evaluate_in_detail(model, "model", data_, {.views = 10}).total.loss);
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+  EXPECT_EQ(losses[2], losses[0]);
+  const auto& test = data_.test;
+  for (const std::int64_t broken : {4, 2}) write_file(test.path(broken), "no video");
+  for (const int threads : {1, 4}) {
+    set_thread_count(threads);
+    EXPECT_THAT([&] { static_cast<void>(evaluate_in_detail(model, "model", data_, {})); },
+                testing::ThrowsMessage<FormatError>(HasSubstr(test.path(2).string())));
+  }
+  set_thread_count(before);
 }
 
 TEST_F(EvaluateClips, TakesOtherSizesAndStrides) {
