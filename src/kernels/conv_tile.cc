@@ -147,9 +147,9 @@ HWY_NOINLINE void MakeSecondOfStored(const ConvTiles& tiles, std::int64_t offset
   const float* const shift = second.shift + tiles.first_output + channel;
   ForStored(tiles.stride, offset, channels, pixels,
             [&](std::int64_t at, std::size_t c, std::size_t count) HWY_ATTR {
-              const Vector value = hn::MulAdd(LoadPart(d, tiles.out + at, count),
-                                              LoadPart(d, scale + c, count),
-                                              LoadPart(d, shift + c, count));
+              const Vector value =
+                  hn::MulAdd(LoadPart(d, tiles.out + at, count), LoadPart(d, scale + c, count),
+                             LoadPart(d, shift + c, count));
               StorePart(d, Activate(d, value, second.activation), second.out + at, count);
             });
 }

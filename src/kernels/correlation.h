@@ -6,8 +6,8 @@
 
 namespace octconv::kernels {
 
-/// sums[o][tap * step + c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o], where step
-/// is `CorrelationKernel::step(channels)`.
+/// sums[o][tap * step + c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o], where
+/// step is `CorrelationKernel::step(channels)`.
 struct Correlation {
   const float* src = nullptr;
   const float* zeros = nullptr;           ///< `channels` of them: what lies at kOutside
@@ -37,8 +37,8 @@ struct CorrelationKernel {
   /// Outputs [begin, end).
   void (*run)(const Correlation& all, std::int64_t begin, std::int64_t end) = nullptr;
 
-  /// Floats from the sums of one tap to those of the next: whole vectors of channels, or, where much
-  /// of these would be empty, channels without anything between.
+  /// Floats from the sums of one tap to those of the next: whole vectors of channels, or, where
+  /// much of these would be empty, channels without anything between.
   [[nodiscard]] std::int64_t step(std::int64_t channels) const noexcept {
     return channels < 4 * lanes ? channels : whole(channels);
   }

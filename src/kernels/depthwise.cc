@@ -59,8 +59,8 @@ struct Output {
   const Activation& activation;
 };
 
-// Applies an activation that is not short to `channels` of some pixels that are stored. Apart, since
-// what holds it in every place is ten times as much code.
+// Applies an activation that is not short to `channels` of some pixels that are stored. Apart,
+// since what holds it in every place is ten times as much code.
 HWY_NOINLINE void ActivateStored(const Output& output, std::int64_t channel, std::size_t channels,
                                  std::size_t pixels) {
   const Tag d;
@@ -96,7 +96,8 @@ HWY_INLINE void Finish(Tag d, const Output& output, std::int64_t channel,
     }
   }
   if (!at_once) {
-    ActivateStored(output, channel, (kVectors - 1) * kLanes + (kWhole ? kLanes : load.last), kPixels);
+    ActivateStored(output, channel, (kVectors - 1) * kLanes + (kWhole ? kLanes : load.last),
+                   kPixels);
   }
 }
 

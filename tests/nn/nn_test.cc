@@ -742,8 +742,8 @@ TEST(GraphModule, InBFloat16TakesNearlyTheSameStep) {
     const at::Tensor& other = narrow.tensors.at(name);
     ASSERT_EQ(other.scalar_type(), at::kFloat) << name;
     if (name.find("running_") != std::string::npos) continue;
-    const double cosine = (at::dot(other.flatten(), tensor.flatten()) / other.norm() / tensor.norm())
-                              .item<double>();
+    const double cosine =
+        (at::dot(other.flatten(), tensor.flatten()) / other.norm() / tensor.norm()).item<double>();
     // 21 layers deep, each rounding by up to 2^-9 forward and back, rectifiers passing others.
     EXPECT_GT(cosine, 0.8) << name;
   }

@@ -37,8 +37,8 @@ struct Dropout {
 /// must call it equally often, with equally many numbers.
 using SumOverProcesses = std::function<void(std::span<double> numbers)>;
 
-/// Whether this processor has instructions that multiply bfloat16. Without them convolutions of that
-/// type are many times slower than those of float.
+/// Whether this processor has instructions that multiply bfloat16. Without them convolutions of
+/// that type are many times slower than those of float.
 [[nodiscard]] OCTCONV_API bool multiplies_bfloat16() noexcept;
 
 /// How a network is computed.
