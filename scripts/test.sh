@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-echo "test: installs what is missing, builds (about 8 min on 2 cores), runs every test (about 3 min)"
+echo "test: installs what is missing, builds (about 15 min on 2 cores, Zen 4), runs every test (about 12 min)"
 scripts/setup.sh
 # Results are also held against other engines where these can be had.
 scripts/peers.sh || echo "test: no peers, so the tests against them are skipped"
