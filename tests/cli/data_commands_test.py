@@ -424,7 +424,8 @@ class TrainOn(DataCommandTest):
         options = ("train", "--model", "net.onnx", "--data", "data", "--epochs", 1, "--batch-size", 16, "--bfloat16",
                    "--out", "out")  # fmt: skip
         if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
-            self.succeed(*options)
+            result = self.octconv(*options)
+            self.assertEqual(result.returncode, 0, result.stderr)
             self.succeed("eval", "out/model.onnx", "--data", "data")
         else:
             self.fail_with(["--bfloat16", "AVX-512 BF16"], *options)
