@@ -820,7 +820,7 @@ class Study(DataCommandTest):
     def test_the_study_of_kernels_can_be_run(self):
         self.need_trainer()
         study = json.loads((pathlib.Path(__file__).resolve().parents[2] / "studies/paths.json").read_text())
-        study.update(seeds=[0], train={**study["train"], "epochs": 1}, data="data")
+        study.update(seeds=[0], train={**study["train"], "epochs": 1, "train_images": 32}, data="data")
         self.write_study(**study)
         result = self.study("--json")
         self.assertEqual(result.returncode, 0, result.stderr)
