@@ -216,7 +216,7 @@ constexpr std::array kForms{
     Form{"plain, freed memory kept", true, {}, kFirst, true},
     Form{"plain, channels last", true, {}, kLast, false},
     Form{"plain, channels last, freed memory kept", true, {}, kLast, true},
-    Form{"octconv, bfloat16", false, {.bfloat16 = true}, kLast, true},  // where it can be faster
+    Form{"octconv, bfloat16", false, {.bfloat16 = true}, kLast, true},  // last: not everywhere
 };
 constexpr std::size_t kPlain = 4;  // what the others are compared with
 

@@ -118,16 +118,6 @@ HWY_INLINE void Accumulate(Tag d, const ConvSource& source, const float* const* 
 
 // What is rare and long takes the sums from where they were stored. Apart, since what holds an
 // activation of many steps in every tile is several times as much code.
-template <class Body>
-HWY_INLINE void ForStored(std::int64_t stride, std::int64_t offset, std::size_t channels,
-                          std::size_t pixels, const Body& body) {
-  for (std::size_t m = 0; m < pixels; ++m, offset += stride) {
-    for (std::size_t c = 0; c < channels; c += kLanes) {
-      body(offset + static_cast<std::int64_t>(c), c, std::min(kLanes, channels - c));
-    }
-  }
-}
-
 HWY_NOINLINE void ActivateStored(const ConvTiles& tiles, std::int64_t offset, std::size_t channels,
                                  std::size_t pixels) {
   const Tag d;

@@ -37,17 +37,6 @@ const CorrelationKernel& CorrelationOf();
 
 inline constexpr std::int64_t kMostColumns = std::int64_t{kVectors} * kLanes;
 
-struct Whole {
-  HWY_INLINE Vector load(const float* from) const { return hn::LoadU(Tag(), from); }
-  HWY_INLINE void store(Vector value, float* to) const { hn::StoreU(value, Tag(), to); }
-};
-
-struct Part {
-  std::size_t count;
-  HWY_INLINE Vector load(const float* from) const { return LoadPart(Tag(), from, count); }
-  HWY_INLINE void store(Vector value, float* to) const { StorePart(Tag(), value, to, count); }
-};
-
 // What a group of vectors reads, side by side for each pixel: all outputs read it from the
 // first-level cache, which maps with a power of two of channels would use but in part.
 class Packed {
@@ -64,13 +53,13 @@ class Packed {
       std::int64_t column = tap * step + channel - first;
       std::int64_t c = channel;
       for (; c + kLanes <= channel + count; c += kLanes, column += kLanes) {
-        copy(all, offsets, c, column, columns, Whole(), Whole());
+        copy(all, offsets, c, column, columns, WholeVector(), WholeVector());
       }
       if (c == channel + count) continue;
-      const Part part{static_cast<std::size_t>(channel + count - c)};
+      const PartVector part{static_cast<std::size_t>(channel + count - c)};
       // What a whole store writes beyond the channels, the next taps overwrite.
       if (column + kLanes <= columns) {
-        copy(all, offsets, c, column, columns, part, Whole());
+        copy(all, offsets, c, column, columns, part, WholeVector());
       } else {
         copy(all, offsets, c, column, columns, part, part);
       }
@@ -87,7 +76,7 @@ class Packed {
     const float* const src = all.src + channel;
     float* to = values_ + column;
     for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
-      store.store(load.load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
+      store.Store(load.Load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
     }
   }
 

@@ -64,13 +64,11 @@ struct Output {
 HWY_NOINLINE void ActivateStored(const Output& output, std::int64_t channel, std::size_t channels,
                                  std::size_t pixels) {
   const Tag d;
-  for (std::size_t p = 0; p < pixels; ++p) {
-    float* const out = output.out + static_cast<std::int64_t>(p) * output.channels + channel;
-    for (std::size_t c = 0; c < channels; c += kLanes) {
-      const std::size_t count = std::min(kLanes, channels - c);
-      StorePart(d, Activate(d, LoadPart(d, out + c, count), output.activation), out + c, count);
-    }
-  }
+  ForStored(output.channels, channel, channels, pixels,
+            [&](std::int64_t at, std::size_t /*c*/, std::size_t count) HWY_ATTR {
+              float* const out = output.out + at;
+              StorePart(d, Activate(d, LoadPart(d, out, count), output.activation), out, count);
+            });
 }
 
 // Adds the residual, applies the activation and stores.

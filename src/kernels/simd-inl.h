@@ -9,6 +9,7 @@
 #endif
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "hwy/contrib/math/math-inl.h"
@@ -49,6 +50,18 @@ HWY_INLINE void StorePart(Tag d, Vector value, float* to, std::size_t count) {
   std::memcpy(to, lanes, count * sizeof(float));
 #endif
 }
+
+// Loads and stores of whole vectors, and of one that is filled in part.
+struct WholeVector {
+  HWY_INLINE Vector Load(const float* from) const { return hn::LoadU(Tag(), from); }
+  HWY_INLINE void Store(Vector value, float* to) const { hn::StoreU(value, Tag(), to); }
+};
+
+struct PartVector {
+  std::size_t count;  // lanes
+  HWY_INLINE Vector Load(const float* from) const { return LoadPart(Tag(), from, count); }
+  HWY_INLINE void Store(Vector value, float* to) const { StorePart(Tag(), value, to, count); }
+};
 
 // NaN stays NaN in all of these: where a comparison with it is false, the value itself is taken.
 HWY_INLINE Vector Relu(Tag d, Vector x) {
@@ -117,6 +130,19 @@ HWY_INLINE Vector Activate(Tag d, Vector x, const Activation& activation) {
       return Silu(d, x);
   }
   return x;
+}
+
+// Calls body(offset, channel, lanes) for the vectors of `channels` channels of some pixels, which
+// lie `stride` floats apart from `offset` on; `channel` counts from the first.
+template <class Body>
+HWY_INLINE void ForStored(std::int64_t stride, std::int64_t offset, std::size_t channels,
+                          std::size_t pixels, const Body& body) {
+  constexpr std::size_t kStep = hn::MaxLanes(Tag());
+  for (std::size_t m = 0; m < pixels; ++m, offset += stride) {
+    for (std::size_t c = 0; c < channels; c += kStep) {
+      body(offset + static_cast<std::int64_t>(c), c, channels - c < kStep ? channels - c : kStep);
+    }
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -20,24 +20,14 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 namespace simd = octconv::kernels::HWY_NAMESPACE;
 
+using simd::PartVector;
 using simd::Tag;
 using simd::Vector;
+using simd::WholeVector;
 
 constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
 // Accumulators at once, which hide the latency of an addition.
 constexpr std::int64_t kUnroll = 4;
-
-struct Whole {
-  HWY_INLINE Vector Load(const float* from) const { return hn::LoadU(Tag(), from); }
-  HWY_INLINE void Store(Vector value, float* to) const { hn::StoreU(value, Tag(), to); }
-};
-
-// The last columns, where they do not fill a vector.
-struct Part {
-  std::size_t count;
-  HWY_INLINE Vector Load(const float* from) const { return simd::LoadPart(Tag(), from, count); }
-  HWY_INLINE void Store(Vector value, float* to) const { simd::StorePart(Tag(), value, to, count); }
-};
 
 // Calls map.Run(column, index, access) for all vectors of all rows.
 template <class Map>
@@ -45,9 +35,10 @@ HWY_INLINE void ForElements(std::int64_t rows, std::int64_t columns, const Map& 
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int64_t start = row * columns;
     std::int64_t column = 0;
-    for (; column + kLanes <= columns; column += kLanes) map.Run(column, start + column, Whole());
+    for (; column + kLanes <= columns; column += kLanes)
+      map.Run(column, start + column, WholeVector());
     if (column < columns) {
-      map.Run(column, start + column, Part{static_cast<std::size_t>(columns - column)});
+      map.Run(column, start + column, PartVector{static_cast<std::size_t>(columns - column)});
     }
   }
 }
@@ -72,14 +63,14 @@ HWY_INLINE void ForColumns(const typename Sum::Arguments& arguments, std::int64_
                            std::int64_t columns) {
   std::int64_t column = 0;
   for (; column + kUnroll * kLanes <= columns; column += kUnroll * kLanes) {
-    SumColumns<Sum, kUnroll>(arguments, rows, columns, column, Whole());
+    SumColumns<Sum, kUnroll>(arguments, rows, columns, column, WholeVector());
   }
   for (; column + kLanes <= columns; column += kLanes) {
-    SumColumns<Sum, 1>(arguments, rows, columns, column, Whole());
+    SumColumns<Sum, 1>(arguments, rows, columns, column, WholeVector());
   }
   if (column < columns) {
     SumColumns<Sum, 1>(arguments, rows, columns, column,
-                       Part{static_cast<std::size_t>(columns - column)});
+                       PartVector{static_cast<std::size_t>(columns - column)});
   }
 }
 
