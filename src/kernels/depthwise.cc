@@ -228,19 +228,23 @@ struct RowPixels {
       const Columns& columns = rows[r];
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
-        Vector values[kColumns];
-#pragma GCC unroll 15
-        for (std::size_t x = 0; x < kColumns; ++x) {
-          values[x] = load(d, columns.at[x] + channel, v);
-          Keep(values[x]);
-        }
+        Vector weights[kTaps];
 #pragma GCC unroll 5
         for (std::size_t t = 0; t < kTaps; ++t) {
-          const Vector weight =
+          weights[t] =
               load(d, columns.weights + static_cast<std::int64_t>(t) * row.channels + channel, v);
-#pragma GCC unroll 7
-          for (std::size_t p = 0; p < kPixels; ++p) {
-            acc[p][v] = hn::MulAdd(values[p * kStride + t], weight, acc[p][v]);
+          Keep(weights[t]);
+        }
+        // What is read of a column goes to every pixel that it is part of.
+#pragma GCC unroll 15
+        for (std::size_t x = 0; x < kColumns; ++x) {
+          Vector value = load(d, columns.at[x] + channel, v);
+          Keep(value);
+#pragma GCC unroll 5
+          for (std::size_t t = 0; t < kTaps; ++t) {
+            if (x < t || (x - t) % kStride != 0 || (x - t) / kStride >= kPixels) continue;
+            Vector& sum = acc[(x - t) / kStride][v];
+            sum = hn::MulAdd(value, weights[t], sum);
           }
         }
       }
