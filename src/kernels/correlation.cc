@@ -23,12 +23,19 @@ inline constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
 // Sums of so many outputs times so many vectors of inputs stay in the registers, of which there are
 // 32 or 16.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
-inline constexpr std::size_t kOutputs = 4;
 inline constexpr std::size_t kVectors = 6;
+inline constexpr std::size_t kSums = 24;
 #else
-inline constexpr std::size_t kOutputs = 6;
 inline constexpr std::size_t kVectors = 2;
+inline constexpr std::size_t kSums = 12;
 #endif
+template <std::size_t kV>
+inline constexpr std::size_t kOutputs = std::min<std::size_t>(16, kSums / kV);
+
+// And so many fewer, for what is left over.
+constexpr std::size_t Fewer(std::size_t outputs) {
+  return outputs > 8 ? 8 : outputs > 4 ? 4 : outputs / 2;
+}
 
 template <std::size_t kCount>
 using Count = std::integral_constant<std::size_t, kCount>;
@@ -83,57 +90,88 @@ class Packed {
   HWY_ALIGN float values_[kCorrelationPixels * kMostColumns];
 };
 
-// `to` is where the sums of the first output and vector are, `pitch` floats from output to output.
+// What outputs are correlated with.
+struct Values {
+  const float* at;       // of the first pixel
+  std::int64_t columns;  // floats from one pixel to the next
+  std::int64_t pixels;
+};
+
+// The outputs of these pixels, and where their sums go.
+struct Outputs {
+  const float* diff;    // of the first pixel
+  std::int64_t stride;  // floats from one pixel to the next
+  float* sums;          // with the first of the columns
+  std::int64_t pitch;   // floats from one output to the next
+  bool adds;            // to the sums that are there
+};
+
+// kO outputs from `first` on.
 template <std::size_t kO, std::size_t kV>
-void RunTile(const Correlation& all, const float* values, const float* diff, float* to,
-             std::int64_t pitch) {
+void RunTile(const Values& values, const Outputs& outputs, std::int64_t first) {
   const Tag d;
-  constexpr std::int64_t kColumns = std::int64_t{kV} * kLanes;
+  float* const to = outputs.sums + first * outputs.pitch;
+  const std::int64_t pitch = outputs.pitch;
   const auto place = [&](std::size_t o, std::size_t v) {
     return to + static_cast<std::int64_t>(o) * pitch + static_cast<std::int64_t>(v) * kLanes;
   };
   Vector acc[kO][kV];
-#pragma GCC unroll 6
+#pragma GCC unroll 16
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
-    for (std::size_t v = 0; v < kV; ++v) acc[o][v] = hn::LoadU(d, place(o, v));
+    for (std::size_t v = 0; v < kV; ++v)
+      acc[o][v] = outputs.adds ? hn::LoadU(d, place(o, v)) : hn::Zero(d);
   }
-  const std::int64_t stride = all.stride;
-  const float* const end = values + all.pixels * kColumns;
-  for (; values < end; values += kColumns, diff += stride) {
+  const float* diff = outputs.diff + first;
+  const float* value = values.at;
+  const float* const end = value + values.pixels * values.columns;
+  for (; value < end; value += values.columns, diff += outputs.stride) {
     Vector x[kV];
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) {
-      x[v] = hn::LoadU(d, values + static_cast<std::int64_t>(v) * kLanes);
+      x[v] = hn::LoadU(d, value + static_cast<std::int64_t>(v) * kLanes);
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 16
     for (std::size_t o = 0; o < kO; ++o) {
       const Vector y = hn::Set(d, diff[o]);
 #pragma GCC unroll 6
       for (std::size_t v = 0; v < kV; ++v) acc[o][v] = hn::MulAdd(x[v], y, acc[o][v]);
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 16
   for (std::size_t o = 0; o < kO; ++o) {
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) hn::StoreU(acc[o][v], d, place(o, v));
   }
 }
 
-// All outputs of one group of vectors, whose inputs then are in the first-level cache.
-template <std::size_t kV>
-void RunOutputs(const Correlation& all, const float* values, std::int64_t begin, std::int64_t end,
-                float* sums, std::int64_t pitch) {
-  const auto run = [&](auto outputs) {
-    RunTile<outputs.value, kV>(all, values, all.diff + begin, sums + begin * pitch, pitch);
-    begin += std::int64_t{outputs.value};
-  };
-  while (begin + std::int64_t{kOutputs} <= end) run(Count<kOutputs>());
-  if constexpr (kOutputs > 4) {
-    if (begin + 4 <= end) run(Count<4>());
+// Outputs [begin, end) of one group of vectors, whose inputs then are in the first-level cache.
+template <std::size_t kV, std::size_t kO = kOutputs<kV>>
+void RunOutputs(const Values& values, const Outputs& outputs, std::int64_t begin,
+                std::int64_t end) {
+  constexpr auto kStep = std::int64_t{kO};
+  for (; begin + kStep <= end; begin += kStep) RunTile<kO, kV>(values, outputs, begin);
+  if constexpr (kO > 1) {
+    if (begin < end) RunOutputs<kV, Fewer(kO)>(values, outputs, begin, end);
   }
-  if (begin + 2 <= end) run(Count<2>());
-  if (begin < end) run(Count<1>());
+}
+
+// Calls run(Count<vectors>(), first) for groups of vectors, until there are `columns` columns.
+template <class Run>
+HWY_INLINE void ForVectors(std::int64_t columns, const Run& run) {
+  std::int64_t first = 0;
+  const auto go = [&](auto vectors) {
+    run(vectors, first);
+    first += std::int64_t{vectors.value} * kLanes;
+  };
+  const auto left = [&] { return (columns - first) / kLanes; };
+  while (left() >= std::int64_t{kVectors}) go(Count<kVectors>());
+  if constexpr (kVectors > 2) {
+    if (left() >= 4) go(Count<4>());
+    if (left() == 3) go(Count<3>());
+    if (left() == 2) go(Count<2>());
+  }
+  if (left() == 1) go(Count<1>());
 }
 
 void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
@@ -141,26 +179,36 @@ void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
   const std::int64_t step = kernel.step(all.channels);
   const std::int64_t pitch = kernel.row(all.taps, all.channels);
   Packed packed;
-  std::int64_t first = 0;
-  const auto run = [&](auto vectors) {
+  ForVectors(pitch, [&](auto vectors, std::int64_t first) {
     constexpr auto kColumns = std::int64_t{vectors.value} * kLanes;
     packed.pack(all, step, first, kColumns);
-    RunOutputs<vectors.value>(all, packed.values(), begin, end, all.sums + first, pitch);
-    first += kColumns;
-  };
-  const auto left = [&] { return (pitch - first) / kLanes; };
-  while (left() >= std::int64_t{kVectors}) run(Count<kVectors>());
-  if constexpr (kVectors > 2) {
-    if (left() >= 4) run(Count<4>());
-    if (left() == 3) run(Count<3>());
-    if (left() == 2) run(Count<2>());
-  }
-  if (left() == 1) run(Count<1>());
+    RunOutputs<vectors.value>({.at = packed.values(), .columns = kColumns, .pixels = all.pixels},
+                              {.diff = all.diff,
+                               .stride = all.stride,
+                               .sums = all.sums + first,
+                               .pitch = pitch,
+                               .adds = true},
+                              begin, end);
+  });
+}
+
+void CorrelateDense(const DenseCorrelation& all) {
+  ForVectors(all.columns, [&](auto vectors, std::int64_t first) {
+    RunOutputs<vectors.value>({.at = all.src + first, .columns = all.pitch, .pixels = all.pixels},
+                              {.diff = all.diff,
+                               .stride = all.stride,
+                               .sums = all.sums + first,
+                               .pitch = all.columns,
+                               .adds = all.adds},
+                              0, all.outputs);
+  });
 }
 
 const CorrelationKernel& CorrelationOf() {
-  static constexpr CorrelationKernel kernel{
-      .lanes = kLanes, .outputs = std::int64_t{kOutputs}, .run = Correlate};
+  static constexpr CorrelationKernel kernel{.lanes = kLanes,
+                                            .outputs = std::int64_t{kOutputs<kVectors>},
+                                            .run = Correlate,
+                                            .run_dense = CorrelateDense};
   return kernel;
 }
 

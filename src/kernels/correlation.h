@@ -21,6 +21,19 @@ struct Correlation {
   float* sums = nullptr;  ///< [output][`CorrelationKernel::row(taps, channels)`]
 };
 
+/// sums[o][c] = (sums[o][c] +) sum over pixels p of src[p][c] * diff[p][o]
+struct DenseCorrelation {
+  const float* src = nullptr;
+  std::int64_t pitch = 0;    ///< floats from one of its pixels to the next
+  std::int64_t columns = 0;  ///< whole vectors; floats from one row of sums to the next
+  const float* diff = nullptr;
+  std::int64_t stride = 0;  ///< floats from one of its pixels to the next
+  std::int64_t outputs = 0;
+  std::int64_t pixels = 0;
+  float* sums = nullptr;
+  bool adds = false;  ///< to the sums that are there
+};
+
 /// In place of the offset of a pixel that is not on the map.
 inline constexpr std::int64_t kOutside = -1;
 
@@ -36,6 +49,7 @@ struct CorrelationKernel {
 
   /// Outputs [begin, end).
   void (*run)(const Correlation& all, std::int64_t begin, std::int64_t end) = nullptr;
+  void (*run_dense)(const DenseCorrelation& all) = nullptr;
 
   /// Floats from the sums of one tap to those of the next: whole vectors of channels, or, where
   /// much of these would be empty, channels without anything between.
@@ -46,8 +60,7 @@ struct CorrelationKernel {
   [[nodiscard]] std::int64_t row(std::int64_t taps, std::int64_t channels) const noexcept {
     return whole(taps * step(channels));
   }
-
- private:
+  /// So many floats, and as many more as make whole vectors.
   [[nodiscard]] std::int64_t whole(std::int64_t count) const noexcept {
     return (count + lanes - 1) / lanes * lanes;
   }

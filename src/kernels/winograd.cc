@@ -20,22 +20,34 @@ namespace HWY_NAMESPACE {
 // that are, among those that round least: half as much as the usual 1 and 2.
 inline constexpr double kA = 0.75;
 inline constexpr double kB = 1.5;
+// Of the transform of weights: what the points 0, +-a and +-b are divided by.
+inline constexpr double kNearZero = 1 / (kA * kA * kB * kB);
+inline constexpr double kNearA = 1 / (2 * kA * kA * (kA * kA - kB * kB));
+inline constexpr double kNearB = 1 / (2 * kB * kB * (kB * kB - kA * kA));
 
 template <std::size_t kOutputs>
 inline constexpr std::size_t kPointsOf = kOutputs == 1 ? 1 : kOutputs + 2;
 
-// Inputs to points along one axis: every `kStep`-th of `x`.
-template <std::size_t kOutputs, std::size_t kStep>
+// The product with a constant, and with a term more.
+HWY_INLINE Vector Times(Tag d, double factor, Vector x) {
+  return hn::Mul(hn::Set(d, static_cast<float>(factor)), x);
+}
+HWY_INLINE Vector TimesPlus(Tag d, double factor, Vector x, Vector term) {
+  return hn::MulAdd(hn::Set(d, static_cast<float>(factor)), x, term);
+}
+
+// Inputs to points along one axis: every `kFrom`-th of `x` to every `kTo`-th of `to`.
+template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
 HWY_INLINE void TransformInputs(Tag d, const Vector* x, Vector* to) {
-  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kStep]; };
+  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kFrom]; };
   if constexpr (kOutputs == 1) {
     to[0] = at(0);
   } else if constexpr (kOutputs == 2) {
     // Points 0, 1, -1 and infinity.
-    to[0 * kStep] = hn::Sub(at(0), at(2));
-    to[1 * kStep] = hn::Add(at(1), at(2));
-    to[2 * kStep] = hn::Sub(at(2), at(1));
-    to[3 * kStep] = hn::Sub(at(1), at(3));
+    to[0 * kTo] = hn::Sub(at(0), at(2));
+    to[1 * kTo] = hn::Add(at(1), at(2));
+    to[2 * kTo] = hn::Sub(at(2), at(1));
+    to[3 * kTo] = hn::Sub(at(1), at(3));
   } else {
     // Points 0, a, -a, b, -b and infinity.
     const Vector product = hn::Set(d, static_cast<float>(kA * kA * kB * kB));
@@ -48,12 +60,12 @@ HWY_INLINE void TransformInputs(Tag d, const Vector* x, Vector* to) {
     const Vector odd_a = hn::Mul(a, hn::NegMulAdd(b_squared, at(1), at(3)));
     const Vector even_b = hn::NegMulAdd(a_squared, at(2), at(4));
     const Vector odd_b = hn::Mul(b, hn::NegMulAdd(a_squared, at(1), at(3)));
-    to[0 * kStep] = hn::MulAdd(product, at(0), hn::NegMulAdd(sum, at(2), at(4)));
-    to[1 * kStep] = hn::Add(even_a, odd_a);
-    to[2 * kStep] = hn::Sub(even_a, odd_a);
-    to[3 * kStep] = hn::Add(even_b, odd_b);
-    to[4 * kStep] = hn::Sub(even_b, odd_b);
-    to[5 * kStep] = hn::MulAdd(product, at(1), hn::NegMulAdd(sum, at(3), at(5)));
+    to[0 * kTo] = hn::MulAdd(product, at(0), hn::NegMulAdd(sum, at(2), at(4)));
+    to[1 * kTo] = hn::Add(even_a, odd_a);
+    to[2 * kTo] = hn::Sub(even_a, odd_a);
+    to[3 * kTo] = hn::Add(even_b, odd_b);
+    to[4 * kTo] = hn::Sub(even_b, odd_b);
+    to[5 * kTo] = hn::MulAdd(product, at(1), hn::NegMulAdd(sum, at(3), at(5)));
   }
 }
 
@@ -67,49 +79,110 @@ HWY_INLINE void TransformPoints(Tag d, const Vector* x, Vector* to) {
     to[0 * kTo] = hn::Add(hn::Add(at(0), at(1)), at(2));
     to[1 * kTo] = hn::Sub(hn::Sub(at(1), at(2)), at(3));
   } else {
-    const auto times = [d](double factor, Vector of, Vector and_more) HWY_ATTR {
-      return hn::MulAdd(hn::Set(d, static_cast<float>(factor)), of, and_more);
-    };
-    const auto product = [d](double factor, Vector of) HWY_ATTR {
-      return hn::Mul(hn::Set(d, static_cast<float>(factor)), of);
-    };
     const Vector sum_a = hn::Add(at(1), at(2));
     const Vector difference_a = hn::Sub(at(1), at(2));
     const Vector sum_b = hn::Add(at(3), at(4));
     const Vector difference_b = hn::Sub(at(3), at(4));
     to[0 * kTo] = hn::Add(hn::Add(at(0), sum_a), sum_b);
-    to[1 * kTo] = times(kA, difference_a, product(kB, difference_b));
-    to[2 * kTo] = times(kA * kA, sum_a, product(kB * kB, sum_b));
-    to[3 * kTo] = times(kA * kA * kA, difference_a, times(kB * kB * kB, difference_b, at(5)));
+    to[1 * kTo] = TimesPlus(d, kA, difference_a, Times(d, kB, difference_b));
+    to[2 * kTo] = TimesPlus(d, kA * kA, sum_a, Times(d, kB * kB, sum_b));
+    to[3 * kTo] =
+        TimesPlus(d, kA * kA * kA, difference_a, TimesPlus(d, kB * kB * kB, difference_b, at(5)));
+  }
+}
+
+// Gradients of outputs to points along one axis: the transpose of the above. Of one or four.
+template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
+HWY_INLINE void TransformDiffs(Tag d, const Vector* x, Vector* to) {
+  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kFrom]; };
+  to[0] = at(0);
+  if constexpr (kOutputs == 4) {
+    const Vector even_a = TimesPlus(d, kA * kA, at(2), at(0));
+    const Vector odd_a = Times(d, kA, TimesPlus(d, kA * kA, at(3), at(1)));
+    const Vector even_b = TimesPlus(d, kB * kB, at(2), at(0));
+    const Vector odd_b = Times(d, kB, TimesPlus(d, kB * kB, at(3), at(1)));
+    to[1 * kTo] = hn::Add(even_a, odd_a);
+    to[2 * kTo] = hn::Sub(even_a, odd_a);
+    to[3 * kTo] = hn::Add(even_b, odd_b);
+    to[4 * kTo] = hn::Sub(even_b, odd_b);
+    to[5 * kTo] = at(3);
+  }
+}
+
+// Sums of points to taps along one axis: the transpose of the transform of weights.
+template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
+HWY_INLINE void TransformSums(Tag d, const Vector* x, Vector* to) {
+  const auto at = [x](std::size_t i) HWY_ATTR { return x[i * kFrom]; };
+  if constexpr (kOutputs == 1) {
+    to[0] = at(0);
+  } else {
+    const Vector sum_a = Times(d, kNearA, hn::Add(at(1), at(2)));
+    const Vector difference_a = Times(d, kNearA, hn::Sub(at(1), at(2)));
+    const Vector sum_b = Times(d, kNearB, hn::Add(at(3), at(4)));
+    const Vector difference_b = Times(d, kNearB, hn::Sub(at(3), at(4)));
+    to[0 * kTo] = TimesPlus(d, kNearZero, at(0), hn::Add(sum_a, sum_b));
+    to[1 * kTo] = TimesPlus(d, kA, difference_a, Times(d, kB, difference_b));
+    to[2 * kTo] = TimesPlus(d, kA * kA, sum_a, TimesPlus(d, kB * kB, sum_b, at(5)));
   }
 }
 
 inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
 
+// What is transformed to the points of a tile: its inputs.
+struct Inputs {
+  static constexpr bool kPads = false;
+  template <std::size_t kOutputs>
+  static constexpr std::size_t kCount = kPointsOf<kOutputs>;
+
+  template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
+  static HWY_INLINE void Transform(Tag d, const Vector* x, Vector* to) {
+    TransformInputs<kOutputs, kFrom, kTo>(d, x, to);
+  }
+};
+
+// The same, with zeros beyond the channels.
+struct PaddedInputs : Inputs {
+  static constexpr bool kPads = true;
+};
+
+// The gradients of its outputs.
+struct Diffs {
+  static constexpr bool kPads = true;
+  template <std::size_t kOutputs>
+  static constexpr std::size_t kCount = kOutputs;
+
+  template <std::size_t kOutputs, std::size_t kFrom, std::size_t kTo>
+  static HWY_INLINE void Transform(Tag d, const Vector* x, Vector* to) {
+    TransformDiffs<kOutputs, kFrom, kTo>(d, x, to);
+  }
+};
+
 // One vector of channels of one tile, `count` of its lanes.
-template <std::size_t kY, std::size_t kX, bool kWhole>
+template <class What, std::size_t kY, std::size_t kX, bool kWhole>
 HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* const* rows,
                               std::int64_t c, std::size_t count, float* to) {
   constexpr std::size_t kPointsY = kPointsOf<kY>;
   constexpr std::size_t kPointsX = kPointsOf<kX>;
-  Vector along_y[kPointsY * kPointsX];
+  constexpr std::size_t kHeight = What::template kCount<kY>;
+  constexpr std::size_t kWidth = What::template kCount<kX>;
+  Vector along_y[kPointsY * kWidth];
 #pragma GCC unroll 6
-  for (std::size_t x = 0; x < kPointsX; ++x) {
-    Vector column[kPointsY * kPointsX];  // every kPointsX-th is used
+  for (std::size_t x = 0; x < kWidth; ++x) {
+    Vector column[kHeight];
 #pragma GCC unroll 6
-    for (std::size_t y = 0; y < kPointsY; ++y) {
-      const float* row = rows[static_cast<std::int64_t>(y * kPointsX + x) * input.pitch] + c;
-      column[y * kPointsX] = kWhole ? hn::LoadU(d, row) : LoadPart(d, row, count);
+    for (std::size_t y = 0; y < kHeight; ++y) {
+      const float* row = rows[static_cast<std::int64_t>(y * kWidth + x) * input.pitch] + c;
+      column[y] = kWhole ? hn::LoadU(d, row) : LoadPart(d, row, count);
     }
-    TransformInputs<kY, kPointsX>(d, column, along_y + x);
+    What::template Transform<kY, 1, kWidth>(d, column, along_y + x);
   }
 #pragma GCC unroll 6
   for (std::size_t y = 0; y < kPointsY; ++y) {
     Vector line[kPointsX];
-    TransformInputs<kX, 1>(d, along_y + y * kPointsX, line);
+    What::template Transform<kX, 1, 1>(d, along_y + y * kWidth, line);
 #pragma GCC unroll 6
     for (std::size_t x = 0; x < kPointsX; ++x, to += input.plane) {
-      if constexpr (kWhole) {
+      if constexpr (kWhole || What::kPads) {
         hn::StoreU(line[x], d, to);
       } else {
         StorePart(d, line[x], to, count);
@@ -118,19 +191,19 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
   }
 }
 
-template <std::size_t kY, std::size_t kX>
-void TransformAllInputs(const WinogradInput& input) {
+template <class What, std::size_t kY, std::size_t kX>
+void TransformAll(const WinogradInput& input) {
   const Tag d;
   for (std::int64_t tile = 0; tile < input.tiles; ++tile) {
     const float* const* rows = input.rows + tile;
     float* to = input.out + tile * input.columns;
     std::int64_t c = 0;
     for (; c + std::int64_t{kLanes} <= input.channels; c += std::int64_t{kLanes}) {
-      TransformTile<kY, kX, true>(d, input, rows, c, kLanes, to + c);
+      TransformTile<What, kY, kX, true>(d, input, rows, c, kLanes, to + c);
     }
     if (c < input.channels) {
-      TransformTile<kY, kX, false>(d, input, rows, c, static_cast<std::size_t>(input.channels - c),
-                                   to + c);
+      TransformTile<What, kY, kX, false>(d, input, rows, c,
+                                         static_cast<std::size_t>(input.channels - c), to + c);
     }
   }
 }
@@ -260,7 +333,7 @@ void FinishAll(const WinogradOutput& output) {
 }
 
 template <std::size_t kY, std::size_t kX>
-inline constexpr WinogradKernel kKernel{.input = TransformAllInputs<kY, kX>,
+inline constexpr WinogradKernel kKernel{.input = TransformAll<Inputs, kY, kX>,
                                         .output = FinishAll<kY, kX>};
 
 const WinogradKernel& Winograd(WinogradTile tile) {
@@ -269,6 +342,46 @@ const WinogradKernel& Winograd(WinogradTile tile) {
   if (tile == WinogradTile{2, 2}) return kKernel<2, 2>;
   HWY_DASSERT((tile == WinogradTile{4, 4}));
   return kKernel<4, 4>;
+}
+
+template <std::size_t kY, std::size_t kX>
+void SumsToTaps(const WinogradSums& all, std::int64_t begin, std::int64_t end) {
+  constexpr std::size_t kPointsY = kPointsOf<kY>;
+  constexpr std::size_t kPointsX = kPointsOf<kX>;
+  constexpr std::size_t kTapsY = kY == 1 ? 1 : 3;
+  const Tag d;
+  float* const last = all.sums + end * all.columns;
+  for (float* at = all.sums + begin * all.columns; at < last; at += kLanes) {
+    Vector along_y[kTapsY * kPointsX];
+#pragma GCC unroll 6
+    for (std::size_t x = 0; x < kPointsX; ++x) {
+      Vector column[kPointsY];
+#pragma GCC unroll 6
+      for (std::size_t y = 0; y < kPointsY; ++y) {
+        column[y] = hn::LoadU(d, at + static_cast<std::int64_t>(y * kPointsX + x) * all.plane);
+      }
+      TransformSums<kY, 1, kPointsX>(d, column, along_y + x);
+    }
+    float* to = at;
+#pragma GCC unroll 3
+    for (std::size_t y = 0; y < kTapsY; ++y) {
+      Vector line[3];
+      TransformSums<kX, 1, 1>(d, along_y + y * kPointsX, line);
+#pragma GCC unroll 3
+      for (std::size_t x = 0; x < 3; ++x, to += all.plane) hn::StoreU(line[x], d, to);
+    }
+  }
+}
+
+template <std::size_t kY, std::size_t kX>
+inline constexpr WinogradGradientKernel kGradientKernel{.input = TransformAll<PaddedInputs, kY, kX>,
+                                                        .diff = TransformAll<Diffs, kY, kX>,
+                                                        .taps = SumsToTaps<kY, kX>};
+
+const WinogradGradientKernel& WinogradGradient(WinogradTile tile) {
+  if (tile == WinogradTile{1, 4}) return kGradientKernel<1, 4>;
+  HWY_DASSERT((tile == WinogradTile{4, 4}));
+  return kGradientKernel<4, 4>;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -281,22 +394,28 @@ namespace {
 
 using HWY_NAMESPACE::kA;
 using HWY_NAMESPACE::kB;
+using HWY_NAMESPACE::kNearA;
+using HWY_NAMESPACE::kNearB;
+using HWY_NAMESPACE::kNearZero;
 
 }  // namespace
 
 HWY_EXPORT(Winograd);
+HWY_EXPORT(WinogradGradient);
 
 const WinogradKernel& winograd_kernel(WinogradTile tile) noexcept {
   return HWY_DYNAMIC_DISPATCH(Winograd)(tile);
+}
+
+const WinogradGradientKernel& winograd_gradient_kernel(WinogradTile tile) noexcept {
+  return HWY_DYNAMIC_DISPATCH(WinogradGradient)(tile);
 }
 
 const std::array<std::array<double, 3>, 6>& winograd_weights(std::int64_t outputs) noexcept {
   using Transform = std::array<std::array<double, 3>, 6>;
   static constexpr Transform kTwo{
       {{1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}}};
-  static constexpr double kNearA = 1 / (2 * kA * kA * (kA * kA - kB * kB));
-  static constexpr double kNearB = 1 / (2 * kB * kB * (kB * kB - kA * kA));
-  static constexpr Transform kFour{{{1 / (kA * kA * kB * kB), 0, 0},
+  static constexpr Transform kFour{{{kNearZero, 0, 0},
                                     {kNearA, kNearA * kA, kNearA * kA * kA},
                                     {kNearA, -kNearA * kA, kNearA * kA * kA},
                                     {kNearB, kNearB * kB, kNearB * kB * kB},

@@ -37,6 +37,14 @@ struct WinogradTile {
 inline constexpr std::int64_t kWinogradPoints = 36;
 inline constexpr std::int64_t kWinogradOutputs = 16;
 
+/// Floats from one plane of points to the next, for so many that it holds: whole cache lines, and
+/// an odd number of them, so that the points of a tile do not all want the same places of the
+/// first-level cache.
+[[nodiscard]] constexpr std::int64_t winograd_plane(std::int64_t floats) noexcept {
+  constexpr std::int64_t kLine = 16;
+  return ((floats + kLine - 1) / kLine | 1) * kLine;
+}
+
 /// out[point][tile][c] = transform of the tile's inputs, c in [0, channels)
 struct WinogradInput {
   const float* const* rows = nullptr;  ///< [input of the tile][pitch]: its first channel
@@ -73,6 +81,14 @@ struct WinogradOutput {
   const std::int64_t* cells = nullptr;  ///< [tile][its cells]: the row of `averages`, or -1
 };
 
+/// Sums over tiles of the products of their transformed inputs and output gradients, and what
+/// becomes of them: the weights' gradient.
+struct WinogradSums {
+  float* sums = nullptr;     ///< [point][row][column]; overwritten by [tap][row][column]
+  std::int64_t plane = 0;    ///< floats from one point, or tap, to the next
+  std::int64_t columns = 0;  ///< whole vectors; floats from one row to the next
+};
+
 /// The transforms of one kind of tile.
 struct WinogradKernel {
   void (*input)(const WinogradInput& input) = nullptr;
@@ -81,6 +97,19 @@ struct WinogradKernel {
 
 /// Those for this processor's best instruction set. Requires one of the tiles above.
 [[nodiscard]] const WinogradKernel& winograd_kernel(WinogradTile tile) noexcept;
+
+/// The convolution's method turned round: the gradient of its weights. A tile's inputs and output
+/// gradients are transformed to points, multiplied point by point and summed over all tiles
+/// (kernels/correlation.h), and only the sums are transformed to taps. Both transforms write whole
+/// vectors, with zeros beyond the channels.
+struct WinogradGradientKernel {
+  void (*input)(const WinogradInput& input) = nullptr;
+  void (*diff)(const WinogradInput& diff) = nullptr;  ///< rows: [output of the tile][pitch]
+  void (*taps)(const WinogradSums& sums, std::int64_t begin, std::int64_t end) = nullptr;  ///< rows
+};
+
+/// That for this processor's best instruction set. Requires a tile of 4 outputs along its axes.
+[[nodiscard]] const WinogradGradientKernel& winograd_gradient_kernel(WinogradTile tile) noexcept;
 
 /// The transform of three weights along an axis: [point][tap].
 [[nodiscard]] const std::array<std::array<double, 3>, 6>& winograd_weights(

@@ -140,7 +140,7 @@ at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
       at::empty({weight_gradient_scratch(options, batch, extents)}, at::kFloat);
   weight_gradient(options, batch, extents, view(input), view(diff),
                   {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())},
-                  scratch.data_ptr<float>());
+                  {scratch.data_ptr<float>(), static_cast<std::size_t>(scratch.numel())});
   return gradient.contiguous(weight.suggest_memory_format());
 }
 

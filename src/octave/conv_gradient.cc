@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "kernels/correlation.h"
 #include "octave/pooled_cells.h"
 #include "octave/tap_grid.h"
+#include "octave/winograd_gradient.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
+#include "octconv/octave/conv_method.h"
 
 namespace octconv {
 namespace {
@@ -19,6 +22,7 @@ using kernels::Extents3;
 using kernels::product;
 using kernels::to_three;
 using octave::TapGrid;
+using octave::WinogradGradient;
 
 // A path's pixels are divided into parts of at least so many, each with sums of its own; all those
 // sums together are no more than so many floats.
@@ -27,10 +31,10 @@ constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kMostSums = 1024 * 1024;
 
 // One path's correlation. Pixels are taken by units of whole images, large enough for the kernel.
-class PathGradient {
+class DirectGradient {
  public:
-  PathGradient(const ConvOptions& options, const ConvPath& path, std::int64_t batch,
-               const Shape& map, const Shape& out, const float* src, const float* diff)
+  DirectGradient(const ConvOptions& options, const ConvPath& path, std::int64_t batch,
+                 const Shape& map, const Shape& out, const float* src, const float* diff)
       : options_(options),
         path_(path),
         grid_(options, path, map, path.columns * path.groups),
@@ -48,6 +52,16 @@ class PathGradient {
         parts_(std::clamp<std::int64_t>(
             std::min(batch * product(extents_) / kPartPixels, kMostSums / sums()), 1,
             std::min(kMostParts, units_))) {}
+
+  // By a model of the costs, in products of a vector with a number; measured on a core with AVX-512
+  // (Zen 4).
+  [[nodiscard]] double cost() const {
+    constexpr double kProduct = 1.15;
+    constexpr double kPacking = 8;  // of a vector of one pixel
+    const auto vectors = static_cast<double>(row_sums_ / kernel_.lanes);
+    return static_cast<double>(batch_ * product(extents_)) * vectors *
+           (kProduct * static_cast<double>(path_.rows) + kPacking);
+  }
 
   // Floats of the sums of all parts.
   [[nodiscard]] std::int64_t scratch_elements() const { return parts_ * sums(); }
@@ -161,19 +175,24 @@ class PathGradient {
 // Pieces of the caller's memory, one after the other. Without memory they are only counted.
 class Pieces {
  public:
-  explicit Pieces(float* begin) : begin_(begin) {}
+  explicit Pieces(std::span<float> all) : all_(all) {}
 
-  [[nodiscard]] bool counting() const { return begin_ == nullptr; }
+  [[nodiscard]] bool counting() const { return all_.data() == nullptr; }
   [[nodiscard]] std::int64_t taken() const { return taken_; }
 
   float* take(std::int64_t count) {
-    float* const piece = counting() ? nullptr : begin_ + taken_;
+    float* const piece = counting() ? nullptr : all_.data() + taken_;
     taken_ += count;
+    if (!counting() && taken_ > static_cast<std::int64_t>(all_.size())) {
+      throw InvalidArgument("the gradient of an octave convolution's weight needs " +
+                            std::to_string(taken_) + " floats of scratch memory or more, got " +
+                            std::to_string(all_.size()));
+    }
     return piece;
   }
 
  private:
-  float* begin_;
+  std::span<float> all_;
   std::int64_t taken_ = 0;
 };
 
@@ -210,17 +229,30 @@ class Pooled {
   std::vector<Map> maps_;
 };
 
+using AnyGradient = std::variant<DirectGradient, WinogradGradient>;
+
+AnyGradient gradient_of(WeightGradientMethod method, const ConvOptions& options,
+                        const ConvPath& path, std::int64_t batch, const Shape& map,
+                        const Shape& out, const float* src, const float* diff) {
+  DirectGradient direct(options, path, batch, map, out, src, diff);
+  if (method == WeightGradientMethod::kDirect || !has_winograd(options, path)) return direct;
+  WinogradGradient winograd(options, path, batch, map, out, src, diff);
+  if (method == WeightGradientMethod::kFastest && direct.cost() <= winograd.cost()) return direct;
+  return winograd;
+}
+
 // Floats of scratch memory. Without it nothing is computed.
 std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                        OctaveView<const float> src, OctaveView<const float> diff,
-                       std::span<float> weight, float* scratch) {
+                       std::span<float> weight, std::span<float> scratch,
+                       WeightGradientMethod method) {
   const Shape out = output_extents(options, extents);
   Pieces pieces(scratch);
   Pooled maps;
   const float* sums = nullptr;  // of the output gradient's cells
   bool has_sums = false;
   std::int64_t most = 0;  // of one path
-  std::vector<PathGradient> gradients;
+  std::vector<AnyGradient> gradients;
   const std::vector<ConvPath> paths = conv_paths(options);
   gradients.reserve(paths.size());
   for (const ConvPath& path : paths) {
@@ -247,12 +279,15 @@ std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Sha
       made = sums;
       grid = low_extents(out, path.upsample);
     }
-    gradients.emplace_back(options, path, batch, map, grid, read, made);
-    most = std::max(most, gradients.back().scratch_elements());
+    gradients.push_back(gradient_of(method, options, path, batch, map, grid, read, made));
+    most = std::max(
+        most, std::visit([](const auto& g) { return g.scratch_elements(); }, gradients.back()));
   }
   float* const all = pieces.take(most);
   if (!pieces.counting()) {
-    for (PathGradient& gradient : gradients) gradient.run(weight, all);
+    for (AnyGradient& gradient : gradients) {
+      std::visit([&](auto& g) { g.run(weight, all); }, gradient);
+    }
   }
   return pieces.taken();
 }
@@ -289,13 +324,14 @@ bool has_planned_gradient(const ConvOptions& options) {
 }
 
 std::int64_t weight_gradient_scratch(const ConvOptions& options, std::int64_t batch,
-                                     const Shape& extents) {
-  return for_paths(options, batch, extents, {}, {}, {}, nullptr);
+                                     const Shape& extents, WeightGradientMethod method) {
+  return for_paths(options, batch, extents, {}, {}, {}, {}, method);
 }
 
 void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                      OctaveView<const float> src, OctaveView<const float> diff,
-                     std::span<float> weight, float* scratch) {
+                     std::span<float> weight, std::span<float> scratch,
+                     WeightGradientMethod method) {
   check(options);
   if (!has_weight_gradient(options)) {
     throw Unsupported("the gradient of an octave convolution's weight: kernel " +
@@ -311,7 +347,7 @@ void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape
                           std::to_string(weight.size()));
   }
   if (weight_elements(options) != elements) std::fill(weight.begin(), weight.end(), 0.0F);
-  for_paths(options, batch, extents, src, diff, weight, scratch);
+  for_paths(options, batch, extents, src, diff, weight, scratch, method);
 }
 
 }  // namespace octconv

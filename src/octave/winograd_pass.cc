@@ -26,13 +26,6 @@ constexpr std::int64_t kLeastTiles = 24;
 // Outputs whose places one group keeps on the stack.
 constexpr std::int64_t kOutputPlaces = kRowPointers / 2;
 
-// Floats of a plane of points: whole cache lines, and an odd number of them, so that the points of
-// one tile do not all want the same places of the first-level cache.
-std::int64_t plane(std::int64_t floats) {
-  constexpr std::int64_t kLine = 16;
-  return ((floats + kLine - 1) / kLine | 1) * kLine;
-}
-
 // Extents of the tile along each axis.
 Extents3 tile_extents(const WinogradTile& tile) {
   return {1, tile.y, tile.x};
@@ -89,8 +82,8 @@ WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass&
   group_tiles_ = groups_ == 0 ? 0 : (all_tiles_ + groups_ - 1) / groups_;
   groups_ = groups_ == 0 ? 0 : (all_tiles_ + group_tiles_ - 1) / group_tiles_;
   slots_ = groups_ >= workers && !far ? std::min(groups_, workers) : 1;
-  points_plane_ = plane(group_tiles_ * columns_);
-  products_plane_ = plane(group_tiles_ * pass.outputs);
+  points_plane_ = kernels::winograd_plane(group_tiles_ * columns_);
+  products_plane_ = kernels::winograd_plane(group_tiles_ * pass.outputs);
 }
 
 WinogradPass::Group WinogradPass::group(std::int64_t index, float* scratch) const noexcept {

@@ -25,10 +25,18 @@ namespace octconv {
 /// depthwise.
 [[nodiscard]] OCTCONV_API bool has_weight_gradient(const ConvOptions& options);
 
-/// Floats of scratch memory that `weight_gradient` needs.
-[[nodiscard]] OCTCONV_API std::int64_t weight_gradient_scratch(const ConvOptions& options,
-                                                               std::int64_t batch,
-                                                               const Shape& extents);
+/// Ways to compute the gradient of a weight.
+enum class WeightGradientMethod {
+  kFastest,   ///< of each path the one that is likely the faster, by a model of the costs
+  kDirect,    ///< tap by tap: any
+  kWinograd,  ///< where a path has it (`has_winograd`): tiles of 4 outputs along an axis, which
+              ///< need 4 times fewer multiplies in 2-D and round a little more
+};
+
+/// Floats of scratch memory that `weight_gradient` needs with the threads that there are.
+[[nodiscard]] OCTCONV_API std::int64_t weight_gradient_scratch(
+    const ConvOptions& options, std::int64_t batch, const Shape& extents,
+    WeightGradientMethod method = WeightGradientMethod::kFastest);
 
 /// The gradient of the weight: for each path the correlation of what it reads with the gradient of
 /// what it makes, where that was upsampled with the sums of its cells.
@@ -39,12 +47,14 @@ namespace octconv {
 /// @param src      the input
 /// @param diff     the gradient of the output
 /// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
-/// @param scratch  `weight_gradient_scratch(options, batch, extents)` floats, overwritten
+/// @param scratch  `weight_gradient_scratch(options, batch, extents, method)` floats or more,
+///                 overwritten
 /// @throws InvalidArgument if a size does not fit; Unsupported unless
 /// `has_weight_gradient(options)`
 OCTCONV_API void weight_gradient(const ConvOptions& options, std::int64_t batch,
                                  const Shape& extents, OctaveView<const float> src,
                                  OctaveView<const float> diff, std::span<float> weight,
-                                 float* scratch);
+                                 std::span<float> scratch,
+                                 WeightGradientMethod method = WeightGradientMethod::kFastest);
 
 }  // namespace octconv
