@@ -191,12 +191,24 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
   }
 }
 
+// Brings near what a later tile reads.
+template <class What, std::size_t kY, std::size_t kX>
+HWY_INLINE void Prefetch(const WinogradInput& input, const float* const* rows) {
+  constexpr std::int64_t kLine = 16;  // floats in a cache line
+  for (std::size_t i = 0; i < What::template kCount<kY> * What::template kCount<kX>; ++i) {
+    const float* const row = rows[static_cast<std::int64_t>(i) * input.pitch];
+    for (std::int64_t c = 0; c < input.channels; c += kLine) __builtin_prefetch(row + c);
+  }
+}
+
 template <class What, std::size_t kY, std::size_t kX>
 void TransformAll(const WinogradInput& input) {
+  constexpr std::int64_t kAhead = 2;  // tiles
   const Tag d;
   for (std::int64_t tile = 0; tile < input.tiles; ++tile) {
     const float* const* rows = input.rows + tile;
     float* to = input.out + tile * input.columns;
+    if (input.far && tile + kAhead < input.tiles) Prefetch<What, kY, kX>(input, rows + kAhead);
     std::int64_t c = 0;
     for (; c + std::int64_t{kLanes} <= input.channels; c += std::int64_t{kLanes}) {
       TransformTile<What, kY, kX, true>(d, input, rows, c, kLanes, to + c);

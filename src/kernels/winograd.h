@@ -54,7 +54,17 @@ struct WinogradInput {
   float* out = nullptr;
   std::int64_t columns = 0;  ///< floats from one tile to the next
   std::int64_t plane = 0;    ///< floats from one point to the next
+  bool far = false;          ///< `is_far` of what the rows point into
 };
+
+/// Whether the tiles of a map are to be brought near before they are read: it does not stay in a
+/// second-level cache, and a pixel's channels are too short a run for the processor's own
+/// prefetching.
+[[nodiscard]] constexpr bool is_far(std::int64_t pixels, std::int64_t channels) noexcept {
+  constexpr std::int64_t kCacheFloats = 256 * 1024;
+  constexpr std::int64_t kFewChannels = 32;
+  return channels <= kFewChannels && pixels * channels > kCacheFloats;
+}
 
 /// out[pixel of the tile][o] = activation( transform of products[point][tile][o] + bias[o]
 ///                                         + addend[pixel][o] + residual[pixel][o] )

@@ -160,7 +160,8 @@ void WinogradGradient::transform(const Side& side, std::int64_t first, Range til
                       .channels = side.channels,
                       .out = to + tile * side.pitch + tap * (side.columns / side.taps),
                       .columns = side.pitch,
-                      .plane = plane(side)});
+                      .plane = plane(side),
+                      .far = kernels::is_far(all_tiles_ * tile_.outputs(), side.channels)});
     }
   }
 }
@@ -248,7 +249,11 @@ void WinogradGradient::run_parts(std::span<float> weight, float* scratch) const 
     }
   });
   add_parts(scratch);
-  finish(sums_at(scratch, all_rows), weight);
+  const Sums all = sums_at(scratch, all_rows);
+  parallel_for(all_rows.end, 1, [&](std::int64_t begin, std::int64_t end) {
+    finish({.at = all.at + begin * lanes().columns, .plane = all.plane, .rows = {begin, end}},
+           weight);
+  });
 }
 
 // Few tiles, whose points all fit into memory: the sums need not.

@@ -119,7 +119,8 @@ struct WinogradPass::Run {
                       .channels = channels,
                       .out = group.points + begin * plan.columns_ + column,
                       .columns = plan.columns_,
-                      .plane = plan.points_plane_});
+                      .plane = plan.points_plane_,
+                      .far = kernels::is_far(plan.all_tiles_ * plan.tile_.outputs(), channels)});
         column += channels;
       }
     }
