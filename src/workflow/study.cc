@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -36,17 +37,22 @@ Json settings_of(const StudyVariant& variant, const Dataset& data) {
   Json train = Json::object();
   for (const auto& [name, value] : variant.train) train[name] = Json::parse(value);
   const OctavizeOptions& octave = variant.octave;
-  return {{"data", data.name},
-          {"height", data.train.height},
-          {"width", data.train.width},
-          {"network", variant.network},
-          {"alpha", octave.alpha},
-          {"stride_mode", octave.stride_mode ? Json(to_string(*octave.stride_mode)) : Json()},
-          {"exchange", to_string(octave.exchange)},
-          {"downsample", to_string(octave.downsample)},
-          {"low_to_high", to_string(octave.low_to_high)},
-          {"zero_gamma", variant.zero_gamma},
-          {"train", train}};
+  Json settings{{"data", data.name},
+                {"height", data.train.height},
+                {"width", data.train.width},
+                {"network", variant.network},
+                {"alpha", octave.alpha},
+                {"stride_mode", octave.stride_mode ? Json(to_string(*octave.stride_mode)) : Json()},
+                {"exchange", to_string(octave.exchange)},
+                {"downsample", to_string(octave.downsample)},
+                {"low_to_high", to_string(octave.low_to_high)},
+                {"zero_gamma", variant.zero_gamma},
+                {"train", train}};
+  if (data.train.are_clips()) {
+    settings["frames"] = data.train.frames;
+    settings["frame_stride"] = data.train.frame_stride;
+  }
+  return settings;
 }
 
 struct Changed {
@@ -141,15 +147,12 @@ class Driver {
     if (const std::string obstacle = training_obstacle(); !obstacle.empty()) {
       throw Unsupported("study: " + obstacle);
     }
-    data_ = open_dataset(study_.data, {.size = study_.size});
-    if (data_.train.are_clips()) {
-      throw Unsupported("study: data set '" + data_.name +
-                        "' holds videos; `octconv train` takes them");
-    }
+    data_ = open_dataset(study_.data, study_.opening);
     for (const StudyVariant& variant : study_.variants) {
       try {
         epochs_.push_back(check_training(training_of(variant)));
-        costs_.push_back(cost(graph_of(variant, data_), {data_.train.height, data_.train.width}));
+        const std::vector<std::int64_t> extents = data_.train.extents();
+        costs_.push_back(cost(graph_of(variant, data_), Shape(std::span(extents))));
       } catch (const Error& error) {
         throw InvalidArgument("study: variant '" + variant.name + "': " + error.what());
       }

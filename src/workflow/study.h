@@ -25,8 +25,8 @@ struct StudyVariant {
 
 // What a study file says.
 struct Study {
-  std::string data;       // name or folder
-  std::int64_t size = 0;  // of images from files; 0: the data set's own
+  std::string data;     // name or folder
+  OpenOptions opening;  // of images and videos from files
   std::vector<std::uint64_t> seeds;
   std::vector<StudyVariant> variants;  // the first is what the others are compared with
 };

@@ -60,6 +60,15 @@ class Members {
     return text(name, "");
   }
 
+  [[nodiscard]] std::int64_t whole(const char* name) const {
+    const Json* value = find(name);
+    if (value == nullptr) return 0;
+    if (!value->is_number_integer()) {
+      fail("has '" + std::string(name) + "', which must be a whole number");
+    }
+    return value->get<std::int64_t>();
+  }
+
   [[nodiscard]] bool flag(const char* name) const {
     const Json* value = find(name);
     if (value == nullptr) return false;
@@ -167,13 +176,13 @@ Study parse_study(const std::string& text, const std::string& file) {
   const std::string name = "'" + file + "'";
   const Json json = parse(text, name);
   const Members members(json, name);
-  members.only({"about", "data", "size", "network", "seeds", "train", "variants"});
+  members.only(
+      {"about", "data", "size", "frames", "frame_stride", "network", "seeds", "train", "variants"});
   static_cast<void>(members.text("about", ""));
   Study study{.data = members.text("data"), .seeds = read_seeds(members)};
-  if (const Json* size = members.find("size")) {
-    if (!size->is_number_integer()) members.fail("has 'size', which must be a whole number");
-    study.size = size->get<std::int64_t>();
-  }
+  study.opening = {.size = members.whole("size"),
+                   .frames = members.whole("frames"),
+                   .frame_stride = members.whole("frame_stride")};
   NamedOptions train;
   add_options(members, name, train);
   std::set<std::string> names;

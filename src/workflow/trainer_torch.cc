@@ -184,6 +184,7 @@ TrainingResult train_network(const Graph& graph, const Dataset& data, const Trai
 std::int64_t check_training(const NamedTraining& training) {
   const train::TrainOptions options = to_options(training);
   train::check(options);
+  train::check_processor(options);
   return options.epochs;
 }
 

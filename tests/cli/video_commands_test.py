@@ -120,6 +120,50 @@ class Eval(VideoTest):
         self.fail_with([str(video.name)], "eval", "video.onnx", "--data", "videos")
 
 
+class Study(VideoTest):
+    def write_study(self, **members):
+        study = {
+            "data": "videos", "size": SIZE, "frames": FRAMES, "frame_stride": STRIDE, "seeds": [1],
+            "network": "i3d_resnet20",
+            "train": {"epochs": 1, "batch_size": 8, "learning_rate": 0.01, "flip": False},
+            "variants": [{"name": "ordinary"}, {"name": "octave", "alpha": 0.25}],
+        }  # fmt: skip
+        (self.folder / "study.json").write_text(json.dumps(study | members))
+
+    def study(self):
+        result = self.octconv("study", "study.json", "--out", "out")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def results(self):
+        lines = (self.folder / "out" / "results.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def test_trains_as_train_does(self):
+        self.write_study()
+        self.study()
+        ordinary, octave = self.results()
+        self.assertLess(octave["macs"], ordinary["macs"])
+        self.assertEqual(octave["settings"]["frames"], FRAMES)
+        self.train("--seed", 1)
+        epoch = json.loads((self.folder / "run" / "history.jsonl").read_text())
+        self.assertEqual(octave["train_loss"], epoch["train_loss"])
+        evaluation = json.loads(
+            self.succeed("eval", "out/octave-seed1/model.onnx", "--data", "videos", "--json")
+        )
+        self.assertEqual(octave["accuracy"], evaluation["accuracy"])
+
+    def test_other_clips_are_other_runs(self):
+        self.write_study()
+        self.study()
+        self.write_study(frame_stride=1)
+        self.fail_with(["frame_stride 2, now 1"], "study", "study.json", "--out", "out")
+        self.assertEqual(len(self.results()), 2)
+
+    def test_a_number_of_frames_that_is_none_is_refused(self):
+        self.write_study(frames="four")
+        self.fail_with(["'frames'", "whole number"], "study", "study.json", "--out", "out")
+
+
 class Others(VideoTest):
     def test_refuse_videos_in_one_sentence(self):
         self.write_model()
@@ -131,12 +175,6 @@ class Others(VideoTest):
             ["holds videos"],
             "octavize", "picture.onnx", "--alpha", "0.25", "--calibrate", "videos", "-o", "o.onnx",
         )  # fmt: skip
-        study = {
-            "data": "videos", "size": SIZE, "seeds": [1],
-            "variants": [{"name": "a", "network": "i3d_resnet20", "train": {"epochs": 1}}],
-        }  # fmt: skip
-        (self.folder / "study.json").write_text(json.dumps(study))
-        self.fail_with(["holds videos"], "study", "study.json", "--out", "out")
         self.fail_with([self.a_video().name], "predict", "picture.onnx", self.a_video())
 
 

@@ -45,7 +45,7 @@ Json sample() {
 TEST_F(ReadStudy, GivesWhatWasWritten) {
   const Study study = read_study(write("s.json", sample().dump()));
   EXPECT_EQ(study.data, "fashion-mnist");
-  EXPECT_EQ(study.size, 0);
+  EXPECT_EQ(study.opening.size, 0);
   EXPECT_THAT(study.seeds, ElementsAre(3, 1));
   ASSERT_EQ(study.variants.size(), 2U);
   const StudyVariant& vanilla = study.variants[0];

@@ -19,7 +19,6 @@
 #include "octconv/graph/octavize.h"
 #include "octconv/graph/zoo.h"
 #include "octconv/image/dataset.h"
-#include "octconv/nn/graph_module.h"
 #include "octconv/onnx/onnx.h"
 #include "octconv/train/recipe.h"
 #include "octconv/train/trainer.h"
@@ -116,11 +115,7 @@ void run(const Arguments& arguments) {
                                     : train::find_recipe(arguments.recipe).options;
   for (const auto& take : arguments.given) take(options);
   train::check(options);
-  if (options.bfloat16 && !nn::multiplies_bfloat16()) {
-    throw Unsupported(
-        "--bfloat16: this processor has no instructions for it (AVX-512 BF16), and is many times "
-        "slower with it than without");
-  }
+  train::check_processor(options);
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));

@@ -86,6 +86,10 @@ struct TrainResult {
   std::int64_t train_images = 0;     ///< how many were used
 };
 
+/// Refuses what this processor can only compute many times slower than without it.
+/// @throws Unsupported naming the option
+OCTCONV_API void check_processor(const TrainOptions& options);
+
 /// Trains from `initial_weights`, and tests after each epoch.
 ///
 /// The result depends on the graph, the data and the options alone: with the same number of threads
