@@ -80,8 +80,8 @@ TrainingResult train_network(const Graph& graph, const Dataset& data, const Trai
                              const TrainingListener& listener);
 
 // The same for a named training; the first returns how many epochs it has. Throws InvalidArgument
-// also for an option that is unknown or of another type, Unsupported for one that this processor has
-// no instructions for.
+// also for an option that is unknown or of another type, Unsupported for one that this processor
+// has no instructions for.
 std::int64_t check_training(const NamedTraining& training);
 TrainingResult train_network(const Graph& graph, const Dataset& data, const NamedTraining& training,
                              const TrainingListener& listener);
