@@ -18,3 +18,4 @@ export OMP_TOOL_LIBRARIES=$archer
 export TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1"
 build/tsan/tests/octconv_base_test --gtest_filter='*Parallel*:ThreadCount.*'
 build/tsan/tests/octconv_engine_test --gtest_filter='Session.*'
+build/tsan/tests/octconv_octave_test --gtest_filter='*HasTheSameBits*'
