@@ -106,6 +106,11 @@ struct Outputs {
   bool adds;            // to the sums that are there
 };
 
+// So many pixels before they are read, what is read of them is brought near: the values of many
+// pixels do not stay in the first-level cache beside the sums, and outputs lie far apart.
+inline constexpr std::int64_t kValuesAhead = 12;
+inline constexpr std::int64_t kOutputsAhead = 24;
+
 // kO outputs from `first` on.
 template <std::size_t kO, std::size_t kV>
 void RunTile(const Values& values, const Outputs& outputs, std::int64_t first) {
@@ -126,10 +131,13 @@ void RunTile(const Values& values, const Outputs& outputs, std::int64_t first) {
   const float* value = values.at;
   const float* const end = value + values.pixels * values.columns;
   for (; value < end; value += values.columns, diff += outputs.stride) {
+    __builtin_prefetch(diff + kOutputsAhead * outputs.stride);
     Vector x[kV];
 #pragma GCC unroll 6
     for (std::size_t v = 0; v < kV; ++v) {
-      x[v] = hn::LoadU(d, value + static_cast<std::int64_t>(v) * kLanes);
+      const float* const from = value + static_cast<std::int64_t>(v) * kLanes;
+      __builtin_prefetch(from + kValuesAhead * values.columns);
+      x[v] = hn::LoadU(d, from);
     }
 #pragma GCC unroll 16
     for (std::size_t o = 0; o < kO; ++o) {
