@@ -36,10 +36,6 @@ constexpr std::int64_t kBlockFloats = 256 * 1024;
 constexpr double kTileCost = 700;
 constexpr double kSumsCost = 700;
 
-Shape last_axes(const Extents3& three, std::size_t rank) {
-  return Shape(std::span(three).last(rank));
-}
-
 // What reads `window` at each tile.
 TapGrid grid_over_tiles(const ConvOptions& options, const Extents3& window, const Shape& padding,
                         const WinogradTile& tile, const Shape& map, std::int64_t channels) {

@@ -31,11 +31,11 @@ Extents3 tile_extents(const WinogradTile& tile) {
   return {1, tile.y, tile.x};
 }
 
+}  // namespace
+
 Shape last_axes(const Extents3& three, std::size_t rank) {
   return Shape(std::span(three).last(rank));
 }
-
-}  // namespace
 
 WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept {
   const std::int64_t outputs = method == ConvMethod::kWinograd2 ? 2 : 4;

@@ -15,6 +15,9 @@
 
 namespace octconv::octave {
 
+/// The axes of a convolution of this rank, which are the last of three.
+[[nodiscard]] Shape last_axes(const kernels::Extents3& three, std::size_t rank);
+
 /// Tiles of a method. Requires one of Winograd's.
 [[nodiscard]] kernels::WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept;
 
