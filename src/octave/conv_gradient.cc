@@ -77,7 +77,7 @@ class DirectGradient {
           correlate(units_ * part / parts_, units_ * (part + 1) / parts_, {0, path_.rows}, to);
         }
       });
-      add_parts(scratch);
+      octave::add_parts(scratch, parts_, sums());
     } else {
       const std::int64_t tiles = (path_.rows + kernel_.outputs - 1) / kernel_.outputs;
       parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -127,15 +127,6 @@ class DirectGradient {
                   row, end);
       row = end;
     }
-  }
-
-  void add_parts(float* all) const {
-    parallel_for(sums(), kMostSums / 64, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t part = 1; part < parts_; ++part) {
-        const float* const from = all + part * sums();
-        for (std::int64_t i = begin; i < end; ++i) all[i] += from[i];
-      }
-    });
   }
 
   void store(const float* all, std::span<float> weight) const {

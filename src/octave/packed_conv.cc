@@ -153,17 +153,19 @@ class Packer {
           out += columns.size() * width;
         }
       };
-      if (taps.size() == 1 && input.row_taps == 1 && weight_.adjoint_of == nullptr) {
-        pack_tap(column_at(columns.begin) + taps.begin * tap_step, corner.factor, real,
-                 columns.size(), width, to);
-      } else {
-        // Some rows at a time, so that what lies between them in memory is read while it is near.
-        constexpr std::int64_t kRows = 4;
-        constexpr std::int64_t kAhead = 8;  // columns
-        const std::int64_t rows = weight_.adjoint_of != nullptr ? real : kRows;
+      // Squares of rows and columns, so that what lies between them in memory is read while it is
+      // near. The rows of an adjoint are near each other, and its columns far apart.
+      constexpr std::int64_t kSide = 16;
+      constexpr std::int64_t kAhead = 8;  // columns
+      const bool adjoint = weight_.adjoint_of != nullptr;
+      const std::int64_t rows = adjoint ? real : kSide;
+      for (std::int64_t c = columns.begin; c < columns.end; c += kSide) {
+        const std::int64_t end = std::min(c + kSide, columns.end);
         for (std::int64_t o = 0; o < real; o += rows) {
-          for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-            if (column + kAhead < columns.end) prefetch_rows(column_at(column + kAhead), rows);
+          for (std::int64_t column = c; column < end; ++column) {
+            if (adjoint && column + kAhead < columns.end) {
+              prefetch_rows(column_at(column + kAhead), rows);
+            }
             copy(column, o, std::min(o + rows, real));
           }
         }
@@ -172,34 +174,9 @@ class Packer {
     }
   }
 
-  // One tap of some rows and columns, whose columns are near each other in memory: squares of them
-  // are turned.
-  void pack_tap(const float* from, float factor, std::int64_t rows, std::int64_t columns,
-                std::int64_t width, float* out) const {
-    constexpr std::int64_t kSide = 16;
-    const std::int64_t row_step = weight_.row_step();
-    const std::int64_t column_step = weight_.column_step();
-    for (std::int64_t c = 0; c < columns; c += kSide) {
-      const std::int64_t end = std::min(c + kSide, columns);
-      for (std::int64_t o = 0; o < rows; o += kSide) {
-        const bool whole = o + kSide <= rows;
-        for (std::int64_t column = c; column < end; ++column) {
-          const float* at = from + o * row_step + column * column_step;
-          float* const to = out + column * width + o;
-          if (whole) {
-            for (std::int64_t i = 0; i < kSide; ++i) to[i] = at[i * row_step] * factor;
-          } else {
-            for (std::int64_t i = 0; i < rows - o; ++i) to[i] = at[i * row_step] * factor;
-          }
-        }
-      }
-    }
-  }
-
-  // Columns of an adjoint are rows of the weight, far apart.
+  // Of a column.
   void prefetch_rows(const float* column, std::int64_t rows) const {
     constexpr std::int64_t kLine = 16;  // floats in a cache line
-    if (weight_.adjoint_of == nullptr) return;
     for (std::int64_t o = 0; o < rows; o += kLine) {
       __builtin_prefetch(column + o * weight_.row_step());
     }

@@ -65,6 +65,16 @@ double products_of(std::int64_t rows, std::int64_t columns) {
 
 }  // namespace
 
+void add_parts(float* all, std::int64_t parts, std::int64_t each) {
+  constexpr std::int64_t kGrain = 16 * 1024;
+  parallel_for(each, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = 1; part < parts; ++part) {
+      const float* const from = all + part * each;
+      for (std::int64_t i = begin; i < end; ++i) all[i] += from[i];
+    }
+  });
+}
+
 WinogradGradient::WinogradGradient(const ConvOptions& options, const ConvPath& path,
                                    std::int64_t batch, const Shape& map, const Shape& out,
                                    const float* src, const float* diff)
@@ -162,11 +172,17 @@ void WinogradGradient::transform(const Side& side, std::int64_t first, Range til
   }
 }
 
+// Those of both sides.
+void WinogradGradient::transform(std::int64_t first, Range tiles, float* group) const {
+  transform(input_, first, tiles, group);
+  transform(diff_, first, tiles, group + diffs_offset());
+}
+
 // The products of a group of `count` tiles at some points.
 void WinogradGradient::multiply(const float* group, std::int64_t count, bool adds, Range points,
                                 const Sums& sums) const {
   const float* const inputs = group;
-  const float* const diffs = group + this->points() * plane(input_);
+  const float* const diffs = group + diffs_offset();
   for (std::int64_t point = points.begin; point < points.end; ++point) {
     correlation_kernel().run_dense(
         {.src = (turned_ ? diffs : inputs) + point * plane(lanes()),
@@ -207,28 +223,16 @@ void WinogradGradient::finish(const Sums& sums, std::span<float> weight) const {
 
 // Adds the products of some tiles, group by group. With one part all threads work on a group.
 void WinogradGradient::add_tiles(Range tiles, const Sums& sums, float* group) const {
-  float* const diffs = group + points() * plane(input_);
   const std::int64_t grain = parts_ == 1 ? 1 : kMostTiles;  // no smaller than a group
   for (std::int64_t first = tiles.begin; first < tiles.end; first += group_tiles_) {
     const std::int64_t count = std::min(group_tiles_, tiles.end - first);
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-      transform(input_, first, {begin, end}, group);
-      transform(diff_, first, {begin, end}, diffs);
+      transform(first, {begin, end}, group);
     });
     parallel_for(points(), grain, [&](std::int64_t begin, std::int64_t end) {
       multiply(group, count, first > tiles.begin, {begin, end}, sums);
     });
   }
-}
-
-void WinogradGradient::add_parts(float* all) const {
-  constexpr std::int64_t kGrain = 16 * 1024;
-  parallel_for(sums(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t part = 1; part < parts_; ++part) {
-      const float* const from = all + part * sums();
-      for (std::int64_t i = begin; i < end; ++i) all[i] += from[i];
-    }
-  });
 }
 
 // Many tiles.
@@ -244,7 +248,7 @@ void WinogradGradient::run_parts(std::span<float> weight, float* scratch) const 
       }
     }
   });
-  add_parts(scratch);
+  add_parts(scratch, parts_, sums());
   const Sums all = sums_at(scratch, all_rows);
   parallel_for(all_rows.end, 1, [&](std::int64_t begin, std::int64_t end) {
     finish({.at = all.at + begin * lanes().columns, .plane = all.plane, .rows = {begin, end}},
@@ -255,10 +259,8 @@ void WinogradGradient::run_parts(std::span<float> weight, float* scratch) const 
 // Few tiles, whose points all fit into memory: the sums need not.
 void WinogradGradient::run_blocks(std::span<float> weight, float* scratch) const {
   float* const group = scratch;
-  float* const diffs = group + points() * plane(input_);
   parallel_for(all_tiles_, 1, [&](std::int64_t begin, std::int64_t end) {
-    transform(input_, 0, {begin, end}, group);
-    transform(diff_, 0, {begin, end}, diffs);
+    transform(0, {begin, end}, group);
   });
   const std::int64_t workers = slots(blocks());
   parallel_for(workers, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -17,6 +17,9 @@
 
 namespace octconv::octave {
 
+/// Adds to the first of some parts, each of so many floats, all others in their order.
+void add_parts(float* all, std::int64_t parts, std::int64_t each);
+
 class WinogradGradient {
  public:
   /// Requires `has_winograd(options, path)`.
@@ -82,11 +85,14 @@ class WinogradGradient {
   }
   [[nodiscard]] Sums sums_at(float* memory, Range rows) const;
 
+  // Where the points of a group's output gradients are, behind those of its inputs.
+  [[nodiscard]] std::int64_t diffs_offset() const { return points() * plane(input_); }
+
   void transform(const Side& side, std::int64_t first, Range tiles, float* to) const;
+  void transform(std::int64_t first, Range tiles, float* group) const;
   void multiply(const float* group, std::int64_t count, bool adds, Range points,
                 const Sums& sums) const;
   void add_tiles(Range tiles, const Sums& sums, float* group) const;
-  void add_parts(float* sums) const;
   void finish(const Sums& sums, std::span<float> weight) const;
   void run_parts(std::span<float> weight, float* scratch) const;
   void run_blocks(std::span<float> weight, float* scratch) const;

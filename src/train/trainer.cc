@@ -500,12 +500,10 @@ TrainResult train_from(const Graph& graph, const Weights* start, const Dataset& 
 
 }  // namespace
 
-void check_processor(const TrainOptions& options) {
-  if (!options.bfloat16 || nn::multiplies_bfloat16()) return;
-  throw Unsupported(
-      "bfloat16: this processor has no instructions for it (AVX-512 BF16), and is many times "
-      "slower "
-      "with it than without");
+std::string bfloat16_obstacle() {
+  if (nn::multiplies_bfloat16()) return "";
+  return "this processor has no instructions for it (AVX-512 BF16), and is many times slower with "
+         "it than without";
 }
 
 TrainResult train(const Graph& graph, const Dataset& data, const TrainOptions& options,

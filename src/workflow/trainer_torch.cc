@@ -184,7 +184,9 @@ TrainingResult train_network(const Graph& graph, const Dataset& data, const Trai
 std::int64_t check_training(const NamedTraining& training) {
   const train::TrainOptions options = to_options(training);
   train::check(options);
-  train::check_processor(options);
+  if (const std::string why = train::bfloat16_obstacle(); options.bfloat16 && !why.empty()) {
+    throw Unsupported("option of training 'bfloat16': " + why);
+  }
   return options.epochs;
 }
 

@@ -428,7 +428,7 @@ class TrainOn(DataCommandTest):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.succeed("eval", "out/model.onnx", "--data", "data")
         else:
-            self.fail_with(["bfloat16", "AVX-512 BF16"], *options)
+            self.fail_with(["--bfloat16", "AVX-512 BF16"], *options)
             self.assertFalse((self.folder / "out").exists())
 
     def test_what_contradicts_the_file_is_refused(self):

@@ -115,7 +115,9 @@ void run(const Arguments& arguments) {
                                     : train::find_recipe(arguments.recipe).options;
   for (const auto& take : arguments.given) take(options);
   train::check(options);
-  train::check_processor(options);
+  if (const std::string why = train::bfloat16_obstacle(); options.bfloat16 && !why.empty()) {
+    throw Unsupported("--bfloat16: " + why);
+  }
   if (arguments.steps && options.schedule != train::Schedule::kStep) {
     throw InvalidArgument("--step-epochs and --step-factor are for --schedule step, and it is " +
                           std::string(train::to_string(options.schedule)));

@@ -86,9 +86,8 @@ struct TrainResult {
   std::int64_t train_images = 0;     ///< how many were used
 };
 
-/// Refuses what this processor can only compute many times slower than without it.
-/// @throws Unsupported naming the option
-OCTCONV_API void check_processor(const TrainOptions& options);
+/// Why `TrainOptions::bfloat16` is of no use on this processor, or "" if it is.
+[[nodiscard]] OCTCONV_API std::string bfloat16_obstacle();
 
 /// Trains from `initial_weights`, and tests after each epoch.
 ///
