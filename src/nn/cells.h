@@ -10,14 +10,14 @@ namespace octconv::nn {
 
 /// dst[i] += src[floor(i / cell)], in place and without a tensor of dst's size: adds a
 /// nearest-upsampled map.
-void add_to_cells(at::Tensor dst, at::Tensor src, const Shape& cell);
+void add_to_cells(at::Tensor dst, const at::Tensor& src, const Shape& cell);
+
+/// dst[i] = src[floor(i / cell)] / pixels of that cell: the adjoint of average pooling. The last
+/// cells may be smaller.
+/// @param adds  to what `dst` holds, instead of overwriting it
+void spread_shares(at::Tensor dst, const at::Tensor& src, const Shape& cell, bool adds);
 
 /// Sum of each cell's pixels; the adjoint of nearest upsampling. The last cells may be smaller.
 [[nodiscard]] at::Tensor sum_cells(const at::Tensor& x, const Shape& cell);
-
-/// Divides each cell's value by the number of its pixels on a grid of `extents`: with
-/// `add_to_cells` the adjoint of average pooling.
-[[nodiscard]] at::Tensor divide_by_cell_size(const at::Tensor& x, const Shape& cell,
-                                             const Shape& extents);
 
 }  // namespace octconv::nn

@@ -71,10 +71,16 @@ at::Tensor input_of(const Group& group, PathSources& sources) {
   return at::cat(inputs, 1);
 }
 
-at::Tensor block_of(const Group& group, at::Tensor weight) {
-  const ConvPath& first = group.front();
+// Of a group of the convolution, if it has some.
+std::int64_t columns_of(const Group& group) {
   std::int64_t columns = 0;
   for (const ConvPath& path : group) columns += path.columns;
+  return columns;
+}
+
+at::Tensor block_of(const Group& group, at::Tensor weight) {
+  const ConvPath& first = group.front();
+  const std::int64_t columns = columns_of(group);
   if (first.rows != weight.size(0)) weight = weight.narrow(0, first.row, first.rows);
   if (columns != weight.size(1)) weight = weight.narrow(1, first.column, columns);
   return weight;
@@ -175,23 +181,37 @@ OctTensor run_common(const Call& call, const OctTensor& input, const at::Tensor&
   return result;
 }
 
+// The grids of a path's source and of what each of its pools makes.
+std::vector<Shape> pooled_grids(const ConvPath& path, const Shape& source) {
+  std::vector<Shape> grids{source};
+  for (const PathPool& pool : path.pools) grids.push_back(low_extents(grids.back(), pool.window));
+  return grids;
+}
+
+// [batch, channels, grid...], its values yet unwritten.
+at::Tensor unwritten(const at::Tensor& like, std::int64_t channels, const Shape& grid) {
+  std::vector<std::int64_t> sizes{like.size(0), channels};
+  sizes.insert(sizes.end(), grid.begin(), grid.end());
+  return at::empty(sizes, like.options(), like.suggest_memory_format());
+}
+
 // The gradient of an average-pooled source, brought back through its pools and added to the
 // source's.
 void add_to_source(at::Tensor& sum, at::Tensor gradient, const ConvPath& path, const Shape& extents,
                    const at::Tensor& source) {
-  std::vector<Shape> grids{extents};
-  for (const PathPool& pool : path.pools) grids.push_back(low_extents(grids.back(), pool.window));
-  for (std::size_t i = path.pools.size(); i-- > 0;) {
-    const Shape& window = path.pools[i].window;
-    gradient = divide_by_cell_size(gradient, window, grids[i]);
-    if (i == 0) {
-      if (!sum.defined()) sum = at::zeros_like(source);
-      add_to_cells(sum, gradient, window);
-      return;
-    }
-    gradient = upsample(gradient, window, grids[i]);
+  const std::vector<Shape> grids = pooled_grids(path, extents);
+  for (std::size_t i = path.pools.size(); i-- > 1;) {
+    const at::Tensor finer = unwritten(gradient, gradient.size(1), grids[i]);
+    spread_shares(finer, gradient, path.pools[i].window, /*adds=*/false);
+    gradient = finer;
   }
-  sum = sum.defined() ? sum.add_(gradient) : gradient;
+  if (path.pools.empty()) {
+    sum = sum.defined() ? sum.add_(gradient) : gradient;
+    return;
+  }
+  const bool adds = sum.defined();
+  if (!adds) sum = at::empty_like(source);
+  spread_shares(sum, gradient, path.pools.front().window, adds);
 }
 
 struct Gradients {
@@ -229,7 +249,7 @@ Gradients run_planned_backward(const Call& call, const OctTensor& input, const a
   return gradients;
 }
 
-// The same with LibTorch's operations.
+// The same, path by path where the whole has no plan.
 Gradients run_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
                        bool has_bias, const OctTensor& diff, std::array<bool, 3> wanted) {
   const ConvOptions& o = call.options;
@@ -238,9 +258,17 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
       has_planned_conv_gradients(o, input, weight)) {
     return run_planned_backward(call, input, weight, diff, wanted);
   }
-  PathSources sources(input, OddLow::kCeil);
-  const Shape low_grid = low_extents(call.extents, o.octave);
   Gradients gradients;
+  if (wanted[1] && (diff.high.defined() || diff.low.defined()) &&
+      has_planned_weight_gradient(o, input, weight)) {
+    gradients.weight =
+        planned_gradients(o, call.extents, input, diff, weight, {false, true}).second;
+    wanted[1] = false;
+  }
+  PathSources sources(input, OddLow::kCeil);
+  const auto grid_of = [&](Frequency src) {
+    return src == Frequency::kLow ? low_extents(call.extents, o.octave) : call.extents;
+  };
   if (wanted[2]) gradients.bias = at::zeros({o.out.total()}, weight.options());
 
   // high_to_high comes first and makes the high gradient; the pooled paths add to it.
@@ -257,11 +285,18 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
       if (!high_sums.defined()) high_sums = sum_cells(dy, path.upsample);
       dy = high_sums;
     }
-    const at::Tensor x = input_of(group, sources);
+    // The gradient of the input alone depends on its shape only.
+    const at::Tensor x =
+        wanted[1] ? input_of(group, sources)
+                  : unwritten(dy, columns_of(group) * path.groups, pooled_grids(path, grid_of(path.src)).back());
     at::Tensor block = block_of(group, weight);
     if (x.numel() == 0) block = block.contiguous();  // as in `convolution`
     const bool picks = picks_pixels(o.kernel, path.stride, o.padding_begin);
-    const at::Tensor read = picks ? every(x, path.stride).contiguous(x.suggest_memory_format()) : x;
+    at::Tensor read = x;
+    if (picks) {
+      read = wanted[1] ? every(x, path.stride).contiguous(x.suggest_memory_format())
+                       : unwritten(dy, x.size(1), spatial_extents(dy));
+    }
     const Shape stride = picks ? Shape::filled(o.rank(), 1) : path.stride;
     auto [dx, dw] = ordinary_gradients(dy, read, block, stride, o.padding_begin, o.dilation,
                                        path.groups, {wanted[0], wanted[1]});
@@ -276,8 +311,7 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
         const bool from_low = part.src == Frequency::kLow;
         const at::Tensor piece = group.size() == 1 ? dx : dx.narrow(1, channel, channels);
         at::Tensor& sum = from_low ? gradients.input.low : gradients.input.high;
-        add_to_source(sum, piece, part, from_low ? low_grid : call.extents,
-                      from_low ? input.low : input.high);
+        add_to_source(sum, piece, part, grid_of(part.src), from_low ? input.low : input.high);
       }
       if (wanted[1] && dw.sizes() == weight.sizes()) {
         gradients.weight = dw;

@@ -174,10 +174,14 @@ OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const
              extents, input);
 }
 
+bool has_planned_weight_gradient(const ConvOptions& options, const OctTensor& input,
+                                 const at::Tensor& weight) {
+  return has_planned_conv(options, input, weight) && has_weight_gradient(options);
+}
+
 bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
                                 const at::Tensor& weight) {
-  return has_planned_conv(options, input, weight) && has_planned_gradient(options) &&
-         has_weight_gradient(options);
+  return has_planned_weight_gradient(options, input, weight) && has_planned_gradient(options);
 }
 
 std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, const Shape& extents,

@@ -21,6 +21,10 @@ namespace octconv::nn {
 [[nodiscard]] OctTensor planned_conv(const ConvOptions& options, const OctTensor& input,
                                      const at::Tensor& weight, const at::Tensor& bias);
 
+/// Whether a kernel computes the weight's gradient; of the options of such an input.
+[[nodiscard]] bool has_planned_weight_gradient(const ConvOptions& options, const OctTensor& input,
+                                               const at::Tensor& weight);
+
 /// Whether plans compute both gradients too.
 [[nodiscard]] bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
                                               const at::Tensor& weight);
