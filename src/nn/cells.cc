@@ -70,20 +70,19 @@ std::int64_t pixel_pitch(const at::Tensor& x) {
 
 // On a kernel, for maps that it knows; otherwise nothing is done.
 bool spread_fast(const at::Tensor& dst, const at::Tensor& src, const Shape& cell, bool shares,
-                bool adds) {
+                 bool adds) {
   const std::int64_t src_pitch = pixel_pitch(src);
   const std::int64_t out_pitch = pixel_pitch(dst);
   if (src_pitch == 0 || out_pitch == 0) return false;
-  const kernels::SpreadRows rows{
-      .src = src.data_ptr<float>(),
-      .out = dst.data_ptr<float>(),
-      .channels = dst.size(1),
-      .src_pitch = src_pitch,
-      .out_pitch = out_pitch,
-      .extents = octconv::kernels::to_three(spatial_extents(dst), 1),
-      .cell = octconv::kernels::to_three(cell, 1),
-      .shares = shares,
-      .adds = adds};
+  const kernels::SpreadRows rows{.src = src.data_ptr<float>(),
+                                 .out = dst.data_ptr<float>(),
+                                 .channels = dst.size(1),
+                                 .src_pitch = src_pitch,
+                                 .out_pitch = out_pitch,
+                                 .extents = octconv::kernels::to_three(spatial_extents(dst), 1),
+                                 .cell = octconv::kernels::to_three(cell, 1),
+                                 .shares = shares,
+                                 .adds = adds};
   constexpr std::int64_t kGrainFloats = 16 * 1024;
   const std::int64_t grain = kGrainFloats / (rows.extents[2] * out_pitch) + 1;
   const ParallelScope threads(at::get_num_threads());

@@ -286,9 +286,9 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
       dy = high_sums;
     }
     // The gradient of the input alone depends on its shape only.
-    const at::Tensor x =
-        wanted[1] ? input_of(group, sources)
-                  : unwritten(dy, columns_of(group) * path.groups, pooled_grids(path, grid_of(path.src)).back());
+    const at::Tensor x = wanted[1] ? input_of(group, sources)
+                                   : unwritten(dy, columns_of(group) * path.groups,
+                                               pooled_grids(path, grid_of(path.src)).back());
     at::Tensor block = block_of(group, weight);
     if (x.numel() == 0) block = block.contiguous();  // as in `convolution`
     const bool picks = picks_pixels(o.kernel, path.stride, o.padding_begin);

@@ -95,21 +95,23 @@ ConvMethods methods_for(const ConvOptions& options, const Shape& extents, std::i
   return choose_methods(options, extents);
 }
 
-OctaveView<const float> view(const OctTensor& x) {
-  return {data(x.high), data(x.low)};
+OctaveView<const float> view(const OctTensor& x, const at::Tensor& averages) {
+  return {data(x.high), data(x.low), data(averages)};
 }
 
 // Of an input in channels-last order; the result is in the order of `like`.
-OctTensor run(const OctConvWeights& weights, const OctTensor& input, const Shape& extents,
-              const OctTensor& like) {
+// @param averages  of the input's cells, or undefined
+OctTensor run(const OctConvWeights& weights, const OctTensor& input, const at::Tensor& averages,
+              const Shape& extents, const OctTensor& like) {
   const std::int64_t batch = batch_of(input);
-  const OctConvPlan plan(weights, batch, extents);
+  const bool given = averages.defined() && weights.reads_averages();
+  const OctConvPlan plan(weights, batch, extents, {}, given);
   const ConvOptions& options = plan.options();
   const at::Tensor out_high = empty_last(batch, options.out.high, plan.extents());
   const at::Tensor out_low =
       empty_last(batch, options.out.low, low_extents(plan.extents(), options.octave));
   const at::Tensor scratch = at::empty({plan.scratch_elements()}, at::kFloat);
-  plan.run(view(input), {},
+  plan.run(view(input, given ? averages : at::Tensor()), {},
            {out_high.defined() ? out_high.data_ptr<float>() : nullptr,
             out_low.defined() ? out_low.data_ptr<float>() : nullptr},
            scratch.data_ptr<float>());
@@ -130,28 +132,45 @@ OctTensor whole_diff(const ConvOptions& options, const Shape& extents, const Oct
   return whole;
 }
 
+// The sums of the cells of the output's gradient, where both other gradients read them.
+at::Tensor sums_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff) {
+  const std::vector<ConvPath> paths = conv_paths(options);
+  const bool read = std::any_of(paths.begin(), paths.end(), [&](const ConvPath& path) {
+    return path.upsampled() && path.upsample == options.octave;
+  });
+  if (!read) return {};
+  const WorkTimer timer(Work::kConvInputGradient);
+  const std::int64_t batch = batch_of(diff);
+  const Shape out = output_extents(options, extents);
+  const at::Tensor sums = empty_last(batch, options.out.high, low_extents(out, options.octave));
+  sum_cells(options.octave, batch, out, options.out.high, data(diff.high), sums.data_ptr<float>());
+  return sums;
+}
+
 at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
-                              const OctTensor& input, const OctTensor& diff,
+                              const OctTensor& input, const OctTensor& diff, const at::Tensor& sums,
                               const at::Tensor& weight) {
   const WorkTimer timer(Work::kConvWeightGradient);
   const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
   const std::int64_t batch = batch_of(input);
   const at::Tensor scratch =
       at::empty({weight_gradient_scratch(options, batch, extents)}, at::kFloat);
-  weight_gradient(options, batch, extents, view(input), view(diff),
+  weight_gradient(options, batch, extents, view(input, {}), view(diff, sums),
                   {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())},
                   {scratch.data_ptr<float>(), static_cast<std::size_t>(scratch.numel())});
   return gradient.contiguous(weight.suggest_memory_format());
 }
 
 OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff,
-                            const at::Tensor& weight, const OctTensor& like) {
+                            const at::Tensor& sums, const at::Tensor& weight,
+                            const OctTensor& like) {
   const WorkTimer timer(Work::kConvInputGradient);
   const at::Tensor dense = weight.contiguous();
   const Shape out = output_extents(options, extents);
   const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
   TensorPool pool = pool_for(dense, methods);
-  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, out, like);
+  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, sums, out,
+             like);
 }
 
 }  // namespace
@@ -171,7 +190,7 @@ OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const
   const ConvMethods methods = methods_for(options, extents, batch_of(input));
   TensorPool pool = pool_for(dense, methods);
   return run(OctConvWeights(options, values(dense), values(added), methods, &pool), to_last(input),
-             extents, input);
+             {}, extents, input);
 }
 
 bool has_planned_weight_gradient(const ConvOptions& options, const OctTensor& input,
@@ -191,10 +210,11 @@ std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, c
   if (!wanted[0] && !wanted[1]) return {};
   const ParallelScope threads(at::get_num_threads());
   const OctTensor whole = whole_diff(options, extents, diff);
+  const at::Tensor sums = wanted[0] && wanted[1] ? sums_of(options, extents, whole) : at::Tensor();
   std::pair<OctTensor, at::Tensor> gradients;
-  if (wanted[0]) gradients.first = input_gradient_of(options, extents, whole, weight, diff);
+  if (wanted[0]) gradients.first = input_gradient_of(options, extents, whole, sums, weight, diff);
   if (wanted[1]) {
-    gradients.second = weight_gradient_of(options, extents, to_last(input), whole, weight);
+    gradients.second = weight_gradient_of(options, extents, to_last(input), whole, sums, weight);
   }
   return gradients;
 }

@@ -61,7 +61,9 @@ void SpreadRow(const SpreadRows& all, const float* src, float row_pixels, float*
 void Spread(const SpreadRows& all, std::int64_t begin, std::int64_t end) {
   const Extents3& extents = all.extents;
   const Extents3& cell = all.cell;
-  const auto cells = [&](std::size_t axis) { return (extents[axis] + cell[axis] - 1) / cell[axis]; };
+  const auto cells = [&](std::size_t axis) {
+    return (extents[axis] + cell[axis] - 1) / cell[axis];
+  };
   // Of the cell that holds a pixel.
   const auto pixels = [&](std::size_t axis, std::int64_t at) {
     return std::min(cell[axis], extents[axis] - at / cell[axis] * cell[axis]);

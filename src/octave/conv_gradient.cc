@@ -263,8 +263,10 @@ std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Sha
     Shape grid = to_low ? low_extents(out, options.octave) : out;
     if (path.upsampled()) {
       if (!has_sums) {
-        sums = pooled(pieces, diff.high, batch, options.out.high, out, path.upsample,
-                      kernels::PoolKind::kSum);
+        const bool given = diff.averages != nullptr && path.upsample == options.octave;
+        sums = given ? diff.averages
+                     : pooled(pieces, diff.high, batch, options.out.high, out, path.upsample,
+                              kernels::PoolKind::kSum);
         has_sums = true;
       }
       made = sums;
@@ -296,6 +298,13 @@ ConvOptions adjoint_options(const ConvOptions& options) {
   if (options.exchange == Exchange::kHighToLow) adjoint.exchange = Exchange::kLowToHigh;
   if (options.exchange == Exchange::kLowToHigh) adjoint.exchange = Exchange::kHighToLow;
   return adjoint;
+}
+
+void sum_cells(const Shape& cell, std::int64_t batch, const Shape& extents, std::int64_t channels,
+               const float* map, float* sums) noexcept {
+  octave::run_pool(octave::pooled_cells(to_three(extents, 1), to_three(cell, 1), channels,
+                                        kernels::PoolKind::kSum),
+                   batch, map, sums);
 }
 
 bool has_weight_gradient(const ConvOptions& options) {

@@ -268,8 +268,8 @@ struct DirectPass::Run {
     for (std::int64_t pixel = begin; pixel < end;) {
       const Position at(plan.extents_, pixel);
       const std::int64_t count = std::min(plan.extents_[2] - at.x, end - pixel);
-      const float* from = memory.addend.row(at);
-      for (std::int64_t x = at.x; x < at.x + count; ++x) *row++ = from + memory.addend.offset(x);
+      memory.addend.fill(at, count, row);
+      row += count;
       pixel += count;
     }
   }

@@ -277,10 +277,8 @@ OctConvWeights::Packed pack(const ConvOptions& options, const WeightView& view,
 
   for (std::size_t i = 2; i < packed.maps.size(); ++i) {
     const ConvMap& map = packed.maps[i];
-    if (!packed.adjoint && map.kind == ConvMap::Kind::kPooled && map.from == 0 &&
-        map.window == options.octave) {
-      packed.averages = i;
-    }
+    const bool pooled = map.kind == ConvMap::Kind::kPooled && map.from == 0;
+    if (pooled && map.window == options.octave) packed.averages = i;
   }
   check_methods(options, packed.passes);
   const Packer packer(view, *packed.kernel, pool);

@@ -143,7 +143,7 @@ struct OctConvWeights::Packed {
   const kernels::ConvKernel* kernel = nullptr;
   std::vector<octave::ConvMap>
       maps;                  ///< [0] the high input, [1] the low input, then pooled ones in order
-  std::size_t averages = 0;  ///< which map is the averages of the high input's cells; 0: none
+  std::size_t averages = 0;  ///< which map is those of the high input's cells; 0: none
   std::vector<octave::ConvPass> passes;
   Tensor zeros;  ///< stands for pixels outside of the image, and for an absent bias
 };

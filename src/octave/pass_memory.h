@@ -18,16 +18,21 @@ struct Addend {
   kernels::Extents3 factor{};  ///< extents of a cell
   std::int64_t channels = 0;
 
-  /// Where the row of the output pixel at x = 0 begins, and how far it is from there to x.
-  /// @{
-  [[nodiscard]] const float* row(const Position& at) const noexcept {
-    return map + ((at.image * extents[0] + at.z / factor[0]) * extents[1] + at.y / factor[1]) *
-                     extents[2] * channels;
+  /// Where what is added to `count` output pixels of a row begins, from one of them on.
+  void fill(const Position& at, std::int64_t count, const float** rows) const noexcept {
+    const float* row =
+        map +
+        (((at.image * extents[0] + at.z / factor[0]) * extents[1] + at.y / factor[1]) * extents[2] +
+         at.x / factor[2]) *
+            channels;
+    std::int64_t left = factor[2] - at.x % factor[2];  // pixels of the cell
+    for (std::int64_t i = 0; i < count; ++i) {
+      rows[i] = row;
+      if (--left > 0) continue;
+      left = factor[2];
+      row += channels;
+    }
   }
-  [[nodiscard]] std::int64_t offset(std::int64_t x) const noexcept {
-    return x / factor[2] * channels;
-  }
-  /// @}
 };
 
 struct RowFeed;

@@ -21,6 +21,17 @@ struct Position {
         y(pixel / extents[2] % extents[1]),
         x(pixel % extents[2]) {}
 
+  /// To the next pixel.
+  void advance(const kernels::Extents3& extents) noexcept {
+    if (++x < extents[2]) return;
+    x = 0;
+    if (++y < extents[1]) return;
+    y = 0;
+    if (++z < extents[0]) return;
+    z = 0;
+    ++image;
+  }
+
   std::int64_t image;
   std::int64_t z;
   std::int64_t y;
@@ -73,10 +84,15 @@ class TapGrid {
                  std::int64_t pitch, const Inside& inside, Value outside,
                  Value* rows) const noexcept;
 
+  // What one pixel reads by whole rows of the kernel, a pointer every `pitch`.
+  void fill_pixel(const float* src, const float* zeros, const Position& at, Range taps,
+                  std::int64_t pitch, const float** rows) const noexcept;
+
   kernels::Extents3 in_;
   kernels::Extents3 stride_;
   std::int64_t channels_;
-  std::size_t row_taps_;  // along x
+  std::int64_t row_taps_;  // along x
+  std::int64_t tap_step_;  // floats from one of them to the next
   std::vector<Tap> taps_;
 };
 

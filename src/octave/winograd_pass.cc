@@ -159,14 +159,12 @@ struct WinogradPass::Run {
     std::array<const float*, kOutputPlaces> addends;
     std::array<std::int64_t, kOutputPlaces / 2> cells;
     const std::int64_t each = plan.tile_.outputs();
-    for (std::int64_t tile = 0; tile < group.count; ++tile) {
-      place(group.first + tile, pixels.data() + tile * each, addends.data() + tile * each);
-    }
     float* const averages = plan.pools_ ? memory.averages : nullptr;
-    if (averages != nullptr) {
-      for (std::int64_t tile = 0; tile < group.count; ++tile) {
-        place_cells(group.first + tile, cells.data() + tile * plan.tile_.cells());
-      }
+    Position at(plan.tiles_, group.first);
+    for (std::int64_t tile = 0; tile < group.count; ++tile, at.advance(plan.tiles_)) {
+      place(at, pixels.data() + tile * each);
+      if (memory.addend.map != nullptr) place_addends(at, addends.data() + tile * each);
+      if (averages != nullptr) place_cells(at, cells.data() + tile * plan.tile_.cells());
     }
     kernel.output({.products = group.products,
                    .columns = pass.outputs,
@@ -187,8 +185,7 @@ struct WinogradPass::Run {
   }
 
   // Where the averages of a tile's cells lie.
-  void place_cells(std::int64_t index, std::int64_t* rows) const {
-    const Position tile(plan.tiles_, index);
+  void place_cells(const Position& tile, std::int64_t* rows) const {
     const Extents3& extents = plan.extents_;
     const std::int64_t tall = plan.tile_.y == 1 ? 1 : 2;
     const std::int64_t height = (extents[1] + tall - 1) / tall;
@@ -203,22 +200,28 @@ struct WinogradPass::Run {
     }
   }
 
-  // Where the outputs of a tile lie, and what is added to them.
-  void place(std::int64_t index, std::int64_t* pixels, const float** addends) const {
-    const Position tile(plan.tiles_, index);
+  // Where the outputs of a tile lie.
+  void place(const Position& tile, std::int64_t* pixels) const {
+    const Extents3& extents = plan.extents_;
+    const std::int64_t x = tile.x * plan.tile_.x;
+    const std::int64_t wide = std::min(plan.tile_.x, extents[2] - x);
+    for (std::int64_t i = 0; i < plan.tile_.y; ++i) {
+      const std::int64_t y = tile.y * plan.tile_.y + i;
+      const std::int64_t row = ((tile.image * extents[0] + tile.z) * extents[1] + y) * extents[2];
+      const std::int64_t real = y < extents[1] ? wide : 0;
+      for (std::int64_t j = 0; j < plan.tile_.x; ++j) *pixels++ = j < real ? row + x + j : -1;
+    }
+  }
+
+  // And what is added to them; to those outside of the map nothing is.
+  void place_addends(const Position& tile, const float** addends) const {
     const Extents3& extents = plan.extents_;
     Position at = tile;
-    for (std::int64_t i = 0; i < plan.tile_.y; ++i) {
+    at.x = tile.x * plan.tile_.x;
+    const std::int64_t wide = std::min(plan.tile_.x, extents[2] - at.x);
+    for (std::int64_t i = 0; i < plan.tile_.y; ++i, addends += plan.tile_.x) {
       at.y = tile.y * plan.tile_.y + i;
-      const bool inside = at.y < extents[1];
-      const std::int64_t row = ((at.image * extents[0] + at.z) * extents[1] + at.y) * extents[2];
-      const float* from = inside && memory.addend.map != nullptr ? memory.addend.row(at) : nullptr;
-      for (std::int64_t j = 0; j < plan.tile_.x; ++j) {
-        const std::int64_t x = tile.x * plan.tile_.x + j;
-        const bool real = inside && x < extents[2];
-        *pixels++ = real ? row + x : -1;
-        *addends++ = real && from != nullptr ? from + memory.addend.offset(x) : nullptr;
-      }
+      if (at.y < extents[1]) memory.addend.fill(at, wide, addends);
     }
   }
 };

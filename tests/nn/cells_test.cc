@@ -52,8 +52,8 @@ std::int64_t cell_size(std::int64_t at, std::int64_t extent, std::int64_t cell) 
 }
 
 // Every value of `out`, which held `before`.
-void check(const at::Tensor& out, const at::Tensor& before, const at::Tensor& src, const Shape& cell,
-           bool shares, bool adds) {
+void check(const at::Tensor& out, const at::Tensor& before, const at::Tensor& src,
+           const Shape& cell, bool shares, bool adds) {
   const auto flat = [](const at::Tensor& x) { return x.to(at::kDouble).contiguous(); };
   const at::Tensor computed = flat(out);
   const at::Tensor held = flat(before);

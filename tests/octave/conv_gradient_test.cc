@@ -150,6 +150,10 @@ class Experiment {
     weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_.view(), gradient, scratch,
                     method);
     EXPECT_EQ(scratch.back(), kUntouched);
+    std::vector<float> with_sums(weight_.size(), 7.0F);
+    weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_with_sums(), with_sums,
+                    scratch, method);
+    EXPECT_EQ(with_sums, gradient);
     const std::size_t step = std::max<std::size_t>(1, weight_.size() / 40);
     std::vector<float> one(weight_.size());
     for (std::size_t i = 0; i < weight_.size(); i += step) {
@@ -168,6 +172,28 @@ class Experiment {
     }
   }
 
+  // The same if the sums of cells are given.
+  void check_input_with_sums(const Value& wanted) {
+    OctConvWeights weights = OctConvWeights::adjoint(layer_.options, weight_, layer_.methods);
+    if (!weights.reads_averages()) return;
+    const OctConvPlan plan(std::move(weights), layer_.batch, out_, {}, /*src_averages=*/true);
+    Value gradient = src_;
+    std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
+    plan.run(diff_with_sums(), {}, {gradient.high.data(), gradient.low.data()}, scratch.data());
+    EXPECT_EQ(gradient.high, wanted.high);
+    EXPECT_EQ(gradient.low, wanted.low);
+  }
+
+  OctaveView<const float> diff_with_sums() {
+    const ConvOptions& o = layer_.options;
+    const std::int64_t cells = layer_.batch * low_extents(out_, o.octave).elements();
+    sums_.assign(static_cast<std::size_t>(cells * o.out.high), 7.0F);
+    sum_cells(o.octave, layer_.batch, out_, o.out.high, diff_.high.data(), sums_.data());
+    OctaveView<const float> view = diff_.view();
+    view.averages = sums_.data();
+    return view;
+  }
+
   void check_input() {
     const ConvOptions& o = layer_.options;
     const OctConvPlan plan(OctConvWeights::adjoint(o, weight_, layer_.methods), layer_.batch, out_);
@@ -177,6 +203,7 @@ class Experiment {
     std::fill(gradient.low.begin(), gradient.low.end(), 7.0F);
     std::vector<float> scratch(static_cast<std::size_t>(plan.scratch_elements()));
     plan.run(diff_.view(), {}, {gradient.high.data(), gradient.low.data()}, scratch.data());
+    check_input_with_sums(gradient);
     const std::int64_t terms = o.out.total() * o.kernel.elements();
     const reference::Layer layer(o, weight_, {});
     for (std::int64_t n = 0; n < layer_.batch; ++n) {
@@ -204,6 +231,7 @@ class Experiment {
   Random random_;
   Value src_;
   Value diff_;
+  std::vector<float> sums_;
   std::vector<float> weight_;
 };
 
@@ -329,6 +357,46 @@ TEST_P(ConvGradientTest, HasTheSameBitsForAnyNumberOfThreads) {
       EXPECT_EQ(results[2], results[0]);
     }
   }
+}
+
+// What reads the sums of cells takes those that are given.
+TEST_P(ConvGradientTest, ReadsTheSumsThatAreGiven) {
+  const ConvOptions options = octave_conv({3, 5}, {7, 2}, {3, 3});
+  const Shape extents{5, 6};
+  Random random(1);
+  const Value src(options.in, extents, options.octave, 1, random);
+  const Value diff(options.out, extents, options.octave, 1, random);
+  const std::vector<float> zeros(3 * 3 * 7);
+  OctaveView<const float> view = diff.view();
+  view.averages = zeros.data();
+  std::vector<float> gradient(9 * 8 * 9);
+  std::vector<float> scratch = scratch_for(options, 1, extents, WeightGradientMethod::kDirect);
+  weight_gradient(options, 1, extents, src.view(), view, gradient, scratch,
+                  WeightGradientMethod::kDirect);
+  for (std::size_t row = 0; row < 9; ++row) {
+    for (std::size_t column = 0; column < 8; ++column) {
+      const bool low_to_high = row >= 2 && column < 5;
+      for (std::size_t tap = 0; tap < 9; ++tap)
+        EXPECT_EQ(gradient[(row * 8 + column) * 9 + tap] == 0, low_to_high);
+    }
+  }
+}
+
+TEST_P(ConvGradientTest, SumsOfCellsAreThoseOfTheirPixels) {
+  Random random(1);
+  const std::vector<float> map = random_values(2 * 5 * 6 * 7, random);
+  std::vector<float> sums(2 * 3 * 3 * 7);
+  sum_cells({2, 2}, 2, {5, 6}, 7, map.data(), sums.data());
+  std::vector<double> wanted(sums.size());
+  for (std::size_t i = 0; i < map.size(); ++i) {
+    const std::size_t c = i % 7;
+    const std::size_t x = i / 7 % 6;
+    const std::size_t y = i / 42 % 5;
+    wanted[((i / 210 * 3 + y / 2) * 3 + x / 2) * 7 + c] += static_cast<double>(map[i]);
+  }
+  // Three additions of at most 4.
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    EXPECT_NEAR(sums[i], wanted[i], 3 * 4 * std::numeric_limits<float>::epsilon() / 2);
 }
 
 // Wide layers by Winograd's method, few channels of many taps directly: each path as it is faster.

@@ -21,6 +21,14 @@ namespace octconv {
 /// such a plan.
 [[nodiscard]] OCTCONV_API ConvOptions adjoint_options(const ConvOptions& options);
 
+/// The sum of each cell of a map, as `diff.averages` below and as the averages that a plan of
+/// `OctConvWeights::adjoint` may be given: both gradients read them.
+/// @param extents  of the high grid
+/// @param map      [batch, extents..., channels]
+/// @param sums     [batch, ceil(extents / cell)..., channels]: overwritten
+OCTCONV_API void sum_cells(const Shape& cell, std::int64_t batch, const Shape& extents,
+                           std::int64_t channels, const float* map, float* sums) noexcept;
+
 /// Whether that of its weight has one: no rare option, `low` upsampled after its convolution, not
 /// depthwise.
 [[nodiscard]] OCTCONV_API bool has_weight_gradient(const ConvOptions& options);
@@ -33,7 +41,8 @@ enum class WeightGradientMethod {
               ///< need 4 times fewer multiplies in 2-D and round a little more
 };
 
-/// Floats of scratch memory that `weight_gradient` needs with the threads that there are.
+/// Floats of scratch memory that `weight_gradient` needs with the threads that there are, whether
+/// or not sums of cells are given.
 [[nodiscard]] OCTCONV_API std::int64_t weight_gradient_scratch(
     const ConvOptions& options, std::int64_t batch, const Shape& extents,
     WeightGradientMethod method = WeightGradientMethod::kFastest);
@@ -45,7 +54,8 @@ enum class WeightGradientMethod {
 ///
 /// @param extents  high-grid extents of the input
 /// @param src      the input
-/// @param diff     the gradient of the output
+/// @param diff     the gradient of the output; its averages, if there are any, are the sums of the
+///                 cells of its high grid, and are made if not
 /// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
 /// @param scratch  `weight_gradient_scratch(options, batch, extents, method)` floats or more,
 ///                 overwritten

@@ -25,7 +25,8 @@ struct OctaveView {
   T* high = nullptr;  ///< [batch, extents..., high channels]
   T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
   /// [batch, ceil(extents / octave)..., high channels]: the average of each cell of the high grid,
-  /// for what reads it at half resolution. Touched only where a plan says so.
+  /// for what reads it at half resolution; of an adjoint's input, the sum. Touched only where a plan
+  /// says so.
   T* averages = nullptr;
 };
 
@@ -82,7 +83,8 @@ class OCTCONV_API OctConvWeights {
   /// The options that the weights were packed for.
   [[nodiscard]] const ConvOptions& options() const noexcept;
 
-  /// Whether a path begins with the averages of the high input's cells.
+  /// Whether a path begins with the averages of the high input's cells; an adjoint's, with their
+  /// sums.
   [[nodiscard]] bool reads_averages() const noexcept;
 
   /// How its sums are computed, one for each: 1 to 3.
