@@ -171,7 +171,7 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
     Vector column[kHeight];
 #pragma GCC unroll 6
     for (std::size_t y = 0; y < kHeight; ++y) {
-      const float* row = rows[static_cast<std::int64_t>(y * kWidth + x) * input.pitch] + c;
+      const float* row = rows[y * kWidth + x] + c;
       column[y] = kWhole ? hn::LoadU(d, row) : LoadPart(d, row, count);
     }
     What::template Transform<kY, 1, kWidth>(d, column, along_y + x);
@@ -191,24 +191,30 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
   }
 }
 
+// What a tile reads.
+template <class What, std::size_t kY, std::size_t kX>
+inline constexpr std::size_t kInputs = What::template kCount<kY>* What::template kCount<kX>;
+
 // Brings near what a later tile reads.
 template <class What, std::size_t kY, std::size_t kX>
 HWY_INLINE void Prefetch(const WinogradInput& input, const float* const* rows) {
   constexpr std::int64_t kLine = 16;  // floats in a cache line
-  for (std::size_t i = 0; i < What::template kCount<kY> * What::template kCount<kX>; ++i) {
-    const float* const row = rows[static_cast<std::int64_t>(i) * input.pitch];
-    for (std::int64_t c = 0; c < input.channels; c += kLine) __builtin_prefetch(row + c);
+  for (std::size_t i = 0; i < kInputs<What, kY, kX>; ++i) {
+    for (std::int64_t c = 0; c < input.channels; c += kLine) __builtin_prefetch(rows[i] + c);
   }
 }
 
 template <class What, std::size_t kY, std::size_t kX>
 void TransformAll(const WinogradInput& input) {
   constexpr std::int64_t kAhead = 2;  // tiles
+  constexpr std::size_t kEach = kInputs<What, kY, kX>;
   const Tag d;
-  for (std::int64_t tile = 0; tile < input.tiles; ++tile) {
-    const float* const* rows = input.rows + tile;
+  const float* const* rows = input.rows;
+  for (std::int64_t tile = 0; tile < input.tiles; ++tile, rows += kEach) {
     float* to = input.out + tile * input.columns;
-    if (input.far && tile + kAhead < input.tiles) Prefetch<What, kY, kX>(input, rows + kAhead);
+    if (input.far && tile + kAhead < input.tiles) {
+      Prefetch<What, kY, kX>(input, rows + kAhead * kEach);
+    }
     std::int64_t c = 0;
     for (; c + std::int64_t{kLanes} <= input.channels; c += std::int64_t{kLanes}) {
       TransformTile<What, kY, kX, true>(d, input, rows, c, kLanes, to + c);

@@ -47,8 +47,7 @@ inline constexpr std::int64_t kWinogradOutputs = 16;
 
 /// out[point][tile][c] = transform of the tile's inputs, c in [0, channels)
 struct WinogradInput {
-  const float* const* rows = nullptr;  ///< [input of the tile][pitch]: its first channel
-  std::int64_t pitch = 0;
+  const float* const* rows = nullptr;  ///< [tile][input of the tile]: its first channel
   std::int64_t tiles = 0;
   std::int64_t channels = 0;
   float* out = nullptr;

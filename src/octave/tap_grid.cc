@@ -69,45 +69,41 @@ void TapGrid::fill_runs(const Extents3& extents, std::int64_t begin, std::int64_
   }
 }
 
-void TapGrid::fill_pixel(const float* src, const float* zeros, const Position& at, Range taps,
-                         std::int64_t pitch, const float** rows) const noexcept {
-  Range inside{0, row_taps_};
-  const auto tap = [this](std::int64_t i) -> const Tap& {
-    return taps_[static_cast<std::size_t>(i)];
-  };
-  while (inside.begin < inside.end && at.x < tap(inside.begin).begin) ++inside.begin;
-  while (inside.begin < inside.end && at.x >= tap(inside.end - 1).end) --inside.end;
-  const std::int64_t x = at.x * stride_[2] + tap(inside.begin % row_taps_).x;
-  for (std::int64_t i = taps.begin; i < taps.end; i += row_taps_) {
-    const std::int64_t z = at.z * stride_[0] + tap(i).z;
-    const std::int64_t y = at.y * stride_[1] + tap(i).y;
-    const bool on_map = z >= 0 && z < in_[0] && y >= 0 && y < in_[1];
-    std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
-    const Range real = on_map ? inside : Range{row_taps_, row_taps_};
-    std::int64_t t = 0;
-    for (; t < real.begin; ++t, rows += pitch) *rows = zeros;
-    for (; t < real.end; ++t, rows += pitch, offset += tap_step_) *rows = src + offset;
-    for (; t < row_taps_; ++t, rows += pitch) *rows = zeros;
-  }
-}
-
 void TapGrid::fill(const float* src, const float* zeros, const Extents3& extents,
                    std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
                    const float** rows) const noexcept {
-  // Whatever is more of: pixels of a row, or what each of them reads.
-  if (taps.size() > extents[2] && taps.begin % row_taps_ == 0 && taps.end % row_taps_ == 0) {
-    Position at(extents, begin);
-    for (std::int64_t pixel = begin; pixel < end; ++pixel, at.advance(extents)) {
-      fill_pixel(src, zeros, at, taps, pitch, rows + (pixel - begin));
-    }
-  } else {
-    fill_runs(
-        extents, begin, end, taps, pitch, [src](std::int64_t offset) { return src + offset; },
-        zeros, rows);
-  }
+  fill_runs(
+      extents, begin, end, taps, pitch, [src](std::int64_t offset) { return src + offset; }, zeros,
+      rows);
   for (std::int64_t tap = 0; tap < taps.size(); ++tap) {
     const float** row = rows + tap * pitch;
     std::fill(row + (end - begin), row + pitch, row[end - begin - 1]);
+  }
+}
+
+void TapGrid::fill_windows(const float* src, const float* zeros, const Extents3& extents,
+                           std::int64_t begin, std::int64_t end, Range taps,
+                           const float** rows) const noexcept {
+  const auto tap = [this](std::int64_t i) -> const Tap& {
+    return taps_[static_cast<std::size_t>(i)];
+  };
+  Position at(extents, begin);
+  for (std::int64_t pixel = begin; pixel < end; ++pixel, at.advance(extents)) {
+    Range inside{0, row_taps_};
+    while (inside.begin < inside.end && at.x < tap(inside.begin).begin) ++inside.begin;
+    while (inside.begin < inside.end && at.x >= tap(inside.end - 1).end) --inside.end;
+    const std::int64_t x = at.x * stride_[2] + tap(inside.begin % row_taps_).x;
+    for (std::int64_t i = taps.begin; i < taps.end; i += row_taps_) {
+      const std::int64_t z = at.z * stride_[0] + tap(i).z;
+      const std::int64_t y = at.y * stride_[1] + tap(i).y;
+      const bool on_map = z >= 0 && z < in_[0] && y >= 0 && y < in_[1];
+      std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
+      const Range real = on_map ? inside : Range{row_taps_, row_taps_};
+      std::int64_t t = 0;
+      for (; t < real.begin; ++t) *rows++ = zeros;
+      for (; t < real.end; ++t, offset += tap_step_) *rows++ = src + offset;
+      for (; t < row_taps_; ++t) *rows++ = zeros;
+    }
   }
 }
 

@@ -59,6 +59,12 @@ class TapGrid {
             std::int64_t begin, std::int64_t end, Range taps, std::int64_t pitch,
             const float** rows) const noexcept;
 
+  /// The same pointers [pixel][tap], without any after the last pixel's: for windows of many taps.
+  /// `taps` are whole rows of the kernel.
+  void fill_windows(const float* src, const float* zeros, const kernels::Extents3& extents,
+                    std::int64_t begin, std::int64_t end, Range taps,
+                    const float** rows) const noexcept;
+
   /// Offsets [tap][pixel] from the first pixel of a map to what the pixels of so many images'
   /// outputs read, or kernels::kOutside.
   [[nodiscard]] std::vector<std::int64_t> offsets(const kernels::Extents3& extents,
@@ -83,10 +89,6 @@ class TapGrid {
   void fill_runs(const kernels::Extents3& extents, std::int64_t begin, std::int64_t end, Range taps,
                  std::int64_t pitch, const Inside& inside, Value outside,
                  Value* rows) const noexcept;
-
-  // What one pixel reads by whole rows of the kernel, a pointer every `pitch`.
-  void fill_pixel(const float* src, const float* zeros, const Position& at, Range taps,
-                  std::int64_t pitch, const float** rows) const noexcept;
 
   kernels::Extents3 in_;
   kernels::Extents3 stride_;

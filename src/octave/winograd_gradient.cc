@@ -2,7 +2,6 @@
 #include "octave/winograd_gradient.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 
 #include "octave/winograd_pass.h"
@@ -153,15 +152,13 @@ double WinogradGradient::cost() const {
 // The points of some tiles of a group, whose first is tile `first`.
 void WinogradGradient::transform(const Side& side, std::int64_t first, Range tiles,
                                  float* to) const {
-  std::array<const float*, kRowPointers> rows;  // left uninitialised on purpose
-  const std::int64_t most = kRowPointers / side.values;
-  for (std::int64_t tile = tiles.begin; tile < tiles.end; tile += most) {
-    const std::int64_t count = std::min(most, tiles.end - tile);
+  TileRows rows;  // left uninitialised on purpose
+  for (std::int64_t tile = tiles.begin; tile < tiles.end; tile += kTilesAtOnce) {
+    const std::int64_t count = std::min(kTilesAtOnce, tiles.end - tile);
     for (std::int64_t tap = 0; tap < side.taps; ++tap) {
-      side.grid.fill(side.map, zeros_.data(), tiles_, first + tile, first + tile + count,
-                     {tap * side.values, (tap + 1) * side.values}, count, rows.data());
+      side.grid.fill_windows(side.map, zeros_.data(), tiles_, first + tile, first + tile + count,
+                             {tap * side.values, (tap + 1) * side.values}, rows.data());
       side.transform({.rows = rows.data(),
-                      .pitch = count,
                       .tiles = count,
                       .channels = side.channels,
                       .out = to + tile * side.pitch + tap * (side.columns / side.taps),

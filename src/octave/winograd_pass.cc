@@ -105,23 +105,25 @@ struct WinogradPass::Run {
   // The inputs of tiles [begin, end) of a group.
   void transform(const Group& group, std::int64_t begin, std::int64_t end) const {
     const std::int64_t points = plan.tile_.points();
-    std::array<const float*, kRowPointers> rows;  // left uninitialised on purpose
-    std::int64_t column = 0;
-    for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap) {
-      for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-        const std::int64_t channels = pass.inputs[i].path.columns;
-        plan.grids_[i].fill(memory.inputs[i], packed.zeros.data(), plan.tiles_, group.first + begin,
-                            group.first + end, {tap * points, (tap + 1) * points}, end - begin,
-                            rows.data());
-        kernel.input({.rows = rows.data(),
-                      .pitch = end - begin,
-                      .tiles = end - begin,
-                      .channels = channels,
-                      .out = group.points + begin * plan.columns_ + column,
-                      .columns = plan.columns_,
-                      .plane = plan.points_plane_,
-                      .far = kernels::is_far(plan.all_tiles_ * plan.tile_.outputs(), channels)});
-        column += channels;
+    TileRows rows;  // left uninitialised on purpose
+    for (std::int64_t tile = begin; tile < end; tile += kTilesAtOnce) {
+      const std::int64_t last = std::min(tile + kTilesAtOnce, end);
+      float* to = group.points + tile * plan.columns_;
+      for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap) {
+        for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+          const std::int64_t channels = pass.inputs[i].path.columns;
+          plan.grids_[i].fill_windows(memory.inputs[i], packed.zeros.data(), plan.tiles_,
+                                      group.first + tile, group.first + last,
+                                      {tap * points, (tap + 1) * points}, rows.data());
+          kernel.input({.rows = rows.data(),
+                        .tiles = last - tile,
+                        .channels = channels,
+                        .out = to,
+                        .columns = plan.columns_,
+                        .plane = plan.points_plane_,
+                        .far = kernels::is_far(plan.all_tiles_ * plan.tile_.outputs(), channels)});
+          to += channels;
+        }
       }
     }
   }

@@ -3,6 +3,7 @@
 // transform back.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -20,6 +21,11 @@ namespace octconv::octave {
 
 /// Tiles of a method. Requires one of Winograd's.
 [[nodiscard]] kernels::WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept;
+
+/// Tiles of which it is found out at once where they read: few, so that the pointers stay in a
+/// first-level cache beside what they lead to.
+inline constexpr std::int64_t kTilesAtOnce = 16;
+using TileRows = std::array<const float*, kTilesAtOnce * kernels::kWinogradPoints>;
 
 class WinogradPass {
  public:
