@@ -82,6 +82,20 @@ class Packed {
             std::int64_t column, std::int64_t columns, Load load, Store store) {
     const float* const src = all.src + channel;
     float* to = values_ + column;
+    if (all.prologue) {
+      const Prologue prologue = all.prologue.from(channel);
+      const Vector scale = load.Load(prologue.scale);
+      const Vector shift = load.Load(prologue.shift);
+      for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
+        Vector value = hn::Zero(Tag());
+        if (offsets[p] != kOutside) {
+          value = hn::MulAdd(load.Load(src + offsets[p]), scale, shift);
+          if (prologue.rectified) value = Relu(Tag(), value);
+        }
+        store.Store(value, to);
+      }
+      return;
+    }
     for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
       store.Store(load.Load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
     }

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 
+#include "octconv/kernels/prologue.h"
+
 namespace octconv::kernels {
 
 /// sums[o][tap * step + c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o], where
 /// step is `CorrelationKernel::step(channels)`.
 struct Correlation {
   const float* src = nullptr;
+  Prologue prologue;                      ///< of `src`
   const float* zeros = nullptr;           ///< `channels` of them: what lies at kOutside
   const std::int64_t* offsets = nullptr;  ///< [tap][pitch], in floats
   std::int64_t pitch = 0;

@@ -2,6 +2,7 @@
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/targets.h"
 
@@ -39,38 +40,34 @@ HWY_INLINE Vector Combine(Vector a, Vector b) {
 
 // out[c] = factor * combination of the group's rows, and of `out` unless it is the window's first
 // group. `kCount` is the number of rows, or 0 if it is only known at run time.
-template <PoolKind kKind, std::size_t kCount>
+template <PoolKind kKind, std::size_t kCount, class Read>
 HWY_INLINE void CombineRows(const Group& group, bool first, float factor, std::int64_t channels,
-                            float* out) {
+                            const Read& read, float* out) {
   constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
   const std::size_t count = kCount == 0 ? group.count : kCount;
   const Vector scale = hn::Set(d, factor);
-  const auto combine = [&](auto load) HWY_ATTR {
-    Vector value = load(group.rows[0]);
+  const auto combine = [&](std::int64_t c, auto access) HWY_ATTR {
+    Vector value = read(group.rows[0], c, access);
 #pragma GCC unroll 4
-    for (std::size_t i = 1; i < count; ++i) value = Combine<kKind>(value, load(group.rows[i]));
-    if (!first) value = Combine<kKind>(load(out), value);
-    return kKind == PoolKind::kAverage ? hn::Mul(value, scale) : value;
+    for (std::size_t i = 1; i < count; ++i) {
+      value = Combine<kKind>(value, read(group.rows[i], c, access));
+    }
+    if (!first) value = Combine<kKind>(access.Load(out + c), value);
+    access.Store(kKind == PoolKind::kAverage ? hn::Mul(value, scale) : value, out + c);
   };
   std::int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    hn::StoreU(combine([&](const float* row) HWY_ATTR { return hn::LoadU(d, row + c); }), d,
-               out + c);
-  }
-  if (c < channels) {
-    const auto left = static_cast<std::size_t>(channels - c);
-    StorePart(d, combine([&](const float* row) HWY_ATTR { return LoadPart(d, row + c, left); }),
-              out + c, left);
-  }
+  for (; c + kLanes <= channels; c += kLanes) combine(c, WholeVector());
+  if (c < channels) combine(c, PartVector{static_cast<std::size_t>(channels - c)});
 }
 
-template <PoolKind kKind>
-HWY_INLINE void Flush(Group& group, bool first, float factor, std::int64_t channels, float* out) {
+template <PoolKind kKind, class Read>
+HWY_INLINE void Flush(Group& group, bool first, float factor, std::int64_t channels,
+                      const Read& read, float* out) {
   if (group.count == 4) {
-    CombineRows<kKind, 4>(group, first, factor, channels, out);
+    CombineRows<kKind, 4>(group, first, factor, channels, read, out);
   } else {
-    CombineRows<kKind, 0>(group, first, factor, channels, out);
+    CombineRows<kKind, 0>(group, first, factor, channels, read, out);
   }
   group.count = 0;
 }
@@ -80,8 +77,8 @@ struct Range {
   std::int64_t end;
 };
 
-template <PoolKind kKind>
-void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
+template <PoolKind kKind, class Read>
+void Rows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_t end) {
   const auto window = [&](std::size_t axis, std::int64_t at) {
     const std::int64_t from = at * all.stride[axis] - all.padding[axis];
     return Range{std::max<std::int64_t>(from, 0), std::min(from + all.kernel[axis], all.in[axis])};
@@ -107,7 +104,8 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
             ++taken;
             if (group.count == kGroup || taken == size) {
               const bool first = taken <= static_cast<std::int64_t>(kGroup);
-              Flush<kKind>(group, first, taken == size ? mean_factor : 1.0F, all.channels, out);
+              Flush<kKind>(group, first, taken == size ? mean_factor : 1.0F, all.channels, read,
+                           out);
             }
           }
         }
@@ -116,33 +114,36 @@ void Rows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
   }
 }
 
+// Whether it may read what lies beyond the channels: a prologue has no more than these.
+template <class Read>
+inline constexpr bool kReadsBeyond = std::is_same_v<Read, ReadAsIs>;
+
 // `count` cells of 2 x 2 pixels side by side, whole ones, from the first of two rows on. What a
 // part of a vector holds beyond the channels is the next pixel's: it is read for nothing, and
 // written over by the next cell.
-template <PoolKind kKind>
+template <PoolKind kKind, class Read>
 void WholeCells(const float* top, const float* bottom, std::int64_t channels, std::int64_t count,
-                float* out) {
+                const Read& read, float* out) {
   constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
   const Vector quarter = hn::Set(d, 0.25F);
-  const auto combine = [&](auto load, std::int64_t c) HWY_ATTR {
+  const auto combine = [&](std::int64_t c, auto access) HWY_ATTR {
+    const Vector first = hn::Add(read(top, c, access), read(top + channels, c, access));
     const Vector sum =
-        hn::Add(hn::Add(hn::Add(load(top + c), load(top + channels + c)), load(bottom + c)),
-                load(bottom + channels + c));
+        hn::Add(hn::Add(first, read(bottom, c, access)), read(bottom + channels, c, access));
     return kKind == PoolKind::kAverage ? hn::Mul(sum, quarter) : sum;
   };
-  const auto whole = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
   for (std::int64_t cell = 0; cell < count; ++cell) {
     std::int64_t c = 0;
-    for (; c + kLanes <= channels; c += kLanes) hn::StoreU(combine(whole, c), d, out + c);
+    for (; c + kLanes <= channels; c += kLanes) {
+      hn::StoreU(combine(c, WholeVector()), d, out + c);
+    }
     if (c < channels) {
-      if ((count - 1 - cell) * channels >= kLanes) {
-        hn::StoreU(combine(whole, c), d, out + c);
+      if (kReadsBeyond<Read> && (count - 1 - cell) * channels >= kLanes) {
+        hn::StoreU(combine(c, WholeVector()), d, out + c);
       } else {
-        const auto left = static_cast<std::size_t>(channels - c);
-        StorePart(d,
-                  combine([&](const float* from) HWY_ATTR { return LoadPart(d, from, left); }, c),
-                  out + c, left);
+        const PartVector part{static_cast<std::size_t>(channels - c)};
+        part.Store(combine(c, part), out + c);
       }
     }
     top += 2 * channels;
@@ -155,35 +156,43 @@ void WholeCells(const float* top, const float* bottom, std::int64_t channels, st
 // between the two grids of octave values.
 bool AreWholeCells(const PoolRows& all) {
   const Extents3 cell{1, 2, 2};
-  return all.kind != PoolKind::kMax && all.kernel == cell && all.stride == cell &&
-         all.padding == Extents3{} && all.pitch == all.channels &&
-         all.in[1] == 2 * all.extents[1] && all.in[2] == 2 * all.extents[2];
+  return all.kernel == cell && all.stride == cell && all.padding == Extents3{} &&
+         all.pitch == all.channels && all.in[1] == 2 * all.extents[1] &&
+         all.in[2] == 2 * all.extents[2];
 }
 
-void CellRows(const PoolRows& all, std::int64_t begin, std::int64_t end) {
+template <PoolKind kKind, class Read>
+void CellRows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_t end) {
   const std::int64_t width = all.in[2] * all.channels;
   for (std::int64_t row = begin; row < end; ++row) {
     const float* top = all.src + 2 * row * width;
     float* out = all.out + row * all.extents[2] * all.channels;
-    if (all.kind == PoolKind::kAverage) {
-      WholeCells<PoolKind::kAverage>(top, top + width, all.channels, all.extents[2], out);
-    } else {
-      WholeCells<PoolKind::kSum>(top, top + width, all.channels, all.extents[2], out);
-    }
+    WholeCells<kKind>(top, top + width, all.channels, all.extents[2], read, out);
   }
 }
 
+template <PoolKind kKind, class Read>
+void AllRows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_t end) {
+  if constexpr (kKind != PoolKind::kMax) {
+    if (AreWholeCells(all)) return CellRows<kKind>(all, read, begin, end);
+  }
+  Rows<kKind>(all, read, begin, end);
+}
+
 void Pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) {
-  if (AreWholeCells(rows)) return CellRows(rows, begin, end);
   switch (rows.kind) {
     case PoolKind::kMax:
-      Rows<PoolKind::kMax>(rows, begin, end);
+      AllRows<PoolKind::kMax>(rows, ReadAsIs(), begin, end);
       break;
     case PoolKind::kAverage:
-      Rows<PoolKind::kAverage>(rows, begin, end);
+      if (rows.prologue) {
+        AllRows<PoolKind::kAverage>(rows, ReadThrough{rows.prologue}, begin, end);
+      } else {
+        AllRows<PoolKind::kAverage>(rows, ReadAsIs(), begin, end);
+      }
       break;
     case PoolKind::kSum:
-      Rows<PoolKind::kSum>(rows, begin, end);
+      AllRows<PoolKind::kSum>(rows, ReadAsIs(), begin, end);
       break;
   }
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/extents3.h"
+#include "octconv/kernels/prologue.h"
 
 namespace octconv::kernels {
 
@@ -25,6 +26,7 @@ struct PoolRows {
   Extents3 stride{};
   Extents3 padding{};  ///< before the first pixel
   PoolKind kind = PoolKind::kMax;
+  Prologue prologue{};  ///< of averages alone
 };
 
 /// Rows [begin, end) of all the output's rows: there are batch * extents[0] * extents[1] of them.

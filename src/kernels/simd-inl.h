@@ -15,6 +15,7 @@
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "octconv/kernels/activation.h"
+#include "octconv/kernels/prologue.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
@@ -72,6 +73,25 @@ HWY_INLINE Vector Relu(Tag d, Vector x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
 #endif
 }
+
+// A map as it is, and through its prologue: some lanes of a pixel's channels from `c` on.
+struct ReadAsIs {
+  template <class Access>
+  HWY_INLINE Vector operator()(const float* pixel, std::int64_t c, Access access) const {
+    return access.Load(pixel + c);
+  }
+};
+
+struct ReadThrough {
+  Prologue prologue;
+
+  template <class Access>
+  HWY_INLINE Vector operator()(const float* pixel, std::int64_t c, Access access) const {
+    const Vector x = hn::MulAdd(access.Load(pixel + c), access.Load(prologue.scale + c),
+                                access.Load(prologue.shift + c));
+    return prologue.rectified ? Relu(Tag(), x) : x;
+  }
+};
 
 HWY_INLINE Vector Relu6(Tag d, Vector x) {
   const Vector six = hn::Set(d, 6.0F);

@@ -131,6 +131,7 @@ inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
 // What is transformed to the points of a tile: its inputs.
 struct Inputs {
   static constexpr bool kPads = false;
+  static constexpr bool kMaps = false;
   template <std::size_t kOutputs>
   static constexpr std::size_t kCount = kPointsOf<kOutputs>;
 
@@ -145,9 +146,15 @@ struct PaddedInputs : Inputs {
   static constexpr bool kPads = true;
 };
 
+// And through a prologue.
+struct MappedInputs : PaddedInputs {
+  static constexpr bool kMaps = true;
+};
+
 // The gradients of its outputs.
 struct Diffs {
   static constexpr bool kPads = true;
+  static constexpr bool kMaps = false;
   template <std::size_t kOutputs>
   static constexpr std::size_t kCount = kOutputs;
 
@@ -165,14 +172,27 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
   constexpr std::size_t kPointsX = kPointsOf<kX>;
   constexpr std::size_t kHeight = What::template kCount<kY>;
   constexpr std::size_t kWidth = What::template kCount<kX>;
+  const auto load = [&](const float* from)
+                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadPart(d, from, count); };
+  Vector scale = hn::Zero(d);
+  Vector shift = hn::Zero(d);
+  if constexpr (What::kMaps) {
+    scale = load(input.prologue.scale + c);
+    shift = load(input.prologue.shift + c);
+  }
+  const auto read = [&](const float* row) HWY_ATTR {
+    if constexpr (!What::kMaps) return load(row + c);
+    if (row == input.zeros) return hn::Zero(d);
+    const Vector value = hn::MulAdd(load(row + c), scale, shift);
+    return input.prologue.rectified ? Relu(d, value) : value;
+  };
   Vector along_y[kPointsY * kWidth];
 #pragma GCC unroll 6
   for (std::size_t x = 0; x < kWidth; ++x) {
     Vector column[kHeight];
 #pragma GCC unroll 6
     for (std::size_t y = 0; y < kHeight; ++y) {
-      const float* row = rows[y * kWidth + x] + c;
-      column[y] = kWhole ? hn::LoadU(d, row) : LoadPart(d, row, count);
+      column[y] = read(rows[y * kWidth + x]);
     }
     What::template Transform<kY, 1, kWidth>(d, column, along_y + x);
   }
@@ -392,7 +412,13 @@ void SumsToTaps(const WinogradSums& all, std::int64_t begin, std::int64_t end) {
 }
 
 template <std::size_t kY, std::size_t kX>
-inline constexpr WinogradGradientKernel kGradientKernel{.input = TransformAll<PaddedInputs, kY, kX>,
+void TransformGradientInputs(const WinogradInput& input) {
+  input.prologue ? TransformAll<MappedInputs, kY, kX>(input)
+                 : TransformAll<PaddedInputs, kY, kX>(input);
+}
+
+template <std::size_t kY, std::size_t kX>
+inline constexpr WinogradGradientKernel kGradientKernel{.input = TransformGradientInputs<kY, kX>,
                                                         .diff = TransformAll<Diffs, kY, kX>,
                                                         .taps = SumsToTaps<kY, kX>};
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/conv_tile.h"
+#include "octconv/kernels/prologue.h"
 
 namespace octconv::kernels {
 
@@ -51,9 +52,11 @@ struct WinogradInput {
   std::int64_t tiles = 0;
   std::int64_t channels = 0;
   float* out = nullptr;
-  std::int64_t columns = 0;  ///< floats from one tile to the next
-  std::int64_t plane = 0;    ///< floats from one point to the next
-  bool far = false;          ///< `is_far` of what the rows point into
+  std::int64_t columns = 0;      ///< floats from one tile to the next
+  std::int64_t plane = 0;        ///< floats from one point to the next
+  bool far = false;              ///< `is_far` of what the rows point into
+  Prologue prologue;             ///< only for the transform of gradients' inputs
+  const float* zeros = nullptr;  ///< the row outside of the map; read only with a prologue
 };
 
 /// Whether the tiles of a map are to be brought near before they are read: it does not stay in a
@@ -113,7 +116,7 @@ struct WinogradKernel {
 /// vectors, with zeros beyond the channels.
 struct WinogradGradientKernel {
   void (*input)(const WinogradInput& input) = nullptr;
-  void (*diff)(const WinogradInput& diff) = nullptr;  ///< rows: [output of the tile][pitch]
+  void (*diff)(const WinogradInput& diff) = nullptr;  ///< rows: [tile][output of the tile]
   void (*taps)(const WinogradSums& sums, std::int64_t begin, std::int64_t end) = nullptr;  ///< rows
 };
 

@@ -214,6 +214,31 @@ void add_to_source(at::Tensor& sum, at::Tensor gradient, const ConvPath& path, c
   spread_shares(sum, gradient, path.pools.front().window, adds);
 }
 
+// The input of a backward pass: what was kept of it, and what is done to that.
+struct KeptInput {
+  OctTensor source;
+  const Remade::Recipe* high = nullptr;  // null: the source is the input
+  const Remade::Recipe* low = nullptr;
+
+  // As a convolution reads it.
+  [[nodiscard]] OctavePrologue prologue() const {
+    const auto of = [](const Remade::Recipe* recipe) {
+      return recipe == nullptr
+                 ? Prologue{}
+                 : Prologue{recipe->scale.data(), recipe->shift.data(), recipe->rectified};
+    };
+    return {of(high), of(low)};
+  }
+
+  // As a value.
+  [[nodiscard]] OctTensor make() const {
+    const auto of = [](const at::Tensor& x, const Remade::Recipe* recipe) {
+      return recipe == nullptr ? x : recipe->make(std::span(&x, 1));
+    };
+    return {of(source.high, high), of(source.low, low), source.extents};
+  }
+};
+
 struct Gradients {
   OctTensor input;
   at::Tensor weight;
@@ -240,32 +265,35 @@ at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
 }
 
 // `wanted`: gradients of the input, the weight, the bias.
-Gradients run_planned_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
+Gradients run_planned_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
                                const OctTensor& diff, std::array<bool, 3> wanted) {
   Gradients gradients;
   std::tie(gradients.input, gradients.weight) =
-      planned_gradients(call.options, call.extents, input, diff, weight, {wanted[0], wanted[1]});
+      planned_gradients(call.options, call.extents, input.source, input.prologue(), diff, weight,
+                        {wanted[0], wanted[1]});
   if (wanted[2]) gradients.bias = bias_gradient(diff, call.options, weight);
   return gradients;
 }
 
 // The same, path by path where the whole has no plan.
-Gradients run_backward(const Call& call, const OctTensor& input, const at::Tensor& weight,
+Gradients run_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
                        bool has_bias, const OctTensor& diff, std::array<bool, 3> wanted) {
   const ConvOptions& o = call.options;
   wanted[2] = wanted[2] && has_bias;
   if ((call.rule == BiasRule::kOnce || !wanted[2]) && (diff.high.defined() || diff.low.defined()) &&
-      has_planned_conv_gradients(o, input, weight)) {
+      has_planned_conv_gradients(o, input.source, weight)) {
     return run_planned_backward(call, input, weight, diff, wanted);
   }
   Gradients gradients;
   if (wanted[1] && (diff.high.defined() || diff.low.defined()) &&
-      has_planned_weight_gradient(o, input, weight)) {
-    gradients.weight =
-        planned_gradients(o, call.extents, input, diff, weight, {false, true}).second;
+      has_planned_weight_gradient(o, input.source, weight)) {
+    gradients.weight = planned_gradients(o, call.extents, input.source, input.prologue(), diff,
+                                         weight, {false, true})
+                           .second;
     wanted[1] = false;
   }
-  PathSources sources(input, OddLow::kCeil);
+  const OctTensor made = wanted[1] ? input.make() : OctTensor();
+  PathSources sources(made, OddLow::kCeil);
   const auto grid_of = [&](Frequency src) {
     return src == Frequency::kLow ? low_extents(call.extents, o.octave) : call.extents;
   };
@@ -311,7 +339,8 @@ Gradients run_backward(const Call& call, const OctTensor& input, const at::Tenso
         const bool from_low = part.src == Frequency::kLow;
         const at::Tensor piece = group.size() == 1 ? dx : dx.narrow(1, channel, channels);
         at::Tensor& sum = from_low ? gradients.input.low : gradients.input.high;
-        add_to_source(sum, piece, part, grid_of(part.src), from_low ? input.low : input.high);
+        add_to_source(sum, piece, part, grid_of(part.src),
+                      from_low ? input.source.low : input.source.high);
       }
       if (wanted[1] && dw.sizes() == weight.sizes()) {
         gradients.weight = dw;
@@ -376,16 +405,14 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     const Call& call = kept.call;
     const at::Tensor& weight = saved[0];
     const at::Tensor& bias = saved[1];
-    const std::span all(saved);
-    const OctTensor input{kept.high.make(all.subspan(2, kept.low_begin - 2)),
-                          kept.low.make(all.subspan(kept.low_begin)), call.extents};
+    const KeptInput input = kept.input(saved);
     const bool has_high = call.options.out.high > 0;
     const OctTensor diff{has_high ? diffs[0] : at::Tensor(),
                          call.options.out.low > 0 ? diffs.back() : at::Tensor()};
     if (at::GradMode::is_enabled()) {
       if (kept.remade)
         throw Unsupported("octave convolution: second derivatives need tensors of type double");
-      return backward_of_composed(call, input, weight, bias, diff);
+      return backward_of_composed(call, input.make(), weight, bias, diff);
     }
     const Gradients gradients =
         run_backward(call, input, weight, bias.defined(), diff,
@@ -406,6 +433,21 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     std::size_t low_begin = 0;  // where the sources of `low` begin
     bool remade = false;        // is a frequency of the input made again?
     bool input_wanted = false;
+
+    // Sums with residuals are made; what a batch norm alone makes, convolutions make as they read.
+    [[nodiscard]] KeptInput input(std::span<const at::Tensor> saved) const {
+      KeptInput result;
+      const auto put = [](const Remade::Recipe& recipe, std::span<const at::Tensor> sources,
+                          at::Tensor& source, const Remade::Recipe*& done) {
+        const bool simple = recipe.residual.empty();
+        source = simple ? sources[0] : recipe.make(sources);
+        done = simple && !recipe.scale.empty() ? &recipe : nullptr;
+      };
+      put(high, saved.subspan(2, low_begin - 2), result.source.high, result.high);
+      put(low, saved.subspan(low_begin), result.source.low, result.low);
+      result.source.extents = call.extents;
+      return result;
+    }
   };
 
   static Tensors backward_of_composed(const Call& call, const OctTensor& input,

@@ -148,16 +148,18 @@ at::Tensor sums_of(const ConvOptions& options, const Shape& extents, const OctTe
 }
 
 at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
-                              const OctTensor& input, const OctTensor& diff, const at::Tensor& sums,
+                              const OctTensor& source, const OctavePrologue& prologue,
+                              const OctTensor& diff, const at::Tensor& sums,
                               const at::Tensor& weight) {
   const WorkTimer timer(Work::kConvWeightGradient);
   const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
-  const std::int64_t batch = batch_of(input);
+  const std::int64_t batch = batch_of(source);
   const at::Tensor scratch =
       at::empty({weight_gradient_scratch(options, batch, extents)}, at::kFloat);
-  weight_gradient(options, batch, extents, view(input, {}), view(diff, sums),
+  weight_gradient(options, batch, extents, view(source, {}), view(diff, sums),
                   {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())},
-                  {scratch.data_ptr<float>(), static_cast<std::size_t>(scratch.numel())});
+                  {scratch.data_ptr<float>(), static_cast<std::size_t>(scratch.numel())},
+                  WeightGradientMethod::kFastest, prologue);
   return gradient.contiguous(weight.suggest_memory_format());
 }
 
@@ -204,8 +206,9 @@ bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& inp
 }
 
 std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, const Shape& extents,
-                                                   const OctTensor& input, const OctTensor& diff,
-                                                   const at::Tensor& weight,
+                                                   const OctTensor& source,
+                                                   const OctavePrologue& prologue,
+                                                   const OctTensor& diff, const at::Tensor& weight,
                                                    std::array<bool, 2> wanted) {
   if (!wanted[0] && !wanted[1]) return {};
   const ParallelScope threads(at::get_num_threads());
@@ -214,7 +217,8 @@ std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, c
   std::pair<OctTensor, at::Tensor> gradients;
   if (wanted[0]) gradients.first = input_gradient_of(options, extents, whole, sums, weight, diff);
   if (wanted[1]) {
-    gradients.second = weight_gradient_of(options, extents, to_last(input), whole, sums, weight);
+    gradients.second =
+        weight_gradient_of(options, extents, to_last(source), prologue, whole, sums, weight);
   }
   return gradients;
 }
@@ -235,7 +239,7 @@ std::pair<at::Tensor, at::Tensor> ordinary_gradients(
   if (has_planned_conv(options, OctTensor(input), weight)) {
     const std::array<bool, 2> planned{wanted[0] && has_planned_gradient(options),
                                       wanted[1] && has_weight_gradient(options)};
-    auto [dx, dw] = planned_gradients(options, spatial_extents(input), OctTensor(input),
+    auto [dx, dw] = planned_gradients(options, spatial_extents(input), OctTensor(input), {},
                                       OctTensor(diff), weight, planned);
     gradients = {dx.high, dw};
     wanted = {wanted[0] && !planned[0], wanted[1] && !planned[1]};

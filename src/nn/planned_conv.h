@@ -10,6 +10,7 @@
 
 #include "octconv/nn/oct_tensor.h"
 #include "octconv/octave/conv.h"
+#include "octconv/octave/conv_gradient.h"
 
 namespace octconv::nn {
 
@@ -31,9 +32,11 @@ namespace octconv::nn {
 
 /// The gradients of the input, whose extents on the high grid are `extents`, and of the weight;
 /// those that are wanted. A frequency of `diff` may be missing: it is 0.
+/// @param source  what the prologue makes the input of
 [[nodiscard]] std::pair<OctTensor, at::Tensor> planned_gradients(
-    const ConvOptions& options, const Shape& extents, const OctTensor& input, const OctTensor& diff,
-    const at::Tensor& weight, std::array<bool, 2> wanted);
+    const ConvOptions& options, const Shape& extents, const OctTensor& source,
+    const OctavePrologue& prologue, const OctTensor& diff, const at::Tensor& weight,
+    std::array<bool, 2> wanted);
 
 /// The gradients of an ordinary convolution, on plans as far as there are some, otherwise
 /// LibTorch's.

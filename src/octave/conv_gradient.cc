@@ -34,7 +34,8 @@ constexpr std::int64_t kMostSums = 1024 * 1024;
 class DirectGradient {
  public:
   DirectGradient(const ConvOptions& options, const ConvPath& path, std::int64_t batch,
-                 const Shape& map, const Shape& out, const float* src, const float* diff)
+                 const Shape& map, const Shape& out, const float* src, const Prologue& prologue,
+                 const float* diff)
       : options_(options),
         path_(path),
         grid_(options, path, map, path.columns * path.groups),
@@ -42,6 +43,7 @@ class DirectGradient {
         batch_(batch),
         map_elements_(map.elements() * path.columns * path.groups),
         src_(src),
+        prologue_(prologue),
         diff_(diff),
         zeros_(static_cast<std::size_t>(path.columns)),
         outputs_(path.rows / path.groups),
@@ -115,6 +117,7 @@ class DirectGradient {
       const std::int64_t group = row / outputs_;
       const std::int64_t end = std::min((group + 1) * outputs_, rows.end);
       kernel_.run({.src = src_ + image * map_elements_ + group * path_.columns,
+                   .prologue = prologue_.from(group * path_.columns),
                    .zeros = zeros_.data(),
                    .offsets = offsets_.data() + first,
                    .pitch = unit_ * product(extents_),
@@ -152,6 +155,7 @@ class DirectGradient {
   std::int64_t batch_;
   std::int64_t map_elements_;  // of an image
   const float* src_;
+  Prologue prologue_;
   const float* diff_;
   std::vector<float> zeros_;
   std::int64_t outputs_;  // of a group
@@ -188,10 +192,12 @@ class Pieces {
 };
 
 // Averages or sums of the cells of a map.
-const float* pooled(Pieces& pieces, const float* src, std::int64_t batch, std::int64_t channels,
-                    const Shape& extents, const Shape& cell, kernels::PoolKind kind) {
-  const kernels::PoolRows pool =
+const float* pooled(Pieces& pieces, const float* src, const Prologue& prologue, std::int64_t batch,
+                    std::int64_t channels, const Shape& extents, const Shape& cell,
+                    kernels::PoolKind kind) {
+  kernels::PoolRows pool =
       octave::pooled_cells(to_three(extents, 1), to_three(cell, 1), channels, kind);
+  pool.prologue = prologue;
   float* const result = pieces.take(batch * product(pool.extents) * channels);
   if (!pieces.counting()) octave::run_pool(pool, batch, src, result);
   return result;
@@ -224,19 +230,20 @@ using AnyGradient = std::variant<DirectGradient, WinogradGradient>;
 
 AnyGradient gradient_of(WeightGradientMethod method, const ConvOptions& options,
                         const ConvPath& path, std::int64_t batch, const Shape& map,
-                        const Shape& out, const float* src, const float* diff) {
-  DirectGradient direct(options, path, batch, map, out, src, diff);
+                        const Shape& out, const float* src, const Prologue& prologue,
+                        const float* diff) {
+  DirectGradient direct(options, path, batch, map, out, src, prologue, diff);
   if (method == WeightGradientMethod::kDirect || !has_winograd(options, path)) return direct;
-  WinogradGradient winograd(options, path, batch, map, out, src, diff);
+  WinogradGradient winograd(options, path, batch, map, out, src, prologue, diff);
   if (method == WeightGradientMethod::kFastest && direct.cost() <= winograd.cost()) return direct;
   return winograd;
 }
 
 // Floats of scratch memory. Without it nothing is computed.
 std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Shape& extents,
-                       OctaveView<const float> src, OctaveView<const float> diff,
-                       std::span<float> weight, std::span<float> scratch,
-                       WeightGradientMethod method) {
+                       OctaveView<const float> src, const OctavePrologue& prologue,
+                       OctaveView<const float> diff, std::span<float> weight,
+                       std::span<float> scratch, WeightGradientMethod method) {
   const Shape out = output_extents(options, extents);
   Pieces pieces(scratch);
   Pooled maps;
@@ -250,13 +257,15 @@ std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Sha
     const bool from_low = path.src == Frequency::kLow;
     const bool to_low = path.dst == Frequency::kLow;
     const float* read = from_low ? src.low : src.high;
+    Prologue through = from_low ? prologue.low : prologue.high;
     Shape map = from_low ? low_extents(extents, options.octave) : extents;
     for (std::size_t i = 0; i < path.pools.size(); ++i) {
       const Shape& window = path.pools[i].window;
       read = maps.get(path, i + 1, [&] {
-        return pooled(pieces, read, batch, from_low ? options.in.low : options.in.high, map, window,
-                      kernels::PoolKind::kAverage);
+        return pooled(pieces, read, through, batch, from_low ? options.in.low : options.in.high,
+                      map, window, kernels::PoolKind::kAverage);
       });
+      through = {};
       map = low_extents(map, window);
     }
     const float* made = to_low ? diff.low : diff.high;
@@ -265,14 +274,14 @@ std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Sha
       if (!has_sums) {
         const bool given = diff.averages != nullptr && path.upsample == options.octave;
         sums = given ? diff.averages
-                     : pooled(pieces, diff.high, batch, options.out.high, out, path.upsample,
+                     : pooled(pieces, diff.high, {}, batch, options.out.high, out, path.upsample,
                               kernels::PoolKind::kSum);
         has_sums = true;
       }
       made = sums;
       grid = low_extents(out, path.upsample);
     }
-    gradients.push_back(gradient_of(method, options, path, batch, map, grid, read, made));
+    gradients.push_back(gradient_of(method, options, path, batch, map, grid, read, through, made));
     most = std::max(
         most, std::visit([](const auto& g) { return g.scratch_elements(); }, gradients.back()));
   }
@@ -325,13 +334,13 @@ bool has_planned_gradient(const ConvOptions& options) {
 
 std::int64_t weight_gradient_scratch(const ConvOptions& options, std::int64_t batch,
                                      const Shape& extents, WeightGradientMethod method) {
-  return for_paths(options, batch, extents, {}, {}, {}, {}, method);
+  return for_paths(options, batch, extents, {}, {}, {}, {}, {}, method);
 }
 
 void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                      OctaveView<const float> src, OctaveView<const float> diff,
                      std::span<float> weight, std::span<float> scratch,
-                     WeightGradientMethod method) {
+                     WeightGradientMethod method, const OctavePrologue& prologue) {
   check(options);
   if (!has_weight_gradient(options)) {
     throw Unsupported("the gradient of an octave convolution's weight: kernel " +
@@ -347,7 +356,7 @@ void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape
                           std::to_string(weight.size()));
   }
   if (weight_elements(options) != elements) std::fill(weight.begin(), weight.end(), 0.0F);
-  for_paths(options, batch, extents, src, diff, weight, scratch, method);
+  for_paths(options, batch, extents, src, prologue, diff, weight, scratch, method);
 }
 
 }  // namespace octconv

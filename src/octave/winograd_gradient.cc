@@ -76,7 +76,7 @@ void add_parts(float* all, std::int64_t parts, std::int64_t each) {
 
 WinogradGradient::WinogradGradient(const ConvOptions& options, const ConvPath& path,
                                    std::int64_t batch, const Shape& map, const Shape& out,
-                                   const float* src, const float* diff)
+                                   const float* src, const Prologue& prologue, const float* diff)
     : options_(options),
       path_(path),
       tile_(winograd_tile(ConvMethod::kWinograd4, options.rank())),
@@ -86,6 +86,7 @@ WinogradGradient::WinogradGradient(const ConvOptions& options, const ConvPath& p
                                       WinogradTile::points(tile_.x)},
                                      options.padding_begin, tile_, map, path.columns),
              .map = src,
+             .prologue = prologue,
              .channels = path.columns,
              .taps = to_three(options.kernel, 1)[0],
              .values = tile_.points(),
@@ -94,6 +95,7 @@ WinogradGradient::WinogradGradient(const ConvOptions& options, const ConvPath& p
       diff_{.grid = grid_over_tiles(options, {1, tile_.y, tile_.x},
                                     Shape::filled(options.rank(), 0), tile_, out, path.rows),
             .map = diff,
+            .prologue = {},
             .channels = path.rows,
             .taps = 1,
             .values = tile_.outputs(),
@@ -164,7 +166,9 @@ void WinogradGradient::transform(const Side& side, std::int64_t first, Range til
                       .out = to + tile * side.pitch + tap * (side.columns / side.taps),
                       .columns = side.pitch,
                       .plane = plane(side),
-                      .far = kernels::is_far(all_tiles_ * tile_.outputs(), side.channels)});
+                      .far = kernels::is_far(all_tiles_ * tile_.outputs(), side.channels),
+                      .prologue = side.prologue,
+                      .zeros = zeros_.data()});
     }
   }
 }

@@ -27,9 +27,11 @@ class WinogradGradient {
   /// @param map   extents of what the path reads, after its pools
   /// @param out   extents of what it makes
   /// @param src   the map of each image
+  /// @param prologue  of what is read of it
   /// @param diff  the gradient of what it makes
   WinogradGradient(const ConvOptions& options, const ConvPath& path, std::int64_t batch,
-                   const Shape& map, const Shape& out, const float* src, const float* diff);
+                   const Shape& map, const Shape& out, const float* src, const Prologue& prologue,
+                   const float* diff);
 
   /// By a model of the costs, in products of a vector with a number.
   [[nodiscard]] double cost() const;
@@ -45,6 +47,7 @@ class WinogradGradient {
   struct Side {
     TapGrid grid;  // over the tiles
     const float* map;
+    Prologue prologue;
     std::int64_t channels;
     std::int64_t taps;     // along the axis that is not transformed
     std::int64_t values;   // of a tile, for each of these taps

@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/pointwise.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 #include "support/octave_conv.h"
@@ -154,6 +155,7 @@ class Experiment {
     weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_with_sums(), with_sums,
                     scratch, method);
     EXPECT_EQ(with_sums, gradient);
+    check_prologue(method, scratch);
     const std::size_t step = std::max<std::size_t>(1, weight_.size() / 40);
     std::vector<float> one(weight_.size());
     for (std::size_t i = 0; i < weight_.size(); i += step) {
@@ -170,6 +172,36 @@ class Experiment {
                   tolerance(dot, layer_.batch * layer_.extents.elements()) + more_tolerance)
           << "weight " << i << (method == WeightGradientMethod::kWinograd ? ", Winograd" : "");
     }
+  }
+
+  // A source and a prologue give what the prologue makes of the source gives.
+  void check_prologue(WeightGradientMethod method, std::vector<float>& scratch) {
+    const ConvOptions& o = layer_.options;
+    Value made = src_;
+    const auto through = [&](std::int64_t channels, bool rectified, std::vector<float>& scale,
+                             std::vector<float>& shift, std::vector<float>& map) {
+      scale = random_values(channels, random_);
+      shift = random_values(channels, random_);
+      if (channels == 0) return Prologue{};
+      kernels::scale_shift(map.data(), static_cast<std::int64_t>(map.size()) / channels, channels,
+                           scale.data(), shift.data(),
+                           {rectified ? ActivationKind::kRelu : ActivationKind::kNone}, map.data());
+      return Prologue{scale.data(), shift.data(), rectified};
+    };
+    std::vector<float> high_scale;
+    std::vector<float> high_shift;
+    std::vector<float> low_scale;
+    std::vector<float> low_shift;
+    const OctavePrologue prologue{
+        .high = through(o.in.high, true, high_scale, high_shift, made.high),
+        .low = through(o.in.low, false, low_scale, low_shift, made.low)};
+    std::vector<float> wanted(weight_.size());
+    weight_gradient(o, layer_.batch, layer_.extents, made.view(), diff_.view(), wanted, scratch,
+                    method);
+    std::vector<float> gradient(weight_.size());
+    weight_gradient(o, layer_.batch, layer_.extents, src_.view(), diff_.view(), gradient, scratch,
+                    method, prologue);
+    EXPECT_EQ(gradient, wanted);
   }
 
   // The same if the sums of cells are given.

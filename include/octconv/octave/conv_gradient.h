@@ -7,6 +7,7 @@
 #include <span>
 
 #include "octconv/base/api.h"
+#include "octconv/kernels/prologue.h"
 #include "octconv/octave/conv.h"
 #include "octconv/octave/conv_plan.h"
 #include "octconv/tensor/shape.h"
@@ -41,6 +42,12 @@ enum class WeightGradientMethod {
               ///< need 4 times fewer multiplies in 2-D and round a little more
 };
 
+/// That of each frequency.
+struct OctavePrologue {
+  Prologue high;  ///< of the high channels
+  Prologue low;   ///< of the low channels
+};
+
 /// Floats of scratch memory that `weight_gradient` needs with the threads that there are, whether
 /// or not sums of cells are given.
 [[nodiscard]] OCTCONV_API std::int64_t weight_gradient_scratch(
@@ -59,12 +66,15 @@ enum class WeightGradientMethod {
 /// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
 /// @param scratch  `weight_gradient_scratch(options, batch, extents, method)` floats or more,
 ///                 overwritten
+/// @param prologue what the convolution's input is made of `src` by, if `src` is not itself the
+///                 input: to the bit as if that had been given
 /// @throws InvalidArgument if a size does not fit; Unsupported unless
 /// `has_weight_gradient(options)`
 OCTCONV_API void weight_gradient(const ConvOptions& options, std::int64_t batch,
                                  const Shape& extents, OctaveView<const float> src,
                                  OctaveView<const float> diff, std::span<float> weight,
                                  std::span<float> scratch,
-                                 WeightGradientMethod method = WeightGradientMethod::kFastest);
+                                 WeightGradientMethod method = WeightGradientMethod::kFastest,
+                                 const OctavePrologue& prologue = {});
 
 }  // namespace octconv
