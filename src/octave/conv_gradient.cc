@@ -339,8 +339,8 @@ std::int64_t weight_gradient_scratch(const ConvOptions& options, std::int64_t ba
 
 void weight_gradient(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                      OctaveView<const float> src, OctaveView<const float> diff,
-                     std::span<float> weight, std::span<float> scratch,
-                     WeightGradientMethod method, const OctavePrologue& prologue) {
+                     std::span<float> weight, std::span<float> scratch, WeightGradientMethod method,
+                     const OctavePrologue& prologue) {
   check(options);
   if (!has_weight_gradient(options)) {
     throw Unsupported("the gradient of an octave convolution's weight: kernel " +
