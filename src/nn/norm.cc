@@ -256,6 +256,8 @@ Remade remade_result(const at::Tensor& x, const ScaleShift& map, const NormTail&
     const Remade added = tail.residual_remade.or_kept(tail.residual);
     sources.insert(sources.end(), added.sources().begin(), added.sources().end());
     recipe.residual.push_back(added.recipe());
+    // The backward pass of such a batch norm reads its result, after all others.
+    if (tail.rectified) recipe.shared = std::make_shared<Remade::Shared>();
   }
   if (recipe.sums() > kMostSums) return {};
   return {std::move(sources), std::move(recipe)};
@@ -324,6 +326,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     const at::Tensor out = saved.size() > kOperands
                                ? kept.out.make(std::span(saved).subspan(kOperands))
                                : at::Tensor();
+    if (kept.out.shared) kept.out.shared->forget();
     const at::Tensor diff_out = gradients[0].contiguous(x.suggest_memory_format());
     const Doubles& mean = kept.found.mean;
     const Doubles& deviation = kept.found.deviation;
@@ -466,8 +469,13 @@ at::Tensor norm_of_all(const at::Tensor& x, const NormTensors& tensors, const No
 at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
   const WorkTimer timer(Work::kMadeAgain);
   if (scale.empty()) return sources[0];
+  if (shared) {
+    if (const at::Tensor known = shared->get(); known.defined()) return known;
+  }
   const at::Tensor added = residual.empty() ? at::Tensor() : residual[0].make(sources.subspan(1));
-  return scale_shift_add(sources[0], scale, shift, added, rectified);
+  const at::Tensor value = scale_shift_add(sources[0], scale, shift, added, rectified);
+  if (shared) shared->set(value);
+  return value;
 }
 
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
@@ -32,12 +33,32 @@ struct NormTensors {
 /// Tensors that autograd saves are kept apart from the rest: `sources` for autograd, and `recipe`.
 class Remade {
  public:
+  /// A value that was made again, for those of a backward pass that read it after the first. The
+  /// batch norm whose result it is comes last, and forgets it.
+  class Shared {
+   public:
+    [[nodiscard]] at::Tensor get() const {
+      const std::scoped_lock lock(mutex_);
+      return value_;
+    }
+    void set(const at::Tensor& value) {
+      const std::scoped_lock lock(mutex_);
+      value_ = value;
+    }
+    void forget() { set({}); }
+
+   private:
+    mutable std::mutex mutex_;
+    at::Tensor value_;
+  };
+
   /// What is made again, without the tensors that it is made from.
   struct Recipe {
     std::vector<float> scale;  ///< [channels]; empty: the only source is the value itself
     std::vector<float> shift;  ///< [channels]
     bool rectified = false;
-    std::vector<Recipe> residual;  ///< none or one: of what is added, from the later sources
+    std::vector<Recipe> residual;      ///< none or one: of what is added, from the later sources
+    std::shared_ptr<Shared> shared{};  ///< null: every reader makes its own
 
     /// How many residuals are added on the way.
     [[nodiscard]] int sums() const { return residual.empty() ? 0 : 1 + residual[0].sums(); }

@@ -443,6 +443,23 @@ TEST(Norm, ResultsAreMadeAgainToTheBit) {
   }
 }
 
+// What several readers of a backward pass make again is made once, and not kept beyond the pass.
+TEST(Norm, WhatIsMadeAgainIsSharedUntilItsOwnBackwardPass) {
+  torch::manual_seed(22);
+  const auto draw = [] { return channels_last(at::randn({2, 12, 9, 7})).clone().requires_grad_(); };
+  const NormTensors tensors{at::randn(12), at::randn(12), at::zeros(12), at::ones(12)};
+  Remade remade;
+  const at::Tensor out =
+      norm_add_relu(draw(), tensors, {.residual = draw(), .rectified = true}, {}, true, &remade);
+  const at::Tensor made = remade.recipe().make(remade.sources());
+  EXPECT_TRUE(remade.recipe().make(remade.sources()).is_same(made));
+  out.sum().backward();
+  EXPECT_FALSE(remade.recipe().shared->get().defined());
+  const at::Tensor again = remade.recipe().make(remade.sources());
+  EXPECT_FALSE(again.is_same(made));
+  EXPECT_TRUE(torch::equal(again, made));
+}
+
 TEST(OctConv, OfOrdinaryValuesIsLibTorchsConvolution) {
   torch::manual_seed(3);
   const at::Tensor x = at::randn({2, 6, 9, 8}, at::kDouble);  // float has sums of another order
