@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the command, trains a network and its octave twin on Fashion-MNIST, and compares them.
+# Builds the command, trains a network and its octave twin on Fashion-MNIST, compares them, and times a wide
+# network beside its twin.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,4 +14,13 @@ cmake --preset release
 cmake --build --preset release --target octconv_tool
 echo "demo: built in ${SECONDS} s; now training: octconv compare ${training[*]}"
 build/release/octconv compare "${training[@]}" --out "$report"
+
+# Times do not depend on what the weights are.
+wide=$(mktemp -d)
+trap 'rm -rf "$wide"' EXIT
+for alpha in 0 0.5; do
+  build/release/octconv export resnet50v2 --alpha "$alpha" -o "$wide/resnet50v2-alpha$alpha.onnx"
+done
+echo "demo: a network of the usual width, ResNet-50 for 224 x 224, and its twin at alpha 0.5"
+build/release/octconv bench "$wide"/resnet50v2-alpha{0,0.5}.onnx
 echo "demo: done in $((SECONDS / 60)) min $((SECONDS % 60)) s; the report is $PWD/$report/report.html"

@@ -92,7 +92,7 @@ std::int64_t batch_of(const OctTensor& x) {
 ConvMethods methods_for(const ConvOptions& options, const Shape& extents, std::int64_t batch) {
   constexpr std::int64_t kPixels = 1024;
   if (batch * extents.elements() < kPixels) return {};
-  return choose_methods(options, extents);
+  return choose_methods(options, extents, batch);
 }
 
 OctaveView<const float> view(const OctTensor& x, const at::Tensor& averages) {

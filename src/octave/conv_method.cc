@@ -44,17 +44,28 @@ std::int64_t computed_rows(std::int64_t rows) {
   return divide_up(rows, kernels::kTilePixels / 3) * (kernels::kTilePixels / 3);
 }
 
-// What one sum costs for one image.
+// How often a batch brings its weights near: once for an image, but for small ones once for as many
+// as `together`, of which an image has `each`.
+double reads(std::int64_t batch, std::int64_t each, std::int64_t together) {
+  const auto images = static_cast<double>(batch) * static_cast<double>(std::min(each, together));
+  return std::max(1.0, images / static_cast<double>(together));
+}
+
+// What one sum costs.
 double cost_of(ConvMethod method, const ConvOptions& options, const Extents3& extents,
-               std::int64_t columns, std::int64_t rows) {
+               std::int64_t batch, std::int64_t columns, std::int64_t rows) {
+  constexpr std::int64_t kPixels = 1024;  // of a task
+  constexpr std::int64_t kTiles = 64;     // of a group
+
   const std::int64_t lanes = kernels::conv_kernel().lanes;
   const std::int64_t taps = options.kernel.elements();
   const auto vectors = static_cast<double>(divide_up(rows, lanes));
   const auto depth = static_cast<double>(columns);
   if (method == ConvMethod::kDirect) {
-    const auto pixels = static_cast<double>(computed_rows(kernels::product(extents)));
+    const std::int64_t pixels = kernels::product(extents);
     return static_cast<double>(taps) * depth *
-           (pixels * vectors + kWeight * static_cast<double>(rows));
+           (static_cast<double>(computed_rows(batch * pixels)) * vectors +
+            reads(batch, pixels, kPixels) * kWeight * static_cast<double>(rows));
   }
   const kernels::WinogradTile tile = octave::winograd_tile(method, options.rank());
   const std::int64_t depth_taps = taps / (tile.y == 1 ? 3 : 9);
@@ -64,12 +75,13 @@ double cost_of(ConvMethod method, const ConvOptions& options, const Extents3& ex
   // Along one axis a tile has as many points as along each of two.
   const double share =
       tile.y == 1 ? 1 / static_cast<double>(kernels::WinogradTile::points(tile.x)) : 1;
-  const double products =
-      static_cast<double>(tile.points()) * depth * static_cast<double>(depth_taps) *
-      (static_cast<double>(computed_rows(tiles)) * vectors + kWeight * static_cast<double>(rows));
+  const double products = static_cast<double>(tile.points()) * depth *
+                          static_cast<double>(depth_taps) *
+                          (static_cast<double>(computed_rows(batch * tiles)) * vectors +
+                           reads(batch, tiles, kTiles) * kWeight * static_cast<double>(rows));
   const auto inputs = static_cast<double>(divide_up(columns, lanes) * depth_taps);
-  return products +
-         static_cast<double>(tiles) * share * (costs.input * inputs + costs.output * vectors);
+  return products + static_cast<double>(batch * tiles) * share *
+                        (costs.input * inputs + costs.output * vectors);
 }
 
 // The sum that a path is part of.
@@ -90,7 +102,7 @@ bool can_use_winograd(const ConvOptions& options, ConvMethod ConvMethods::*sum) 
   return any;
 }
 
-ConvMethods choose_methods(const ConvOptions& options, const Shape& extents) {
+ConvMethods choose_methods(const ConvOptions& options, const Shape& extents, std::int64_t batch) {
   ConvMethods methods;
   for (ConvMethod ConvMethods::*sum :
        {&ConvMethods::high, &ConvMethods::low_to_high, &ConvMethods::low}) {
@@ -104,9 +116,9 @@ ConvMethods choose_methods(const ConvOptions& options, const Shape& extents) {
       columns += path.columns;
       rows = path.rows;
     }
-    double least = cost_of(ConvMethod::kDirect, options, grid, columns, rows);
+    double least = cost_of(ConvMethod::kDirect, options, grid, batch, columns, rows);
     for (const ConvMethod method : {ConvMethod::kWinograd2, ConvMethod::kWinograd4}) {
-      const double cost = cost_of(method, options, grid, columns, rows);
+      const double cost = cost_of(method, options, grid, batch, columns, rows);
       if (cost >= least) continue;
       least = cost;
       methods.*sum = method;

@@ -641,6 +641,13 @@ TEST(ConvPlan, ChoosesWinogradForWideLayersOfThreeTaps) {
   EXPECT_NE(chosen.low_to_high, ConvMethod::kDirect);
 }
 
+// Few tiles use each of the many weights of large ones too seldom; a batch has more of them.
+TEST(ConvPlan, ChoosesLargerTilesForABatchOfSmallMaps) {
+  const ConvOptions options = octave_conv({64, 0}, {64, 0}, {3, 3});
+  EXPECT_EQ(choose_methods(options, {7, 7}).high, ConvMethod::kWinograd2);
+  EXPECT_EQ(choose_methods(options, {7, 7}, 128).high, ConvMethod::kWinograd4);
+}
+
 TEST(ConvPlan, RefusesOptionsThatItDoesNotHave) {
   const std::vector<float> weight(4 * 4 * 9);
   ConvOptions options = octave_conv({2, 2}, {2, 2}, {3, 3});

@@ -2,6 +2,7 @@
 // How the engine computes a convolution: tap by tap, or by Winograd's method.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "octconv/base/api.h"
@@ -34,10 +35,10 @@ struct ConvMethods {
 [[nodiscard]] OCTCONV_API bool can_use_winograd(const ConvOptions& options,
                                                 ConvMethod ConvMethods::*sum);
 
-/// The methods that are likely the fastest for inputs of these high-grid extents, by a model of
-/// their costs.
+/// The methods that are likely the fastest for so many inputs of these high-grid extents, by a
+/// model of their costs: a batch reads its weights less often than its images alone would.
 [[nodiscard]] OCTCONV_API ConvMethods choose_methods(const ConvOptions& options,
-                                                     const Shape& extents);
+                                                     const Shape& extents, std::int64_t batch = 1);
 
 /// "direct", "winograd2", "winograd4".
 [[nodiscard]] OCTCONV_API std::string_view to_string(ConvMethod method) noexcept;
