@@ -79,7 +79,7 @@ TensorPool pool_for(const at::Tensor& weight, const ConvMethods& methods) {
       {growth(methods.high, rank), growth(methods.low, rank), growth(methods.low_to_high, rank)});
   const auto floats =
       static_cast<std::int64_t>(kWholeVectors * times * static_cast<double>(weight.numel()));
-  const at::Tensor piece = at::zeros({floats + kPadding}, at::kFloat);
+  const at::Tensor piece = at::empty({floats + kPadding}, at::kFloat);
   return {std::shared_ptr<float[]>(piece.data_ptr<float>(), [piece](float*) {}),
           static_cast<std::size_t>(piece.numel())};
 }

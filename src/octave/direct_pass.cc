@@ -122,12 +122,8 @@ struct DirectPass::Run {
     }
     const Slice& after = pass.slices[slice + 1];
     const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
-    std::int64_t depth = 0;
-    for (std::size_t i = 0; i < after.taps.size(); ++i) {
-      depth += after.taps[i].size() * after.columns[i].size();
-    }
     return after.weights.data() + column / blocks * after.group_stride +
-           column % blocks * 2 * packed.kernel->lanes * depth;
+           column % blocks * 2 * packed.kernel->lanes * after.depth();
   }
 
   // Of the first group; its pointers are those of the whole pass.

@@ -95,14 +95,11 @@ class Packer {
 
   // Blocks of output channels on several threads.
   void pack(const ConvPass& pass, Slice& slice) const {
-    std::int64_t depth = 0;
-    for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-      depth += slice.taps[i].size() * slice.columns[i].size();
-    }
+    const std::int64_t depth = slice.depth();
     slice.group_stride = pass.depthwise ? 0 : kernel_.vectors(pass.outputs) * kernel_.lanes * depth;
     const std::int64_t elements =
         pass.depthwise ? depth * pass.groups * pass.outputs : slice.group_stride * pass.groups;
-    slice.weights = Tensor(Shape{elements}, pool_);
+    slice.weights = Tensor(Shape{elements}, pool_, Contents::kUnwritten);
     float* to = slice.weights.data();
     if (pass.depthwise) {
       const PassInput& input = pass.inputs[0];
@@ -132,6 +129,7 @@ class Packer {
     const std::int64_t first = block * 2 * kernel_.lanes;  // output of the group
     const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
     const std::int64_t real = std::min(width, pass.outputs - first);
+    if (real < width) std::fill_n(to, slice.depth() * width, 0.0F);
     for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
       const PassInput& input = pass.inputs[i];
       const Range taps = slice.taps[i];

@@ -60,6 +60,11 @@ struct Slice {
   std::array<Range, 2> columns;   ///< of each input: channels within a group
   Tensor weights;                 ///< [group] times what the kernel wants
   std::int64_t group_stride = 0;  ///< floats of one group's weights
+
+  /// Products in one of its sums.
+  [[nodiscard]] std::int64_t depth() const noexcept {
+    return taps[0].size() * columns[0].size() + taps[1].size() * columns[1].size();
+  }
 };
 
 /// Paths that are accumulated into the same registers: all those into one frequency whose

@@ -70,7 +70,7 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
   std::int64_t columns = 0;
   for (const PassInput& input : pass.inputs) columns += depth_taps * input.path.columns;
   pass.point_stride = kernel.vectors(pass.outputs) * kernel.lanes * columns;
-  pass.transformed = Tensor(Shape{tile.points() * pass.point_stride}, pool);
+  pass.transformed = Tensor(Shape{tile.points() * pass.point_stride}, pool, Contents::kUnwritten);
   // All blocks but the last are of one width.
   const std::int64_t full = kernel.block_vectors(pass.outputs, 0) * kernel.lanes;
   parallel_for(kernel.blocks(pass.outputs), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -79,6 +79,9 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
       const std::int64_t width = kernel.block_vectors(pass.outputs, block) * kernel.lanes;
       const std::int64_t last = std::min(first + width, pass.outputs);
       float* to = pass.transformed.data() + first * columns;
+      for (std::int64_t point = 0; last - first < width && point < tile.points(); ++point) {
+        std::fill_n(to + point * pass.point_stride, width * columns, 0.0F);
+      }
       for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
         for (const PassInput& input : pass.inputs) {
           const WeightView::Element corner = weight.element(input.path, first, 0);

@@ -66,7 +66,8 @@ void Tensor::Free::operator()(float* data) const noexcept {
 
 Tensor::Tensor(Shape shape) : Tensor(shape, nullptr) {}
 
-Tensor::Tensor(Shape shape, TensorPool* pool) : shape_(shape), elements_(shape.elements()) {
+Tensor::Tensor(Shape shape, TensorPool* pool, Contents contents)
+    : shape_(shape), elements_(shape.elements()) {
   if (elements_ > std::numeric_limits<std::int64_t>::max() / 8) {
     throw InvalidArgument("tensor: shape " + shape.to_string() + " has too many elements");
   }
@@ -74,9 +75,11 @@ Tensor::Tensor(Shape shape, TensorPool* pool) : shape_(shape), elements_(shape.e
   const std::size_t bytes = count * sizeof(float);
   if (pool == nullptr) {
     data_ = {allocate(bytes), Free{bytes, nullptr}};
-    if (bytes < kLarge) std::fill_n(data_.get(), count, 0.0F);  // else the system gives zeros
+    // The system gives zeros.
+    const bool is_zero = bytes >= kLarge;
+    if (contents == Contents::kZero && !is_zero) std::fill_n(data_.get(), count, 0.0F);
   } else {
-    auto [data, owner] = pool->take(count);
+    auto [data, owner] = pool->take(count, contents);
     data_ = {data, Free{0, std::move(owner)}};
   }
 }
@@ -87,7 +90,8 @@ Tensor Tensor::clone() const {
   return copy;
 }
 
-std::pair<float*, std::shared_ptr<const void>> TensorPool::take(std::size_t count) {
+std::pair<float*, std::shared_ptr<const void>> TensorPool::take(std::size_t count,
+                                                                Contents contents) {
   constexpr std::size_t kPiece = (std::size_t{16} << 20) / sizeof(float);
   constexpr std::size_t kLine = kAlignment / sizeof(float);
   const std::size_t rounded = (count + kLine - 1) / kLine * kLine;
@@ -96,9 +100,11 @@ std::pair<float*, std::shared_ptr<const void>> TensorPool::take(std::size_t coun
     used_ = 0;
     const std::size_t bytes = size_ * sizeof(float);
     piece_ = {allocate(bytes), [bytes](float* data) { release(data, bytes); }};
+    is_zero_ = true;  // a piece is large
   }
   float* data = piece_.get() + used_;
   used_ += rounded;
+  if (contents == Contents::kZero && !is_zero_) std::fill_n(data, count, 0.0F);
   return {data, piece_};
 }
 

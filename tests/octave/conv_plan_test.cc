@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "octave/packed_conv.h"
 #include "octconv/base/error.h"
 #include "octconv/base/parallel.h"
 #include "support/activation.h"
@@ -639,6 +641,41 @@ TEST(ConvPlan, ChoosesWinogradForWideLayersOfThreeTaps) {
   EXPECT_NE(chosen.high, ConvMethod::kDirect);
   EXPECT_NE(chosen.low, ConvMethod::kDirect);
   EXPECT_NE(chosen.low_to_high, ConvMethod::kDirect);
+}
+
+// Packed weights are padded to whole vectors; memory of the caller's may hold anything.
+TEST_P(ConvPlanTest, PacksTheSameIntoWhateverMemory) {
+  ConvOptions grouped = octave_conv({8, 0}, {24, 0}, {3, 3});
+  grouped.groups = 4;
+  ConvOptions depthwise = octave_conv({5, 0}, {5, 0}, {3, 3});
+  depthwise.groups = 5;
+  for (const ConvOptions& options : {octave_conv({12, 4}, {13, 3}, {3, 3}), grouped, depthwise,
+                                     octave_conv({5, 3}, {35, 70}, {1, 1})}) {
+    for (const ConvMethod method : {ConvMethod::kDirect, ConvMethod::kWinograd4}) {
+      if (method != ConvMethod::kDirect && !can_use_winograd(options, &ConvMethods::high)) continue;
+      Random random(1);
+      const std::vector<float> weight = random_values(
+          options.out.total() * (options.in.total() / options.groups) * options.kernel.elements(),
+          random);
+      constexpr std::int64_t kFloats = 1 << 16;
+      Tensor memory(Shape{kFloats});
+      std::fill_n(memory.data(), kFloats, kNaN);
+      TensorPool pool(std::shared_ptr<float[]>(memory.data(), [](float*) {}), kFloats);
+      const OctConvWeights clean(options, weight, {}, all_of(method));
+      const OctConvWeights dirty(options, weight, {}, all_of(method), &pool);
+      const auto values = [](const Tensor& tensor) {
+        return std::vector<float>(tensor.values().begin(), tensor.values().end());
+      };
+      for (std::size_t i = 0; i < clean.packed().passes.size(); ++i) {
+        const octave::ConvPass& wanted = clean.packed().passes[i];
+        const octave::ConvPass& pass = dirty.packed().passes[i];
+        EXPECT_EQ(values(pass.bias), values(wanted.bias));
+        EXPECT_EQ(values(pass.transformed), values(wanted.transformed));
+        for (std::size_t slice = 0; slice < wanted.slices.size(); ++slice)
+          EXPECT_EQ(values(pass.slices[slice].weights), values(wanted.slices[slice].weights));
+      }
+    }
+  }
 }
 
 // Few tiles use each of the many weights of large ones too seldom; a batch has more of them.

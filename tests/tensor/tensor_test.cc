@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <numeric>
 #include <type_traits>
 #include <utility>
@@ -102,6 +104,23 @@ TEST(TensorPool, GivesMemoryThatOutlivesIt) {
   for (const float value : tensors[1].values()) ASSERT_EQ(value, 3);
   for (const float value : tensors[2].values()) ASSERT_EQ(value, 4);
   for (const float value : tensors[3].values()) ASSERT_EQ(value, 5);
+}
+
+TEST(TensorPool, ClearsThePieceOfTheCallerWhereThatIsWanted) {
+  constexpr std::size_t kSize = 64;
+  const std::shared_ptr<float[]> piece(new (std::align_val_t{64}) float[kSize], [](float* data) {
+    ::operator delete[](data, std::align_val_t{64});
+  });
+  std::fill_n(piece.get(), kSize, 7.0F);
+  TensorPool pool(piece, kSize);
+  const Tensor unwritten(Shape{20}, &pool, Contents::kUnwritten);
+  const Tensor zero(Shape{20}, &pool);
+  const Tensor beyond(Shape{20}, &pool);
+  for (const float value : unwritten.values()) EXPECT_EQ(value, 7);
+  for (const Tensor* tensor : {&zero, &beyond}) {
+    for (const float value : tensor->values()) EXPECT_EQ(value, 0);
+  }
+  EXPECT_EQ(zero.data(), piece.get() + 32);
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ namespace octconv {
 
 class TensorPool;
 
+/// What a new tensor holds.
+enum class Contents {
+  kZero,
+  kUnwritten,  ///< anything: every element is written before it is read
+};
+
 /// Contiguous float32 values on a 64-byte boundary. Move-only: a copy is a call of `clone()`.
 class OCTCONV_API Tensor {
  public:
@@ -24,7 +30,7 @@ class OCTCONV_API Tensor {
   /// @throws InvalidArgument for a negative extent, std::bad_alloc if there is no memory
   explicit Tensor(Shape shape);
   /// The same in memory of a pool; null: in memory of its own.
-  Tensor(Shape shape, TensorPool* pool);
+  Tensor(Shape shape, TensorPool* pool, Contents contents = Contents::kZero);
 
   /// A copy.
   [[nodiscard]] Tensor clone() const;
@@ -69,18 +75,20 @@ class OCTCONV_API TensorPool {
  public:
   /// Of pieces of its own.
   TensorPool() = default;
-  /// Begins with a piece of the caller's, all zero, on a 64-byte boundary.
+  /// Begins with a piece of the caller's, on a 64-byte boundary, whatever it holds.
   TensorPool(std::shared_ptr<float[]> piece, std::size_t size) noexcept
-      : piece_(std::move(piece)), size_(size) {}
+      : piece_(std::move(piece)), size_(size), is_zero_(false) {}
 
-  /// Memory for this many floats, all zero, on a 64-byte boundary, and what keeps it.
+  /// Memory for this many floats on a 64-byte boundary, and what keeps it.
   /// @throws std::bad_alloc if there is no memory
-  [[nodiscard]] std::pair<float*, std::shared_ptr<const void>> take(std::size_t count);
+  [[nodiscard]] std::pair<float*, std::shared_ptr<const void>> take(
+      std::size_t count, Contents contents = Contents::kZero);
 
  private:
   std::shared_ptr<float[]> piece_;
   std::size_t used_ = 0;  // floats of the piece
   std::size_t size_ = 0;
+  bool is_zero_ = true;  // what was not taken of the piece
 };
 
 }  // namespace octconv
