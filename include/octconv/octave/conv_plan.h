@@ -25,8 +25,8 @@ struct OctaveView {
   T* high = nullptr;  ///< [batch, extents..., high channels]
   T* low = nullptr;   ///< [batch, ceil(extents / octave)..., low channels]
   /// [batch, ceil(extents / octave)..., high channels]: the average of each cell of the high grid,
-  /// for what reads it at half resolution; of an adjoint's input, the sum. Touched only where a plan
-  /// says so.
+  /// for what reads it at half resolution; of an adjoint's input, the sum. Touched only where a
+  /// plan says so.
   T* averages = nullptr;
 };
 
