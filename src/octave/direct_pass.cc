@@ -377,13 +377,8 @@ void DirectPass::run(const OctConvWeights::Packed& packed, const ConvPass& pass,
                      const PassMemory& memory) const noexcept {
   const Run steps{*this, packed, pass, memory};
   if (memory.feed != nullptr) {
-    parallel_for(slots_, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t slot = begin; slot < end; ++slot) {
-        const std::int64_t last = (slot + 1) * tasks_ / slots_;
-        for (std::int64_t task = slot * tasks_ / slots_; task < last; ++task) {
-          steps.run_task(task, 0, columns_, memory.scratch + slot * slot_);
-        }
-      }
+    parallel_tasks(tasks_, slots_, [&](std::int64_t task, std::int64_t slot) {
+      steps.run_task(task, 0, columns_, memory.scratch + slot * slot_);
     });
     return;
   }

@@ -240,14 +240,9 @@ void WinogradGradient::add_tiles(Range tiles, const Sums& sums, float* group) co
 void WinogradGradient::run_parts(std::span<float> weight, float* scratch) const {
   const Range all_rows{0, rows().channels};
   float* const groups = scratch + parts_ * sums();
-  const std::int64_t workers = slots(parts_);
-  parallel_for(workers, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t slot = begin; slot < end; ++slot) {
-      for (std::int64_t part = slot; part < parts_; part += workers) {
-        add_tiles({all_tiles_ * part / parts_, all_tiles_ * (part + 1) / parts_},
-                  sums_at(scratch + part * sums(), all_rows), groups + slot * group_elements());
-      }
-    }
+  parallel_tasks(parts_, slots(parts_), [&](std::int64_t part, std::int64_t slot) {
+    add_tiles({all_tiles_ * part / parts_, all_tiles_ * (part + 1) / parts_},
+              sums_at(scratch + part * sums(), all_rows), groups + slot * group_elements());
   });
   add_parts(scratch, parts_, sums());
   const Sums all = sums_at(scratch, all_rows);
@@ -263,17 +258,12 @@ void WinogradGradient::run_blocks(std::span<float> weight, float* scratch) const
   parallel_for(all_tiles_, 1, [&](std::int64_t begin, std::int64_t end) {
     transform(0, {begin, end}, group);
   });
-  const std::int64_t workers = slots(blocks());
-  parallel_for(workers, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t slot = begin; slot < end; ++slot) {
-      for (std::int64_t block = slot; block < blocks(); block += workers) {
-        const Range block_rows{block * block_rows_,
-                               std::min((block + 1) * block_rows_, rows().channels)};
-        const Sums sums = sums_at(scratch + group_elements() + slot * this->sums(), block_rows);
-        multiply(group, all_tiles_, false, {0, points()}, sums);
-        finish(sums, weight);
-      }
-    }
+  parallel_tasks(blocks(), slots(blocks()), [&](std::int64_t block, std::int64_t slot) {
+    const Range block_rows{block * block_rows_,
+                           std::min((block + 1) * block_rows_, rows().channels)};
+    const Sums sums = sums_at(scratch + group_elements() + slot * this->sums(), block_rows);
+    multiply(group, all_tiles_, false, {0, points()}, sums);
+    finish(sums, weight);
   });
 }
 

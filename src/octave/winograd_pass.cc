@@ -233,15 +233,11 @@ void WinogradPass::run(const OctConvWeights::Packed& packed, const ConvPass& pas
   const Run steps{*this, packed, pass, memory};
   const std::int64_t blocks = packed.kernel->blocks(pass.outputs);
   if (slots_ > 1 || thread_count() == 1) {
-    parallel_for(slots_, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t slot = begin; slot < end; ++slot) {
-        for (std::int64_t i = slot; i < groups_; i += slots_) {
-          const Group at = group(i, memory.scratch + slot * slot_elements());
-          steps.transform(at, 0, at.count);
-          steps.multiply(at, 0, blocks);
-          steps.finish(at, 0, pass.outputs);
-        }
-      }
+    parallel_tasks(groups_, slots_, [&](std::int64_t index, std::int64_t slot) {
+      const Group at = group(index, memory.scratch + slot * slot_elements());
+      steps.transform(at, 0, at.count);
+      steps.multiply(at, 0, blocks);
+      steps.finish(at, 0, pass.outputs);
     });
     return;
   }

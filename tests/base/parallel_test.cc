@@ -3,6 +3,7 @@
 #include "octconv/base/parallel.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -16,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "octconv/base/error.h"
+#include "octconv/base/executor.h"
 
 namespace octconv {
 namespace {
@@ -133,7 +135,46 @@ TEST_P(Parallel, UsesAsManyThreadsAsItWasGiven) {
   EXPECT_TRUE(together) << begun << " calls were made";
 }
 
+TEST_P(Parallel, RunsEachTaskOnce) {
+  for (const std::int64_t count : {0, 1, 2, 3, 8, 100}) {
+    std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
+    parallel_tasks(count, 3, [&](std::int64_t task, std::int64_t /*slot*/) {
+      ++runs[static_cast<std::size_t>(task)];
+    });
+    EXPECT_THAT(runs, testing::Each(testing::Eq(1))) << count;
+  }
+}
+
+TEST_P(Parallel, GivesATaskASlotOfItsOwn) {
+  std::array<std::atomic<bool>, 3> taken{};
+  std::atomic<bool> shared = false;
+  parallel_tasks(60, 3, [&](std::int64_t /*task*/, std::int64_t slot) {
+    std::atomic<bool>& mine = taken.at(static_cast<std::size_t>(slot));
+    if (mine.exchange(true)) shared = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    mine = false;
+  });
+  EXPECT_FALSE(shared);
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2, 7));
+
+TEST(ParallelTasks, AreLeftByASlowThreadToTheOthers) {
+  const ParallelScope threads(2);
+  // One task waits for all others.
+  std::atomic<int> done = 0;
+  bool all_seen = false;
+  parallel_tasks(20, 2, [&](std::int64_t task, std::int64_t /*slot*/) {
+    if (task > 0) {
+      ++done;
+      return;
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (done < 19 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    all_seen = done == 19;
+  });
+  EXPECT_TRUE(all_seen);
+}
 
 TEST(ThreadCount, IsRefusedOutsideItsRange) {
   const int before = thread_count();

@@ -2,6 +2,7 @@
 // The parallel loop. Only its implementation knows the threading library.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
@@ -41,6 +42,19 @@ void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
       },
       // The lambda above casts back to the very type that was given, const or not.
       const_cast<void*>(static_cast<const void*>(&body)));  // NOLINT(*-const-cast)
+}
+
+/// Calls `body(task, slot)` for each of `tasks`, no more than `slots` at a time, each in a slot of
+/// its own: the memory that it works in. Whoever is free takes the next task, so that a slow thread
+/// holds nobody up. Allocates nothing. `body` must not throw, nor depend on the slot.
+template <class Body>
+void parallel_tasks(std::int64_t tasks, std::int64_t slots, Body&& body) {
+  std::atomic<std::int64_t> next{0};
+  parallel_for(slots, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t slot = begin; slot < end; ++slot) {
+      for (std::int64_t task = next++; task < tasks; task = next++) body(task, slot);
+    }
+  });
 }
 
 }  // namespace octconv
