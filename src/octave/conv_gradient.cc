@@ -21,12 +21,13 @@ using kernels::CorrelationKernel;
 using kernels::Extents3;
 using kernels::product;
 using kernels::to_three;
+using octave::Range;
 using octave::TapGrid;
 using octave::WinogradGradient;
 
 // A path's pixels are divided into parts of at least so many, each with sums of its own; all those
 // sums together are no more than so many floats.
-constexpr std::int64_t kPartPixels = 2048;
+constexpr std::int64_t kPartPixels = 1024;
 constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kMostSums = 1024 * 1024;
 
@@ -51,9 +52,8 @@ class DirectGradient {
         row_sums_(kernel_.row(taps_, path.columns)),
         unit_(std::clamp<std::int64_t>(kernels::kCorrelationPixels / product(extents_), 1, batch)),
         units_((batch + unit_ - 1) / unit_),
-        parts_(std::clamp<std::int64_t>(
-            std::min(batch * product(extents_) / kPartPixels, kMostSums / sums()), 1,
-            std::min(kMostParts, units_))) {}
+        parts_(octave::even_parts(std::min(
+            {batch * product(extents_) / kPartPixels, kMostSums / sums(), kMostParts, units_}))) {}
 
   // By a model of the costs, in products of a vector with a number; measured on a core with AVX-512
   // (Zen 4).
@@ -76,17 +76,16 @@ class DirectGradient {
         for (std::int64_t part = begin; part < end; ++part) {
           float* const to = scratch + part * sums();
           std::fill_n(to, sums(), 0.0F);
-          correlate(units_ * part / parts_, units_ * (part + 1) / parts_, {0, path_.rows}, to);
+          correlate({units_ * part / parts_, units_ * (part + 1) / parts_}, {0, path_.rows}, to);
         }
       });
       octave::add_parts(scratch, parts_, sums());
     } else {
       const std::int64_t tiles = (path_.rows + kernel_.outputs - 1) / kernel_.outputs;
       parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
-        const octave::Range rows{begin * kernel_.outputs,
-                                 std::min(end * kernel_.outputs, path_.rows)};
-        std::fill_n(scratch + rows.begin * row_sums_, (rows.end - rows.begin) * row_sums_, 0.0F);
-        correlate(0, units_, rows, scratch);
+        const Range rows{begin * kernel_.outputs, std::min(end * kernel_.outputs, path_.rows)};
+        std::fill_n(scratch + rows.begin * row_sums_, rows.size() * row_sums_, 0.0F);
+        correlate({0, units_}, rows, scratch);
       });
     }
     store(scratch, weight);
@@ -95,37 +94,36 @@ class DirectGradient {
  private:
   [[nodiscard]] std::int64_t sums() const { return path_.rows * row_sums_; }
 
-  // The sums of some outputs of all groups, over units [begin, end).
-  void correlate(std::int64_t begin, std::int64_t end, octave::Range rows, float* to) const {
+  // Some sums of all groups, over some units.
+  void correlate(Range units, Range rows, float* to) const {
     const std::int64_t image_pixels = product(extents_);
-    for (std::int64_t unit = begin; unit < end; ++unit) {
+    for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
       const std::int64_t image = unit * unit_;
       const std::int64_t pixels = std::min(unit_, batch_ - image) * image_pixels;
       const std::int64_t chunks =
           (pixels + kernels::kCorrelationPixels - 1) / kernels::kCorrelationPixels;
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         const std::int64_t first = pixels * chunk / chunks;
-        correlate(image, first, pixels * (chunk + 1) / chunks - first, rows, to);
+        correlate(image, {first, pixels * (chunk + 1) / chunks}, rows, to);
       }
     }
   }
 
-  // Over `count` pixels from `first` on, counted from the first pixel of an image.
-  void correlate(std::int64_t image, std::int64_t first, std::int64_t count, octave::Range rows,
-                 float* to) const {
+  // Over some pixels, counted from the first one of an image.
+  void correlate(std::int64_t image, Range pixels, Range rows, float* to) const {
     for (std::int64_t row = rows.begin; row < rows.end;) {
       const std::int64_t group = row / outputs_;
       const std::int64_t end = std::min((group + 1) * outputs_, rows.end);
       kernel_.run({.src = src_ + image * map_elements_ + group * path_.columns,
                    .prologue = prologue_.from(group * path_.columns),
                    .zeros = zeros_.data(),
-                   .offsets = offsets_.data() + first,
+                   .offsets = offsets_.data() + pixels.begin,
                    .pitch = unit_ * product(extents_),
                    .taps = taps_,
                    .channels = path_.columns,
-                   .diff = diff_ + (image * product(extents_) + first) * path_.rows,
+                   .diff = diff_ + (image * product(extents_) + pixels.begin) * path_.rows,
                    .stride = path_.rows,
-                   .pixels = count,
+                   .pixels = pixels.size(),
                    .sums = to},
                   row, end);
       row = end;

@@ -64,6 +64,11 @@ double products_of(std::int64_t rows, std::int64_t columns) {
 
 }  // namespace
 
+std::int64_t even_parts(std::int64_t most) noexcept {
+  return static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(most, 1))));
+}
+
 void add_parts(float* all, std::int64_t parts, std::int64_t each) {
   constexpr std::int64_t kGrain = 16 * 1024;
   parallel_for(each, kGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -115,10 +120,8 @@ WinogradGradient::WinogradGradient(const ConvOptions& options, const ConvPath& p
   group_tiles_ = std::min(std::clamp(balanced, kLeastTiles, kMostTiles), all_tiles_);
   block_rows_ = rows().channels;
   if (has_parts()) {
-    const std::int64_t most =
-        std::min({all_tiles_ / kPartTiles, kMostParts, kPartsFloats / (sums() + group_elements())});
-    parts_ = static_cast<std::int64_t>(
-        std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(most, 1))));
+    parts_ = even_parts(std::min(
+        {all_tiles_ / kPartTiles, kMostParts, kPartsFloats / (sums() + group_elements())}));
   } else {
     const std::int64_t step = correlation_kernel().outputs;
     const std::int64_t most = kBlockFloats / points() / lanes().columns / step * step;

@@ -17,6 +17,10 @@
 
 namespace octconv::octave {
 
+/// The largest power of two that is no more than `most`, or 1: so many parts the usual numbers of
+/// threads share evenly.
+[[nodiscard]] std::int64_t even_parts(std::int64_t most) noexcept;
+
 /// Adds to the first of some parts, each of so many floats, all others in their order.
 void add_parts(float* all, std::int64_t parts, std::int64_t each);
 
