@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/targets.h"
+#include "kernels/winograd_points.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/winograd.cc"
@@ -15,18 +16,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace octconv::kernels {
 namespace HWY_NAMESPACE {
-
-// Points of tiles of four, beside 0 and infinity: a, -a, b, -b. Exact in binary, and of the pairs
-// that are, among those that round least: half as much as the usual 1 and 2.
-inline constexpr double kA = 0.75;
-inline constexpr double kB = 1.5;
-// Of the transform of weights: what the points 0, +-a and +-b are divided by.
-inline constexpr double kNearZero = 1 / (kA * kA * kB * kB);
-inline constexpr double kNearA = 1 / (2 * kA * kA * (kA * kA - kB * kB));
-inline constexpr double kNearB = 1 / (2 * kB * kB * (kB * kB - kA * kA));
-
-template <std::size_t kOutputs>
-inline constexpr std::size_t kPointsOf = kOutputs == 1 ? 1 : kOutputs + 2;
 
 // The product with a constant, and with a term more.
 HWY_INLINE Vector Times(Tag d, double factor, Vector x) {
@@ -434,15 +423,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace octconv::kernels {
-namespace {
-
-using HWY_NAMESPACE::kA;
-using HWY_NAMESPACE::kB;
-using HWY_NAMESPACE::kNearA;
-using HWY_NAMESPACE::kNearB;
-using HWY_NAMESPACE::kNearZero;
-
-}  // namespace
 
 HWY_EXPORT(Winograd);
 HWY_EXPORT(WinogradGradient);
@@ -453,19 +433,6 @@ const WinogradKernel& winograd_kernel(WinogradTile tile) noexcept {
 
 const WinogradGradientKernel& winograd_gradient_kernel(WinogradTile tile) noexcept {
   return HWY_DYNAMIC_DISPATCH(WinogradGradient)(tile);
-}
-
-const std::array<std::array<double, 3>, 6>& winograd_weights(std::int64_t outputs) noexcept {
-  using Transform = std::array<std::array<double, 3>, 6>;
-  static constexpr Transform kTwo{
-      {{1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}}};
-  static constexpr Transform kFour{{{kNearZero, 0, 0},
-                                    {kNearA, kNearA * kA, kNearA * kA * kA},
-                                    {kNearA, -kNearA * kA, kNearA * kA * kA},
-                                    {kNearB, kNearB * kB, kNearB * kB * kB},
-                                    {kNearB, -kNearB * kB, kNearB * kB * kB},
-                                    {0, 0, 1}}};
-  return outputs == 2 ? kTwo : kFour;
 }
 
 }  // namespace octconv::kernels

@@ -10,7 +10,7 @@
 // 4.1 (https://arxiv.org/abs/1509.09308).
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/conv_tile.h"
@@ -33,6 +33,10 @@ struct WinogradTile {
   [[nodiscard]] constexpr std::int64_t cells() const noexcept { return (y + 1) / 2 * x / 2; }
   friend constexpr bool operator==(const WinogradTile&, const WinogradTile&) = default;
 };
+
+/// Of a number of outputs that types depend on.
+template <std::size_t kOutputs>
+inline constexpr auto kPointsOf = static_cast<std::size_t>(WinogradTile::points(kOutputs));
 
 /// No tile has more.
 inline constexpr std::int64_t kWinogradPoints = 36;
@@ -122,9 +126,5 @@ struct WinogradGradientKernel {
 
 /// That for this processor's best instruction set. Requires a tile of 4 outputs along its axes.
 [[nodiscard]] const WinogradGradientKernel& winograd_gradient_kernel(WinogradTile tile) noexcept;
-
-/// The transform of three weights along an axis: [point][tap].
-[[nodiscard]] const std::array<std::array<double, 3>, 6>& winograd_weights(
-    std::int64_t outputs) noexcept;
 
 }  // namespace octconv::kernels

@@ -100,94 +100,64 @@ class Packer {
     const std::int64_t elements =
         pass.depthwise ? depth * pass.groups * pass.outputs : slice.group_stride * pass.groups;
     slice.weights = Tensor(Shape{elements}, pool_, Contents::kUnwritten);
-    float* to = slice.weights.data();
     if (pass.depthwise) {
-      const PassInput& input = pass.inputs[0];
-      for (std::int64_t tap = slice.taps[0].begin; tap < slice.taps[0].end; ++tap) {
-        for (std::int64_t channel = 0; channel < pass.groups; ++channel) {
-          *to++ = weight_.at(input.path, channel, 0, tap);
-        }
-      }
+      pack_depthwise(pass, slice);
       return;
     }
     const std::int64_t blocks = kernel_.blocks(pass.outputs);
     const std::int64_t each = depth * 2 * kernel_.lanes;
-    parallel_for(pass.groups * blocks, kLeastFloats / std::max<std::int64_t>(1, each) + 1,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i) {
-                     const std::int64_t group = i / blocks;
-                     const std::int64_t block = i % blocks;
-                     pack_block(pass, slice, group, block,
-                                to + group * slice.group_stride + block * each);
-                   }
-                 });
+    parallel_for(
+        pass.groups * blocks, kLeastFloats / std::max<std::int64_t>(1, each) + 1,
+        [&](std::int64_t begin, std::int64_t end) {
+          while (begin < end) {
+            const std::int64_t group = begin / blocks;
+            const Range some{begin % blocks, std::min(blocks, begin % blocks + end - begin)};
+            for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+              pack_blocks(pass, slice, i, group, some);
+            }
+            begin += some.size();
+          }
+        });
   }
 
  private:
-  void pack_block(const ConvPass& pass, const Slice& slice, std::int64_t group, std::int64_t block,
-                  float* to) const {
-    const std::int64_t first = block * 2 * kernel_.lanes;  // output of the group
-    const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
-    const std::int64_t real = std::min(width, pass.outputs - first);
-    if (real < width) std::fill_n(to, slice.depth() * width, 0.0F);
-    for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-      const PassInput& input = pass.inputs[i];
-      const Range taps = slice.taps[i];
-      const Range columns = slice.columns[i];
-      const WeightView::Element corner =
-          weight_.element(input.path, group * pass.outputs + first, 0);
-      const std::int64_t tap_step = input.row_taps * corner.tap_step;
-      const auto column_at = [&](std::int64_t column) {
-        if (input.row_taps == 1) return corner.first + column * weight_.column_step();
-        return corner.first + column % input.path.columns * weight_.column_step() +
-               column / input.path.columns * corner.tap_step;
-      };
-      const auto copy = [&](std::int64_t column, std::int64_t begin, std::int64_t end) {
-        const float* from = column_at(column) + taps.begin * tap_step;
-        float* out = to + (column - columns.begin) * width;
-        for (std::int64_t tap = taps.begin; tap < taps.end; ++tap) {
-          copy_rows(from, corner.factor, begin, end, out);
-          from += tap_step;
-          out += columns.size() * width;
-        }
-      };
-      // Squares of rows and columns, so that what lies between them in memory is read while it is
-      // near. The rows of an adjoint are near each other, and its columns far apart.
-      constexpr std::int64_t kSide = 16;
-      constexpr std::int64_t kAhead = 8;  // columns
-      const bool adjoint = weight_.adjoint_of != nullptr;
-      const std::int64_t rows = adjoint ? real : kSide;
-      for (std::int64_t c = columns.begin; c < columns.end; c += kSide) {
-        const std::int64_t end = std::min(c + kSide, columns.end);
-        for (std::int64_t o = 0; o < real; o += rows) {
-          for (std::int64_t column = c; column < end; ++column) {
-            if (adjoint && column + kAhead < columns.end) {
-              prefetch_rows(column_at(column + kAhead), rows);
-            }
-            copy(column, o, std::min(o + rows, real));
-          }
-        }
+  // [tap][channel]: the channels are the groups.
+  void pack_depthwise(const ConvPass& pass, Slice& slice) const {
+    float* to = slice.weights.data();
+    for (std::int64_t tap = slice.taps[0].begin; tap < slice.taps[0].end; ++tap) {
+      for (std::int64_t channel = 0; channel < pass.groups; ++channel) {
+        const kernels::Weights one = weight_.some(pass.inputs[0].path, channel, 1, 0, 1);
+        *to++ = one.first[tap * one.tap_step] * one.factor;
       }
-      to += taps.size() * columns.size() * width;
     }
   }
 
-  // Of a column.
-  void prefetch_rows(const float* column, std::int64_t rows) const {
-    constexpr std::int64_t kLine = 16;  // floats in a cache line
-    for (std::int64_t o = 0; o < rows; o += kLine) {
-      __builtin_prefetch(column + o * weight_.row_step());
-    }
-  }
-
-  // Rows [begin, end) of one column and tap.
-  void copy_rows(const float* from, float factor, std::int64_t begin, std::int64_t end,
-                 float* out) const {
-    const std::int64_t step = weight_.row_step();
-    if (step == 1) {
-      for (std::int64_t o = begin; o < end; ++o) out[o] = from[o] * factor;
-    } else {
-      for (std::int64_t o = begin; o < end; ++o) out[o] = from[o * step] * factor;
+  // Blocks of a group, as far as they read input `i`: some columns of all before the next, because
+  // in an adjoint's memory the blocks of a column lie side by side.
+  void pack_blocks(const ConvPass& pass, Slice& slice, std::size_t i, std::int64_t group,
+                   Range blocks) const {
+    const PassInput& input = pass.inputs[i];
+    const Range taps = slice.taps[i];
+    const Range columns = slice.columns[i];
+    const std::int64_t before = i == 0 ? 0 : slice.taps[0].size() * slice.columns[0].size();
+    // Taps that are read as channels are columns one by one.
+    const std::int64_t most = input.row_taps > 1 ? 1 : kColumnsAtOnce;
+    for (std::int64_t column = columns.begin; column < columns.end; column += most) {
+      const std::int64_t count = std::min(most, columns.end - column);
+      for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+        const std::int64_t first = block * 2 * kernel_.lanes;  // output of the group
+        const std::int64_t width = kernel_.block_vectors(pass.outputs, block) * kernel_.lanes;
+        kernels::Weights some =
+            weight_.some(input.path, group * pass.outputs + first,
+                         std::min(width, pass.outputs - first), column % input.path.columns, count);
+        some.first += column / input.path.columns * some.tap_step;
+        some.tap_step *= input.row_taps;
+        some.first += taps.begin * some.tap_step;
+        some.taps = taps.size();
+        float* const to = slice.weights.data() + group * slice.group_stride +
+                          first * slice.depth() + (before + column - columns.begin) * width;
+        kernels::pack_weights(some, {.out = to, .width = width, .plane = columns.size() * width});
+      }
     }
   }
 
@@ -311,19 +281,32 @@ WeightView view_of(const ConvOptions& options, std::span<const float> weight) {
 
 }  // namespace
 
-WeightView::Element WeightView::adjoint_element(const ConvPath& path, std::int64_t row,
-                                                std::int64_t column) const noexcept {
+// An adjoint exchanges outputs and inputs, and has the taps in the other order. What an enlargement
+// takes from each pixel of a cell, a pool had divided among them.
+kernels::Weights WeightView::some(const ConvPath& path, std::int64_t row, std::int64_t rows,
+                                  std::int64_t column, std::int64_t some_columns) const noexcept {
+  kernels::Weights some{.rows = rows, .columns = some_columns, .taps = taps};
+  if (adjoint_of == nullptr) {
+    some.first = data + ((path.row + row) * columns + path.column + column) * taps;
+    some.row_step = columns * taps;
+    some.column_step = taps;
+    some.tap_step = 1;
+    return some;
+  }
   const ConvOptions& forward = *adjoint_of;
   const bool from_low = path.src == Frequency::kLow;
   const bool to_low = path.dst == Frequency::kLow;
-  const std::int64_t rows =
+  const std::int64_t outputs =
       (from_low ? forward.out.low : forward.out.high) / forward.groups;  // of a group
   const std::int64_t inputs = (to_low ? forward.in.low : forward.in.high) / forward.groups;
-  const std::int64_t out = (from_low ? 0 : forward.out.low) + row / inputs * rows + column;
+  const std::int64_t out = (from_low ? 0 : forward.out.low) + row / inputs * outputs + column;
   const std::int64_t in = (to_low ? 0 : forward.in.low / forward.groups) + row % inputs;
-  const float factor =
-      from_low && !to_low ? 1.0F / static_cast<float>(forward.octave.elements()) : 1.0F;
-  return {data + (out * columns + in) * taps + taps - 1, -1, factor};
+  some.first = data + (out * columns + in) * taps + taps - 1;
+  some.row_step = taps;
+  some.column_step = columns * taps;
+  some.tap_step = -1;
+  if (from_low && !to_low) some.factor = 1.0F / static_cast<float>(forward.octave.elements());
+  return some;
 }
 
 OctConvWeights::Packed pack_conv(const ConvOptions& options, std::span<const float> weight,

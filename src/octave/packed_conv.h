@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/conv_tile.h"
+#include "kernels/weights.h"
 #include "octconv/octave/conv.h"
 #include "octconv/octave/conv_method.h"
 #include "octconv/octave/conv_plan.h"
@@ -90,6 +91,10 @@ struct ConvPass {
   }
 };
 
+/// Columns of some rows that are packed before those of the next rows: what lies between them in
+/// memory is read while it is near.
+inline constexpr std::int64_t kColumnsAtOnce = 32;
+
 /// A weight [out, columns, taps] as its paths read it.
 struct WeightView {
   const float* data = nullptr;
@@ -98,41 +103,10 @@ struct WeightView {
   /// Of the convolution whose adjoint is packed; null: the weight is the packed one's own.
   const ConvOptions* adjoint_of = nullptr;
 
-  /// Where an element lies, and what it is multiplied with.
-  struct Element {
-    const float* first;     ///< of the first tap
-    std::int64_t tap_step;  ///< to the next tap
-    float factor;
-
-    [[nodiscard]] float at(std::int64_t tap) const noexcept {
-      return first[tap * tap_step] * factor;
-    }
-  };
-  /// Requires indices within the path's block.
-  [[nodiscard]] Element element(const ConvPath& path, std::int64_t row,
-                                std::int64_t column) const noexcept {
-    if (adjoint_of != nullptr) return adjoint_element(path, row, column);
-    return {data + ((path.row + row) * columns + path.column + column) * taps, 1, 1.0F};
-  }
-  /// From one row of a group to the next, and from one column.
-  /// @{
-  [[nodiscard]] std::int64_t row_step() const noexcept {
-    return adjoint_of != nullptr ? taps : columns * taps;
-  }
-  [[nodiscard]] std::int64_t column_step() const noexcept {
-    return adjoint_of != nullptr ? columns * taps : taps;
-  }
-  /// @}
-  [[nodiscard]] float at(const ConvPath& path, std::int64_t row, std::int64_t column,
-                         std::int64_t tap) const noexcept {
-    return element(path, row, column).at(tap);
-  }
-
- private:
-  // The element with outputs and inputs exchanged and the taps in the other order. What an
-  // enlargement takes from each pixel of a cell, a pool had divided among them.
-  [[nodiscard]] Element adjoint_element(const ConvPath& path, std::int64_t row,
-                                        std::int64_t column) const noexcept;
+  /// Rows and columns of a path from some on, all taps. Requires indices within the path's block.
+  [[nodiscard]] kernels::Weights some(const ConvPath& path, std::int64_t row, std::int64_t rows,
+                                      std::int64_t column,
+                                      std::int64_t some_columns) const noexcept;
 };
 
 }  // namespace octave
