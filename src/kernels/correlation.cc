@@ -178,15 +178,14 @@ void RunOutputs(const Values& values, const Outputs& outputs, std::int64_t begin
   }
 }
 
-// Calls run(Count<vectors>(), first) for groups of vectors, until there are `columns` columns.
+// Calls run(Count<vectors>(), first) for the groups of vectors of columns [first, end).
 template <class Run>
-HWY_INLINE void ForVectors(std::int64_t columns, const Run& run) {
-  std::int64_t first = 0;
+HWY_INLINE void ForVectors(std::int64_t first, std::int64_t end, const Run& run) {
   const auto go = [&](auto vectors) {
     run(vectors, first);
     first += std::int64_t{vectors.value} * kLanes;
   };
-  const auto left = [&] { return (columns - first) / kLanes; };
+  const auto left = [&] { return (end - first) / kLanes; };
   while (left() >= std::int64_t{kVectors}) go(Count<kVectors>());
   if constexpr (kVectors > 2) {
     if (left() >= 4) go(Count<4>());
@@ -196,12 +195,12 @@ HWY_INLINE void ForVectors(std::int64_t columns, const Run& run) {
   if (left() == 1) go(Count<1>());
 }
 
-void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
+void Correlate(const Correlation& all, const CorrelationBlock& block) {
   const CorrelationKernel& kernel = CorrelationOf();
   const std::int64_t step = kernel.step(all.channels);
   const std::int64_t pitch = kernel.row(all.taps, all.channels);
   Packed packed;
-  ForVectors(pitch, [&](auto vectors, std::int64_t first) {
+  ForVectors(block.first_column, block.end_column, [&](auto vectors, std::int64_t first) {
     constexpr auto kColumns = std::int64_t{vectors.value} * kLanes;
     packed.pack(all, step, first, kColumns);
     RunOutputs<vectors.value>({.at = packed.values(), .columns = kColumns, .pixels = all.pixels},
@@ -210,12 +209,12 @@ void Correlate(const Correlation& all, std::int64_t begin, std::int64_t end) {
                                .sums = all.sums + first,
                                .pitch = pitch,
                                .adds = true},
-                              begin, end);
+                              block.first_output, block.end_output);
   });
 }
 
 void CorrelateDense(const DenseCorrelation& all) {
-  ForVectors(all.columns, [&](auto vectors, std::int64_t first) {
+  ForVectors(0, all.columns, [&](auto vectors, std::int64_t first) {
     RunOutputs<vectors.value>({.at = all.src + first, .columns = all.pitch, .pixels = all.pixels},
                               {.diff = all.diff,
                                .stride = all.stride,
@@ -229,6 +228,7 @@ void CorrelateDense(const DenseCorrelation& all) {
 const CorrelationKernel& CorrelationOf() {
   static constexpr CorrelationKernel kernel{.lanes = kLanes,
                                             .outputs = std::int64_t{kOutputs<kVectors>},
+                                            .columns = kMostColumns,
                                             .run = Correlate,
                                             .run_dense = CorrelateDense};
   return kernel;

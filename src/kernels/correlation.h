@@ -24,6 +24,17 @@ struct Correlation {
   float* sums = nullptr;  ///< [output][`CorrelationKernel::row(taps, channels)`]
 };
 
+/// Which of the sums are computed.
+struct CorrelationBlock {
+  std::int64_t first_output = 0;
+  std::int64_t end_output = 0;
+  /// Of the rows of sums, in whole vectors. What is read for them is packed once for all outputs.
+  /// @{
+  std::int64_t first_column = 0;
+  std::int64_t end_column = 0;
+  /// @}
+};
+
 /// sums[o][c] = (sums[o][c] +) sum over pixels p of src[p][c] * diff[p][o]
 struct DenseCorrelation {
   const float* src = nullptr;
@@ -45,13 +56,13 @@ inline constexpr std::int64_t kOutside = -1;
 inline constexpr std::int64_t kCorrelationPixels = 128;
 
 /// The correlation for one instruction set. Adds pixel by pixel: a sum does not depend on how
-/// outputs are divided between calls.
+/// they are divided between calls.
 struct CorrelationKernel {
   std::int64_t lanes = 0;    ///< floats in a vector
   std::int64_t outputs = 0;  ///< that are computed at once
+  std::int64_t columns = 0;  ///< for which what is read is packed at once
 
-  /// Outputs [begin, end).
-  void (*run)(const Correlation& all, std::int64_t begin, std::int64_t end) = nullptr;
+  void (*run)(const Correlation& all, const CorrelationBlock& block) = nullptr;
   void (*run_dense)(const DenseCorrelation& all) = nullptr;
 
   /// Floats from the sums of one tap to those of the next: whole vectors of channels, or, where

@@ -30,6 +30,8 @@ using octave::WinogradGradient;
 constexpr std::int64_t kPartPixels = 1024;
 constexpr std::int64_t kMostParts = 16;
 constexpr std::int64_t kMostSums = 1024 * 1024;
+// Fewer rows do not pay for packing what is read for them.
+constexpr std::int64_t kBlockRows = 64;
 
 // One path's correlation. Pixels are taken by units of whole images, large enough for the kernel.
 class DirectGradient {
@@ -71,31 +73,53 @@ class DirectGradient {
   // Overwrites the path's block of the weight's gradient.
   void run(std::span<float> weight, float* scratch) {
     offsets_ = grid_.offsets(extents_, unit_);
-    if (parts_ > 1) {
-      parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t part = begin; part < end; ++part) {
-          float* const to = scratch + part * sums();
-          std::fill_n(to, sums(), 0.0F);
-          correlate({units_ * part / parts_, units_ * (part + 1) / parts_}, {0, path_.rows}, to);
-        }
-      });
-      octave::add_parts(scratch, parts_, sums());
-    } else {
-      const std::int64_t tiles = (path_.rows + kernel_.outputs - 1) / kernel_.outputs;
-      parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
-        const Range rows{begin * kernel_.outputs, std::min(end * kernel_.outputs, path_.rows)};
-        std::fill_n(scratch + rows.begin * row_sums_, rows.size() * row_sums_, 0.0F);
-        correlate({0, units_}, rows, scratch);
-      });
-    }
+    const Division by = division();
+    const std::int64_t blocks = by.rows * by.columns;
+    parallel_for(parts_ * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t part = i / blocks;
+        const std::int64_t block = i % blocks;
+        correlate({units_ * part / parts_, units_ * (part + 1) / parts_},
+                  share(path_.rows, kernel_.outputs, block / by.columns, by.rows),
+                  share(row_sums_, kernel_.columns, block % by.columns, by.columns),
+                  scratch + part * sums());
+      }
+    });
+    if (parts_ > 1) octave::add_parts(scratch, parts_, sums());
     store(scratch, weight);
   }
 
  private:
+  // Into how many blocks the sums of a part are divided, along each side.
+  struct Division {
+    std::int64_t rows;
+    std::int64_t columns;
+  };
+
   [[nodiscard]] std::int64_t sums() const { return path_.rows * row_sums_; }
 
+  // No more than threads need: each block of rows packs what it reads, and each of columns reads
+  // the outputs' gradients again.
+  [[nodiscard]] Division division() const {
+    const std::int64_t threads = thread_count();
+    const std::int64_t wanted = threads == 1 ? 1 : (2 * threads + parts_ - 1) / parts_;
+    const std::int64_t rows = std::clamp<std::int64_t>(path_.rows / kBlockRows, 1, wanted);
+    const std::int64_t most_columns = (row_sums_ + kernel_.columns - 1) / kernel_.columns;
+    return {rows, std::min((wanted + rows - 1) / rows, most_columns)};
+  }
+
+  // One of some shares of `count`, in whole steps.
+  static Range share(std::int64_t count, std::int64_t step, std::int64_t index,
+                     std::int64_t shares) {
+    const std::int64_t steps = (count + step - 1) / step;
+    return {steps * index / shares * step, std::min(steps * (index + 1) / shares * step, count)};
+  }
+
   // Some sums of all groups, over some units.
-  void correlate(Range units, Range rows, float* to) const {
+  void correlate(Range units, Range rows, Range columns, float* to) const {
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      std::fill_n(to + row * row_sums_ + columns.begin, columns.size(), 0.0F);
+    }
     const std::int64_t image_pixels = product(extents_);
     for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
       const std::int64_t image = unit * unit_;
@@ -104,13 +128,13 @@ class DirectGradient {
           (pixels + kernels::kCorrelationPixels - 1) / kernels::kCorrelationPixels;
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         const std::int64_t first = pixels * chunk / chunks;
-        correlate(image, {first, pixels * (chunk + 1) / chunks}, rows, to);
+        correlate(image, {first, pixels * (chunk + 1) / chunks}, rows, columns, to);
       }
     }
   }
 
   // Over some pixels, counted from the first one of an image.
-  void correlate(std::int64_t image, Range pixels, Range rows, float* to) const {
+  void correlate(std::int64_t image, Range pixels, Range rows, Range columns, float* to) const {
     for (std::int64_t row = rows.begin; row < rows.end;) {
       const std::int64_t group = row / outputs_;
       const std::int64_t end = std::min((group + 1) * outputs_, rows.end);
@@ -125,7 +149,7 @@ class DirectGradient {
                    .stride = path_.rows,
                    .pixels = pixels.size(),
                    .sums = to},
-                  row, end);
+                  {row, end, columns.begin, columns.end});
       row = end;
     }
   }
