@@ -243,6 +243,18 @@ struct BlockPlace {
   }
 };
 
+// Where a tile is stored, and what is added to it there: far from one pixel to the next, so that
+// the processor's own prefetching does not find them.
+template <std::size_t kCount, std::size_t kVectors>
+HWY_INLINE void BringNear(const ConvTiles& tiles, const Part& part) {
+  const std::int64_t offset = part.pixel * tiles.stride + tiles.first_output + part.channel;
+  float* row = tiles.out + offset;
+  for (std::size_t m = 0; m < kCount && m < part.pixels; ++m, row += tiles.stride) {
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) __builtin_prefetch(row + v * kLanes, 1);
+  }
+}
+
 // One tile. Four vectors are two blocks.
 template <std::size_t kCount, std::size_t kVectors, bool kAhead>
 HWY_INLINE void RunTile(Tag d, const ConvTiles& tiles, const BlockPlace& block, const Part& part,
@@ -255,6 +267,7 @@ HWY_INLINE void RunTile(Tag d, const ConvTiles& tiles, const BlockPlace& block, 
       acc.at[m][v] = hn::Load(d, tiles.bias + part.channel + v * kLanes);
     }
   }
+  if (tiles.far) BringNear<kCount, kVectors>(tiles, part);
   const float* HWY_RESTRICT weights = block.weights;
   for (const ConvSource& source : tiles.sources) {
     Accumulate<kAhead>(d, source, source.rows + part.pixel, tiles.pitch, weights, block.floats,

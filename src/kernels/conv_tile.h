@@ -57,6 +57,7 @@ struct ConvTiles {
   std::int64_t stride = 0;  ///< from one pixel of `out` and `residual` to the next
   Activation activation{ActivationKind::kNone};
   SecondResult second;
+  bool far = false;  ///< whether `out` does not stay in a second-level cache
 };
 
 /// The convolution for one instruction set.

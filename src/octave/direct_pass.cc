@@ -144,8 +144,9 @@ struct DirectPass::Run {
         .residual = first ? residual : out,
         .out = out,
         .stride = stride,
-        .activation = index + 1 == pass.slices.size() ? memory.activation
-                                                      : Activation{ActivationKind::kNone}};
+        .activation =
+            index + 1 == pass.slices.size() ? memory.activation : Activation{ActivationKind::kNone},
+        .far = plan.pixels_ * stride > 256 * 1024};
     if (index + 1 == pass.slices.size() && memory.second.out != nullptr) {
       tiles.second = memory.second;
       tiles.second.out += begin * stride;
