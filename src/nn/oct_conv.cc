@@ -214,29 +214,38 @@ void add_to_source(at::Tensor& sum, at::Tensor gradient, const ConvPath& path, c
   spread_shares(sum, gradient, path.pools.front().window, adds);
 }
 
-// The input of a backward pass: what was kept of it, and what is done to that.
-struct KeptInput {
-  OctTensor source;
-  const Remade::Recipe* high = nullptr;  // null: the source is the input
-  const Remade::Recipe* low = nullptr;
+// A map of a backward pass: what was kept of it, and what is done to that.
+struct KeptMap {
+  at::Tensor source;
+  const Remade::Recipe* recipe = nullptr;  // null: the source is the map
+
+  // Sums with residuals are made; what a batch norm alone makes, convolutions make as they read.
+  static KeptMap of(const Remade::Recipe& recipe, std::span<const at::Tensor> saved) {
+    if (!recipe.residual.empty()) return {recipe.make(saved), nullptr};
+    return {saved[0], recipe.scale.empty() ? nullptr : &recipe};
+  }
 
   // As a convolution reads it.
-  [[nodiscard]] OctavePrologue prologue() const {
-    const auto of = [](const Remade::Recipe* recipe) {
-      return recipe == nullptr
-                 ? Prologue{}
-                 : Prologue{recipe->scale.data(), recipe->shift.data(), recipe->rectified};
-    };
-    return {of(high), of(low)};
+  [[nodiscard]] Prologue prologue() const {
+    if (recipe == nullptr) return {};
+    return {recipe->scale.data(), recipe->shift.data(), recipe->rectified};
   }
 
   // As a value.
-  [[nodiscard]] OctTensor make() const {
-    const auto of = [](const at::Tensor& x, const Remade::Recipe* recipe) {
-      return recipe == nullptr ? x : recipe->make(std::span(&x, 1));
-    };
-    return {of(source.high, high), of(source.low, low), source.extents};
+  [[nodiscard]] at::Tensor make() const {
+    return recipe == nullptr ? source : recipe->make(std::span(&source, 1));
   }
+};
+
+// Its input.
+struct KeptInput {
+  KeptMap high;
+  KeptMap low;
+  Shape extents;
+
+  [[nodiscard]] OctTensor source() const { return {high.source, low.source, extents}; }
+  [[nodiscard]] OctavePrologue prologue() const { return {high.prologue(), low.prologue()}; }
+  [[nodiscard]] OctTensor make() const { return {high.make(), low.make(), extents}; }
 };
 
 struct Gradients {
@@ -269,7 +278,7 @@ Gradients run_planned_backward(const Call& call, const KeptInput& input, const a
                                const OctTensor& diff, std::array<bool, 3> wanted) {
   Gradients gradients;
   std::tie(gradients.input, gradients.weight) =
-      planned_gradients(call.options, call.extents, input.source, input.prologue(), diff, weight,
+      planned_gradients(call.options, call.extents, input.source(), input.prologue(), diff, weight,
                         {wanted[0], wanted[1]});
   if (wanted[2]) gradients.bias = bias_gradient(diff, call.options, weight);
   return gradients;
@@ -281,13 +290,13 @@ Gradients run_backward(const Call& call, const KeptInput& input, const at::Tenso
   const ConvOptions& o = call.options;
   wanted[2] = wanted[2] && has_bias;
   if ((call.rule == BiasRule::kOnce || !wanted[2]) && (diff.high.defined() || diff.low.defined()) &&
-      has_planned_conv_gradients(o, input.source, weight)) {
+      has_planned_conv_gradients(o, input.source(), weight)) {
     return run_planned_backward(call, input, weight, diff, wanted);
   }
   Gradients gradients;
   if (wanted[1] && (diff.high.defined() || diff.low.defined()) &&
-      has_planned_weight_gradient(o, input.source, weight)) {
-    gradients.weight = planned_gradients(o, call.extents, input.source, input.prologue(), diff,
+      has_planned_weight_gradient(o, input.source(), weight)) {
+    gradients.weight = planned_gradients(o, call.extents, input.source(), input.prologue(), diff,
                                          weight, {false, true})
                            .second;
     wanted[1] = false;
@@ -340,7 +349,7 @@ Gradients run_backward(const Call& call, const KeptInput& input, const at::Tenso
         const at::Tensor piece = group.size() == 1 ? dx : dx.narrow(1, channel, channels);
         at::Tensor& sum = from_low ? gradients.input.low : gradients.input.high;
         add_to_source(sum, piece, part, grid_of(part.src),
-                      from_low ? input.source.low : input.source.high);
+                      from_low ? input.low.source : input.high.source);
       }
       if (wanted[1] && dw.sizes() == weight.sizes()) {
         gradients.weight = dw;
@@ -434,19 +443,9 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     bool remade = false;        // is a frequency of the input made again?
     bool input_wanted = false;
 
-    // Sums with residuals are made; what a batch norm alone makes, convolutions make as they read.
     [[nodiscard]] KeptInput input(std::span<const at::Tensor> saved) const {
-      KeptInput result;
-      const auto put = [](const Remade::Recipe& recipe, std::span<const at::Tensor> sources,
-                          at::Tensor& source, const Remade::Recipe*& done) {
-        const bool simple = recipe.residual.empty();
-        source = simple ? sources[0] : recipe.make(sources);
-        done = simple && !recipe.scale.empty() ? &recipe : nullptr;
-      };
-      put(high, saved.subspan(2, low_begin - 2), result.source.high, result.high);
-      put(low, saved.subspan(low_begin), result.source.low, result.low);
-      result.source.extents = call.extents;
-      return result;
+      return {KeptMap::of(high, saved.subspan(2, low_begin - 2)),
+              KeptMap::of(low, saved.subspan(low_begin)), call.extents};
     }
   };
 
