@@ -53,25 +53,15 @@ HWY_INLINE float ShareOf(float x) {
 // out = out * keep + sum of shares[p] * values[p]
 HWY_INLINE void Accumulate(const float* shares, const float* values, std::int64_t count,
                            std::int64_t width, float keep, float* out) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
-  const auto sums = [&](Vector before, const float* from, auto load) HWY_ATTR {
-    Vector sum = hn::Mul(before, hn::Set(d, keep));
+  ForChannelVectors(width, [&](std::int64_t c, auto access) HWY_ATTR {
+    Vector sum = hn::Mul(access.Load(out + c), hn::Set(d, keep));
+    const float* from = values + c;
     for (std::int64_t p = 0; p < count; ++p, from += width) {
-      sum = hn::MulAdd(hn::Set(d, shares[p]), load(from), sum);
+      sum = hn::MulAdd(hn::Set(d, shares[p]), access.Load(from), sum);
     }
-    return sum;
-  };
-  std::int64_t c = 0;
-  for (; c + kLanes <= width; c += kLanes) {
-    const auto load = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
-    hn::StoreU(sums(load(out + c), values + c, load), d, out + c);
-  }
-  if (c < width) {
-    const auto left = static_cast<std::size_t>(width - c);
-    const auto load = [&](const float* from) HWY_ATTR { return LoadPart(d, from, left); };
-    StorePart(d, sums(load(out + c), values + c, load), out + c, left);
-  }
+    access.Store(sum, out + c);
+  });
 }
 
 void AttendRows(const AttentionRows& all, std::int64_t begin, std::int64_t end) {

@@ -83,16 +83,10 @@ class Packed {
     const float* const src = all.src + channel;
     float* to = values_ + column;
     if (all.prologue) {
-      const Prologue prologue = all.prologue.from(channel);
-      const Vector scale = load.Load(prologue.scale);
-      const Vector shift = load.Load(prologue.shift);
+      const PrologueLanes through(all.prologue, channel, load);
       for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
-        Vector value = hn::Zero(Tag());
-        if (offsets[p] != kOutside) {
-          value = hn::MulAdd(load.Load(src + offsets[p]), scale, shift);
-          if (prologue.rectified) value = Relu(Tag(), value);
-        }
-        store.Store(value, to);
+        const bool outside = offsets[p] == kOutside;
+        store.Store(outside ? hn::Zero(Tag()) : through(load.Load(src + offsets[p])), to);
       }
       return;
     }

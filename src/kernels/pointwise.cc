@@ -17,18 +17,10 @@ namespace HWY_NAMESPACE {
 // out[i] = function(i, load), where `load` reads the elements of an array that belong to i.
 template <class Function>
 HWY_INLINE void ForVectors(std::int64_t count, float* out, Function function) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
-  const Tag d;
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    hn::StoreU(function([&](const float* from) HWY_ATTR { return hn::LoadU(d, from + i); }), d,
-               out + i);
-  }
-  if (i < count) {
-    const auto left = static_cast<std::size_t>(count - i);
-    StorePart(d, function([&](const float* from) HWY_ATTR { return LoadPart(d, from + i, left); }),
-              out + i, left);
-  }
+  ForChannelVectors(count, [&](std::int64_t i, auto access) HWY_ATTR {
+    access.Store(function([&](const float* from) HWY_ATTR { return access.Load(from + i); }),
+                 out + i);
+  });
 }
 
 void ScaleShift(const float* src, std::int64_t pixels, std::int64_t channels, const float* scale,

@@ -26,6 +26,24 @@ struct Group {
   std::size_t count = 0;
 };
 
+// A map as it is, and through its prologue: what loads the channels from `c` on of a pixel.
+struct ReadAsIs {
+  template <class Access>
+  HWY_INLINE auto at(std::int64_t c, Access access) const {
+    return [=](const float* pixel) HWY_ATTR { return access.Load(pixel + c); };
+  }
+};
+
+struct ReadThrough {
+  Prologue prologue;
+
+  template <class Access>
+  HWY_INLINE auto at(std::int64_t c, Access access) const {
+    const PrologueLanes through(prologue, c, access);
+    return [=](const float* pixel) HWY_ATTR { return through(access.Load(pixel + c)); };
+  }
+};
+
 template <PoolKind kKind>
 HWY_INLINE Vector Combine(Vector a, Vector b) {
   if constexpr (kKind != PoolKind::kMax) {
@@ -43,22 +61,17 @@ HWY_INLINE Vector Combine(Vector a, Vector b) {
 template <PoolKind kKind, std::size_t kCount, class Read>
 HWY_INLINE void CombineRows(const Group& group, bool first, float factor, std::int64_t channels,
                             const Read& read, float* out) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
   const std::size_t count = kCount == 0 ? group.count : kCount;
   const Vector scale = hn::Set(d, factor);
-  const auto combine = [&](std::int64_t c, auto access) HWY_ATTR {
-    Vector value = read(group.rows[0], c, access);
+  ForChannelVectors(channels, [&](std::int64_t c, auto access) HWY_ATTR {
+    const auto load = read.at(c, access);
+    Vector value = load(group.rows[0]);
 #pragma GCC unroll 4
-    for (std::size_t i = 1; i < count; ++i) {
-      value = Combine<kKind>(value, read(group.rows[i], c, access));
-    }
+    for (std::size_t i = 1; i < count; ++i) value = Combine<kKind>(value, load(group.rows[i]));
     if (!first) value = Combine<kKind>(access.Load(out + c), value);
     access.Store(kKind == PoolKind::kAverage ? hn::Mul(value, scale) : value, out + c);
-  };
-  std::int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) combine(c, WholeVector());
-  if (c < channels) combine(c, PartVector{static_cast<std::size_t>(channels - c)});
+  });
 }
 
 template <PoolKind kKind, class Read>
@@ -128,9 +141,9 @@ void WholeCells(const float* top, const float* bottom, std::int64_t channels, st
   const Tag d;
   const Vector quarter = hn::Set(d, 0.25F);
   const auto combine = [&](std::int64_t c, auto access) HWY_ATTR {
-    const Vector first = hn::Add(read(top, c, access), read(top + channels, c, access));
-    const Vector sum =
-        hn::Add(hn::Add(first, read(bottom, c, access)), read(bottom + channels, c, access));
+    const auto load = read.at(c, access);
+    const Vector sum = hn::Add(hn::Add(hn::Add(load(top), load(top + channels)), load(bottom)),
+                               load(bottom + channels));
     return kKind == PoolKind::kAverage ? hn::Mul(sum, quarter) : sum;
   };
   for (std::int64_t cell = 0; cell < count; ++cell) {
@@ -199,31 +212,23 @@ void Pool(const PoolRows& rows, std::int64_t begin, std::int64_t end) {
 
 void GlobalAverage(const float* src, std::int64_t pixels, std::int64_t stride,
                    std::int64_t channels, float* out) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
   const Vector factor = hn::Set(d, 1.0F / static_cast<float>(pixels));
-  // Four sums hide the latency of an addition, and lose less to rounding than one.
-  const auto mean = [&](auto load) HWY_ATTR {
+  ForChannelVectors(channels, [&](std::int64_t c, auto access) HWY_ATTR {
+    // Four sums hide the latency of an addition, and lose less to rounding than one.
     Vector sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+    const float* const first = src + c;
     std::int64_t p = 0;
     for (; p + 4 <= pixels; p += 4) {
 #pragma GCC unroll 4
       for (std::int64_t i = 0; i < 4; ++i) {
-        sums[i] = hn::Add(sums[i], load(src + (p + i) * stride));
+        sums[i] = hn::Add(sums[i], access.Load(first + (p + i) * stride));
       }
     }
-    for (; p < pixels; ++p) sums[0] = hn::Add(sums[0], load(src + p * stride));
-    return hn::Mul(hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3])), factor);
-  };
-  std::int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    hn::StoreU(mean([&](const float* row) HWY_ATTR { return hn::LoadU(d, row + c); }), d, out + c);
-  }
-  if (c < channels) {
-    const auto left = static_cast<std::size_t>(channels - c);
-    StorePart(d, mean([&](const float* row) HWY_ATTR { return LoadPart(d, row + c, left); }),
-              out + c, left);
-  }
+    for (; p < pixels; ++p) sums[0] = hn::Add(sums[0], access.Load(first + p * stride));
+    const Vector sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+    access.Store(hn::Mul(sum, factor), out + c);
+  });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -64,6 +64,16 @@ struct PartVector {
   HWY_INLINE void Store(Vector value, float* to) const { StorePart(Tag(), value, to, count); }
 };
 
+// Calls run(c, access) for the vectors of so many channels, of which the last may be filled in
+// part.
+template <class Run>
+HWY_INLINE void ForChannelVectors(std::int64_t channels, const Run& run) {
+  constexpr auto kStep = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
+  std::int64_t c = 0;
+  for (; c + kStep <= channels; c += kStep) run(c, WholeVector());
+  if (c < channels) run(c, PartVector{static_cast<std::size_t>(channels - c)});
+}
+
 // NaN stays NaN in all of these: where a comparison with it is false, the value itself is taken.
 HWY_INLINE Vector Relu(Tag d, Vector x) {
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
@@ -74,23 +84,26 @@ HWY_INLINE Vector Relu(Tag d, Vector x) {
 #endif
 }
 
-// A map as it is, and through its prologue: some lanes of a pixel's channels from `c` on.
-struct ReadAsIs {
+// What a prologue does to the lanes of some channels.
+class PrologueLanes {
+ public:
+  HWY_INLINE PrologueLanes() {}
+  // Of the channels from `c` on.
   template <class Access>
-  HWY_INLINE Vector operator()(const float* pixel, std::int64_t c, Access access) const {
-    return access.Load(pixel + c);
-  }
-};
+  HWY_INLINE PrologueLanes(const Prologue& prologue, std::int64_t c, Access access)
+      : scale_(access.Load(prologue.scale + c)),
+        shift_(access.Load(prologue.shift + c)),
+        rectified_(prologue.rectified) {}
 
-struct ReadThrough {
-  Prologue prologue;
-
-  template <class Access>
-  HWY_INLINE Vector operator()(const float* pixel, std::int64_t c, Access access) const {
-    const Vector x = hn::MulAdd(access.Load(pixel + c), access.Load(prologue.scale + c),
-                                access.Load(prologue.shift + c));
-    return prologue.rectified ? Relu(Tag(), x) : x;
+  HWY_INLINE Vector operator()(Vector x) const {
+    const Vector value = hn::MulAdd(x, scale_, shift_);
+    return rectified_ ? Relu(Tag(), value) : value;
   }
+
+ private:
+  Vector scale_;
+  Vector shift_;
+  bool rectified_;
 };
 
 HWY_INLINE Vector Relu6(Tag d, Vector x) {

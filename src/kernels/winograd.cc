@@ -153,27 +153,21 @@ struct Diffs {
   }
 };
 
-// One vector of channels of one tile, `count` of its lanes.
-template <class What, std::size_t kY, std::size_t kX, bool kWhole>
+// One vector of channels of one tile, from `c` on.
+template <class What, std::size_t kY, std::size_t kX, class Access>
 HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* const* rows,
-                              std::int64_t c, std::size_t count, float* to) {
+                              std::int64_t c, Access access, float* to) {
   constexpr std::size_t kPointsY = kPointsOf<kY>;
   constexpr std::size_t kPointsX = kPointsOf<kX>;
   constexpr std::size_t kHeight = What::template kCount<kY>;
   constexpr std::size_t kWidth = What::template kCount<kX>;
-  const auto load = [&](const float* from)
-                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadPart(d, from, count); };
-  Vector scale = hn::Zero(d);
-  Vector shift = hn::Zero(d);
-  if constexpr (What::kMaps) {
-    scale = load(input.prologue.scale + c);
-    shift = load(input.prologue.shift + c);
-  }
+  PrologueLanes through;
+  if constexpr (What::kMaps) through = PrologueLanes(input.prologue, c, access);
   const auto read = [&](const float* row) HWY_ATTR {
-    if constexpr (!What::kMaps) return load(row + c);
-    if (row == input.zeros) return hn::Zero(d);
-    const Vector value = hn::MulAdd(load(row + c), scale, shift);
-    return input.prologue.rectified ? Relu(d, value) : value;
+    const bool outside = What::kMaps && row == input.zeros;
+    if (outside) return hn::Zero(d);
+    const Vector value = access.Load(row + c);
+    return What::kMaps ? through(value) : value;
   };
   Vector along_y[kPointsY * kWidth];
 #pragma GCC unroll 6
@@ -191,10 +185,10 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
     What::template Transform<kX, 1, 1>(d, along_y + y * kWidth, line);
 #pragma GCC unroll 6
     for (std::size_t x = 0; x < kPointsX; ++x, to += input.plane) {
-      if constexpr (kWhole || What::kPads) {
+      if constexpr (What::kPads) {
         hn::StoreU(line[x], d, to);
       } else {
-        StorePart(d, line[x], to, count);
+        access.Store(line[x], to);
       }
     }
   }
@@ -224,14 +218,9 @@ void TransformAll(const WinogradInput& input) {
     if (input.far && tile + kAhead < input.tiles) {
       Prefetch<What, kY, kX>(input, rows + kAhead * kEach);
     }
-    std::int64_t c = 0;
-    for (; c + std::int64_t{kLanes} <= input.channels; c += std::int64_t{kLanes}) {
-      TransformTile<What, kY, kX, true>(d, input, rows, c, kLanes, to + c);
-    }
-    if (c < input.channels) {
-      TransformTile<What, kY, kX, false>(d, input, rows, c,
-                                         static_cast<std::size_t>(input.channels - c), to + c);
-    }
+    ForChannelVectors(input.channels, [&](std::int64_t c, auto access) HWY_ATTR {
+      TransformTile<What, kY, kX>(d, input, rows, c, access, to + c);
+    });
   }
 }
 

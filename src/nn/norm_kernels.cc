@@ -34,12 +34,8 @@ template <class Map>
 HWY_INLINE void ForElements(std::int64_t rows, std::int64_t columns, const Map& map) {
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int64_t start = row * columns;
-    std::int64_t column = 0;
-    for (; column + kLanes <= columns; column += kLanes)
-      map.Run(column, start + column, WholeVector());
-    if (column < columns) {
-      map.Run(column, start + column, PartVector{static_cast<std::size_t>(columns - column)});
-    }
+    simd::ForChannelVectors(columns, [&](std::int64_t column, auto access)
+                                         HWY_ATTR { map.Run(column, start + column, access); });
   }
 }
 

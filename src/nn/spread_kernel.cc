@@ -18,24 +18,12 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 namespace simd = octconv::kernels::HWY_NAMESPACE;
 
-using simd::PartVector;
 using simd::Tag;
 using simd::Vector;
-using simd::WholeVector;
-
-// One vector of channels of one cell's pixels in a row.
-template <bool kAdds, class Access>
-HWY_INLINE void SpreadVector(Vector value, std::int64_t pixels, std::int64_t pitch, float* out,
-                             Access access) {
-  for (std::int64_t i = 0; i < pixels; ++i, out += pitch) {
-    access.Store(kAdds ? hn::Add(access.Load(out), value) : value, out);
-  }
-}
 
 // A row of the output, from the row of its cells.
 template <bool kAdds>
 void SpreadRow(const SpreadRows& all, const float* src, float row_pixels, float* out) {
-  constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
   const auto share_of = [&](std::int64_t pixels) HWY_ATTR {
     return hn::Set(d, all.shares ? 1.0F / (row_pixels * static_cast<float>(pixels)) : 1.0F);
@@ -45,15 +33,13 @@ void SpreadRow(const SpreadRows& all, const float* src, float row_pixels, float*
   for (std::int64_t x = 0; x < width; x += all.cell[2], src += all.src_pitch) {
     const std::int64_t pixels = std::min(all.cell[2], width - x);
     if (pixels < all.cell[2]) share = share_of(pixels);
-    std::int64_t c = 0;
-    for (; c + kLanes <= all.channels; c += kLanes) {
-      SpreadVector<kAdds>(hn::Mul(hn::LoadU(d, src + c), share), pixels, all.out_pitch, out + c,
-                          WholeVector());
-    }
-    if (c < all.channels) {
-      const PartVector part{static_cast<std::size_t>(all.channels - c)};
-      SpreadVector<kAdds>(hn::Mul(part.Load(src + c), share), pixels, all.out_pitch, out + c, part);
-    }
+    simd::ForChannelVectors(all.channels, [&](std::int64_t c, auto access) HWY_ATTR {
+      const Vector value = hn::Mul(access.Load(src + c), share);
+      float* pixel = out + c;
+      for (std::int64_t i = 0; i < pixels; ++i, pixel += all.out_pitch) {
+        access.Store(kAdds ? hn::Add(access.Load(pixel), value) : value, pixel);
+      }
+    });
     out += pixels * all.out_pitch;
   }
 }
