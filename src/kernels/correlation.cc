@@ -192,7 +192,6 @@ HWY_INLINE void ForVectors(std::int64_t first, std::int64_t end, const Run& run)
 void Correlate(const Correlation& all, const CorrelationBlock& block) {
   const CorrelationKernel& kernel = CorrelationOf();
   const std::int64_t step = kernel.step(all.channels);
-  const std::int64_t pitch = kernel.row(all.taps, all.channels);
   Packed packed;
   ForVectors(block.first_column, block.end_column, [&](auto vectors, std::int64_t first) {
     constexpr auto kColumns = std::int64_t{vectors.value} * kLanes;
@@ -201,8 +200,8 @@ void Correlate(const Correlation& all, const CorrelationBlock& block) {
                               {.diff = all.diff,
                                .stride = all.stride,
                                .sums = all.sums + first,
-                               .pitch = pitch,
-                               .adds = true},
+                               .pitch = all.sums_pitch,
+                               .adds = all.adds},
                               block.first_output, block.end_output);
   });
 }

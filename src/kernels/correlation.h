@@ -8,8 +8,9 @@
 
 namespace octconv::kernels {
 
-/// sums[o][tap * step + c] += sum over pixels p of src[offsets[tap][p] + c] * diff[p][o], where
-/// step is `CorrelationKernel::step(channels)`.
+/// sums[o][tap * step + c] = (sums[o][tap * step + c] +) sum over pixels p of
+///                           src[offsets[tap][p] + c] * diff[p][o]
+/// where step is `CorrelationKernel::step(channels)`.
 struct Correlation {
   const float* src = nullptr;
   Prologue prologue;                      ///< of `src`
@@ -21,7 +22,9 @@ struct Correlation {
   const float* diff = nullptr;  ///< of the first pixel and output
   std::int64_t stride = 0;      ///< floats from one of its pixels to the next
   std::int64_t pixels = 0;
-  float* sums = nullptr;  ///< [output][`CorrelationKernel::row(taps, channels)`]
+  float* sums = nullptr;        ///< [output][`CorrelationKernel::row(taps, channels)`]
+  std::int64_t sums_pitch = 0;  ///< floats from one output's to the next's
+  bool adds = false;            ///< to the sums that are there
 };
 
 /// Which of the sums are computed.

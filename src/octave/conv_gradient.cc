@@ -55,7 +55,8 @@ class DirectGradient {
         unit_(std::clamp<std::int64_t>(kernels::kCorrelationPixels / product(extents_), 1, batch)),
         units_((batch + unit_ - 1) / unit_),
         parts_(octave::even_parts(std::min(
-            {batch * product(extents_) / kPartPixels, kMostSums / sums(), kMostParts, units_}))) {}
+            {batch * product(extents_) / kPartPixels, kMostSums / sums(), kMostParts, units_}))),
+        in_place_(parts_ == 1 && taps_ == 1 && row_sums_ == path.columns) {}
 
   // By a model of the costs, in products of a vector with a number; measured on a core with AVX-512
   // (Zen 4).
@@ -68,13 +69,15 @@ class DirectGradient {
   }
 
   // Floats of the sums of all parts.
-  [[nodiscard]] std::int64_t scratch_elements() const { return parts_ * sums(); }
+  [[nodiscard]] std::int64_t scratch_elements() const { return in_place_ ? 0 : parts_ * sums(); }
 
   // Overwrites the path's block of the weight's gradient.
   void run(std::span<float> weight, float* scratch) {
     offsets_ = grid_.offsets(extents_, unit_);
     const Division by = division();
     const std::int64_t blocks = by.rows * by.columns;
+    const Sums all =
+        in_place_ ? Sums{row_of(weight, 0), weight_columns()} : Sums{scratch, row_sums_};
     parallel_for(parts_ * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t part = i / blocks;
@@ -82,9 +85,10 @@ class DirectGradient {
         correlate({units_ * part / parts_, units_ * (part + 1) / parts_},
                   share(path_.rows, kernel_.outputs, block / by.columns, by.rows),
                   share(row_sums_, kernel_.columns, block % by.columns, by.columns),
-                  scratch + part * sums());
+                  {all.at + part * sums(), all.pitch});
       }
     });
+    if (in_place_) return;
     if (parts_ > 1) octave::add_parts(scratch, parts_, sums());
     store(scratch, weight);
   }
@@ -96,7 +100,21 @@ class DirectGradient {
     std::int64_t columns;
   };
 
+  // Those of a part.
+  struct Sums {
+    float* at;
+    std::int64_t pitch;  // floats from one row to the next
+  };
+
   [[nodiscard]] std::int64_t sums() const { return path_.rows * row_sums_; }
+
+  [[nodiscard]] std::int64_t weight_columns() const {
+    return options_.in.total() / options_.groups;
+  }
+  // The path's part of a row of the weight's gradient.
+  [[nodiscard]] float* row_of(std::span<float> weight, std::int64_t row) const {
+    return weight.data() + ((path_.row + row) * weight_columns() + path_.column) * taps_;
+  }
 
   // No more than threads need: each block of rows packs what it reads, and each of columns reads
   // the outputs' gradients again.
@@ -116,10 +134,7 @@ class DirectGradient {
   }
 
   // Some sums of all groups, over some units.
-  void correlate(Range units, Range rows, Range columns, float* to) const {
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      std::fill_n(to + row * row_sums_ + columns.begin, columns.size(), 0.0F);
-    }
+  void correlate(Range units, Range rows, Range columns, const Sums& to) const {
     const std::int64_t image_pixels = product(extents_);
     for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
       const std::int64_t image = unit * unit_;
@@ -128,13 +143,15 @@ class DirectGradient {
           (pixels + kernels::kCorrelationPixels - 1) / kernels::kCorrelationPixels;
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         const std::int64_t first = pixels * chunk / chunks;
-        correlate(image, {first, pixels * (chunk + 1) / chunks}, rows, columns, to);
+        correlate(image, {first, pixels * (chunk + 1) / chunks}, rows, columns, to,
+                  unit > units.begin || chunk > 0);
       }
     }
   }
 
   // Over some pixels, counted from the first one of an image.
-  void correlate(std::int64_t image, Range pixels, Range rows, Range columns, float* to) const {
+  void correlate(std::int64_t image, Range pixels, Range rows, Range columns, const Sums& to,
+                 bool adds) const {
     for (std::int64_t row = rows.begin; row < rows.end;) {
       const std::int64_t group = row / outputs_;
       const std::int64_t end = std::min((group + 1) * outputs_, rows.end);
@@ -148,25 +165,27 @@ class DirectGradient {
                    .diff = diff_ + (image * product(extents_) + pixels.begin) * path_.rows,
                    .stride = path_.rows,
                    .pixels = pixels.size(),
-                   .sums = to},
+                   .sums = to.at,
+                   .sums_pitch = to.pitch,
+                   .adds = adds},
                   {row, end, columns.begin, columns.end});
       row = end;
     }
   }
 
   void store(const float* all, std::span<float> weight) const {
-    const std::int64_t columns = options_.in.total() / options_.groups;
     const std::int64_t step = kernel_.step(path_.columns);
-    parallel_for(
-        path_.rows, kMostSums / 64 / row_sums_ + 1, [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t row = begin; row < end; ++row) {
-            const float* sums = all + row * row_sums_;
-            float* to = weight.data() + ((path_.row + row) * columns + path_.column) * taps_;
-            for (std::int64_t column = 0; column < path_.columns; ++column) {
-              for (std::int64_t tap = 0; tap < taps_; ++tap) *to++ = sums[tap * step + column];
-            }
-          }
-        });
+    parallel_for(path_.rows, kMostSums / 64 / row_sums_ + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     const float* sums = all + row * row_sums_;
+                     float* to = row_of(weight, row);
+                     for (std::int64_t column = 0; column < path_.columns; ++column) {
+                       for (std::int64_t tap = 0; tap < taps_; ++tap)
+                         *to++ = sums[tap * step + column];
+                     }
+                   }
+                 });
   }
 
   const CorrelationKernel& kernel_ = kernels::correlation_kernel();
@@ -186,6 +205,7 @@ class DirectGradient {
   std::int64_t unit_;      // images that share offsets
   std::int64_t units_;
   std::int64_t parts_;
+  bool in_place_;                      // the sums of one part lie as the weight does
   std::vector<std::int64_t> offsets_;  // [tap][pixel of a unit]
 };
 
