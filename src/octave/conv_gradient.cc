@@ -209,18 +209,18 @@ class DirectGradient {
   std::vector<std::int64_t> offsets_;  // [tap][pixel of a unit]
 };
 
-// Pieces of the caller's memory, one after the other. Without memory they are only counted.
+// Pieces of the caller's memory, one after the other; or they are only counted.
 class Pieces {
  public:
-  explicit Pieces(std::span<float> all) : all_(all) {}
+  Pieces(std::span<float> all, bool counting) : all_(all), counting_(counting) {}
 
-  [[nodiscard]] bool counting() const { return all_.data() == nullptr; }
+  [[nodiscard]] bool counting() const { return counting_; }
   [[nodiscard]] std::int64_t taken() const { return taken_; }
 
   float* take(std::int64_t count) {
-    float* const piece = counting() ? nullptr : all_.data() + taken_;
+    float* const piece = counting_ ? nullptr : all_.data() + taken_;
     taken_ += count;
-    if (!counting() && taken_ > static_cast<std::int64_t>(all_.size())) {
+    if (!counting_ && taken_ > static_cast<std::int64_t>(all_.size())) {
       throw InvalidArgument("the gradient of an octave convolution's weight needs " +
                             std::to_string(taken_) + " floats of scratch memory or more, got " +
                             std::to_string(all_.size()));
@@ -230,6 +230,7 @@ class Pieces {
 
  private:
   std::span<float> all_;
+  bool counting_;
   std::int64_t taken_ = 0;
 };
 
@@ -281,13 +282,13 @@ AnyGradient gradient_of(WeightGradientMethod method, const ConvOptions& options,
   return winograd;
 }
 
-// Floats of scratch memory. Without it nothing is computed.
+// Floats of scratch memory. Without a weight nothing is computed.
 std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Shape& extents,
                        OctaveView<const float> src, const OctavePrologue& prologue,
                        OctaveView<const float> diff, std::span<float> weight,
                        std::span<float> scratch, WeightGradientMethod method) {
   const Shape out = output_extents(options, extents);
-  Pieces pieces(scratch);
+  Pieces pieces(scratch, weight.empty());
   Pooled maps;
   const float* sums = nullptr;  // of the output gradient's cells
   bool has_sums = false;

@@ -432,6 +432,17 @@ TEST_P(ConvGradientTest, SumsOfCellsAreThoseOfTheirPixels) {
 }
 
 // Wide layers by Winograd's method, few channels of many taps directly: each path as it is faster.
+TEST_P(ConvGradientTest, NeedsNoMemoryWhereSumsLieAsTheWeightDoes) {
+  const ConvOptions options = octave_conv({64, 0}, {8, 0}, {1, 1});
+  const Shape extents{3, 5};
+  ASSERT_EQ(weight_gradient_scratch(options, 2, extents), 0);
+  const std::vector<float> src(2 * 15 * 64, 0.5F);
+  const std::vector<float> diff(2 * 15 * 8, 2.0F);
+  std::vector<float> gradient(8 * 64, kUntouched);
+  weight_gradient(options, 2, extents, {src.data(), nullptr}, {diff.data(), nullptr}, gradient, {});
+  EXPECT_THAT(gradient, ::testing::Each(30.0F));  // a product of 1 for each pixel
+}
+
 TEST(ConvGradient, TakesTheMethodOfTheModel) {
   const std::int64_t batch = 2;
   const Shape extents{16, 16};
