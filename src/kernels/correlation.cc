@@ -52,23 +52,26 @@ class Packed {
   void pack(const Correlation& all, std::int64_t step, std::int64_t first, std::int64_t columns) {
     const std::int64_t end = std::min(first + columns, all.taps * step);
     if (end < first + columns) std::fill_n(values_, all.pixels * columns, 0.0F);
-    for (std::int64_t tap = first / step; tap * step < end; ++tap) {
-      const std::int64_t channel = std::max<std::int64_t>(0, first - tap * step);
-      const std::int64_t count = std::min(all.channels, end - tap * step) - channel;
+    const std::int64_t width = all.run * step;  // of a run of taps
+    const std::int64_t real = all.run == 1 ? all.channels : width;
+    for (std::int64_t run = first / width; run * width < end; ++run) {
+      const std::int64_t begin = std::max<std::int64_t>(0, first - run * width);
+      const std::int64_t count = std::min(real, end - run * width) - begin;
       if (count <= 0) continue;
-      const std::int64_t* const offsets = all.offsets + tap * all.pitch;
-      std::int64_t column = tap * step + channel - first;
-      std::int64_t c = channel;
-      for (; c + kLanes <= channel + count; c += kLanes, column += kLanes) {
-        copy(all, offsets, c, column, columns, WholeVector(), WholeVector());
+      const std::int64_t* const offsets = all.offsets + run * all.run * all.pitch;
+      std::int64_t column = run * width + begin - first;
+      std::int64_t c = begin;
+      for (; c + kLanes <= begin + count; c += kLanes, column += kLanes) {
+        copy(all, offsets, c, kLanes, column, columns, WholeVector(), WholeVector());
       }
-      if (c == channel + count) continue;
-      const PartVector part{static_cast<std::size_t>(channel + count - c)};
+      const std::int64_t left = begin + count - c;
+      if (left == 0) continue;
+      const PartVector part{static_cast<std::size_t>(left)};
       // What a whole store writes beyond the channels, the next taps overwrite.
       if (column + kLanes <= columns) {
-        copy(all, offsets, c, column, columns, part, WholeVector());
+        copy(all, offsets, c, left, column, columns, part, WholeVector());
       } else {
-        copy(all, offsets, c, column, columns, part, part);
+        copy(all, offsets, c, left, column, columns, part, part);
       }
     }
   }
@@ -76,23 +79,41 @@ class Packed {
   [[nodiscard]] const float* values() const { return values_; }
 
  private:
-  // Some channels of all pixels.
+  // Some channels of all pixels, or some floats of a run: `count`, from `first` on.
   template <class Load, class Store>
-  void copy(const Correlation& all, const std::int64_t* offsets, std::int64_t channel,
-            std::int64_t column, std::int64_t columns, Load load, Store store) {
-    const float* const src = all.src + channel;
+  void copy(const Correlation& all, const std::int64_t* offsets, std::int64_t first,
+            std::int64_t count, std::int64_t column, std::int64_t columns, Load load, Store store) {
+    const float* const src = all.src + first;
     float* to = values_ + column;
     if (all.prologue) {
-      const PrologueLanes through(all.prologue, channel, load);
+      const PrologueLanes through(all.prologue, first, load);
       for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
         const bool outside = offsets[p] == kOutside;
         store.Store(outside ? hn::Zero(Tag()) : through(load.Load(src + offsets[p])), to);
       }
-      return;
+    } else if (all.run == 1) {
+      for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
+        store.Store(load.Load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
+      }
+    } else {
+      const std::int64_t* const last = offsets + (all.run - 1) * all.pitch;
+      for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
+        const bool inside = offsets[p] != kOutside && last[p] != kOutside;
+        store.Store(inside ? load.Load(src + offsets[p]) : edge(all, offsets + p, first, count),
+                    to);
+      }
     }
-    for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
-      store.Store(load.Load(offsets[p] == kOutside ? all.zeros : src + offsets[p]), to);
+  }
+
+  // The same floats of a run that is not on the map as a whole.
+  static Vector edge(const Correlation& all, const std::int64_t* offsets, std::int64_t first,
+                     std::int64_t count) {
+    HWY_ALIGN float lanes[kLanes] = {};
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t offset = offsets[(first + i) / all.channels * all.pitch];
+      if (offset != kOutside) lanes[i] = all.src[offset + (first + i) % all.channels];
     }
+    return hn::Load(Tag(), lanes);
   }
 
   HWY_ALIGN float values_[kCorrelationPixels * kMostColumns];

@@ -18,6 +18,10 @@ struct Correlation {
   const std::int64_t* offsets = nullptr;  ///< [tap][pitch], in floats
   std::int64_t pitch = 0;
   std::int64_t taps = 0;
+  /// So many taps after one another read pixels side by side, all channels of each: where all are
+  /// on the map, one run of floats. Otherwise 1; requires `step` of the channels to be their
+  /// number, and no prologue.
+  std::int64_t run = 1;
   std::int64_t channels = 0;
   const float* diff = nullptr;  ///< of the first pixel and output
   std::int64_t stride = 0;      ///< floats from one of its pixels to the next

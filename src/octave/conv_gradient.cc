@@ -56,7 +56,12 @@ class DirectGradient {
         units_((batch + unit_ - 1) / unit_),
         parts_(octave::even_parts(std::min(
             {batch * product(extents_) / kPartPixels, kMostSums / sums(), kMostParts, units_}))),
-        in_place_(parts_ == 1 && taps_ == 1 && row_sums_ == path.columns) {}
+        in_place_(parts_ == 1 && taps_ == 1 && row_sums_ == path.columns) {
+    const std::size_t last = options.rank() - 1;
+    const bool side_by_side = options.dilation[last] == 1 && path.groups == 1 &&
+                              kernel_.step(path.columns) == path.columns;
+    if (side_by_side && !prologue) run_ = options.kernel[last];
+  }
 
   // By a model of the costs, in products of a vector with a number; measured on a core with AVX-512
   // (Zen 4).
@@ -161,6 +166,7 @@ class DirectGradient {
                    .offsets = offsets_.data() + pixels.begin,
                    .pitch = unit_ * product(extents_),
                    .taps = taps_,
+                   .run = run_,
                    .channels = path_.columns,
                    .diff = diff_ + (image * product(extents_) + pixels.begin) * path_.rows,
                    .stride = path_.rows,
@@ -201,6 +207,7 @@ class DirectGradient {
   std::vector<float> zeros_;
   std::int64_t outputs_;  // of a group
   std::int64_t taps_;
+  std::int64_t run_ = 1;   // of them read pixels side by side
   std::int64_t row_sums_;  // of an output
   std::int64_t unit_;      // images that share offsets
   std::int64_t units_;
