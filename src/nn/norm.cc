@@ -34,11 +34,10 @@ class Rows {
     } else {
       columns_ = channels_;
     }
-    // A block and its sums stay in a near cache, and sums are longer than what adds them up; how a
+    // A block stays in a second-level cache, and its sums are longer than what adds them up; how a
     // sum is divided depends on the shape alone, never on threads.
-    constexpr std::int64_t kBlockFloats = 4096;
-    constexpr std::int64_t kLeastRows = 16;
-    block_ = std::max(kLeastRows, kBlockFloats / columns_) * columns_;
+    constexpr std::int64_t kBlockRows = 64;
+    block_ = kBlockRows * columns_;
   }
 
   std::int64_t channels() const noexcept { return channels_; }
