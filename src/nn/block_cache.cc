@@ -94,6 +94,10 @@ void BlockCache::reserve(std::size_t bytes) {
     void* space = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /*fd=*/-1, 0);
     if (space != MAP_FAILED) {
+#ifdef MADV_HUGEPAGE
+      // Fewer and larger pages, where the system has them: maps and weights are read from afar.
+      madvise(space, size, MADV_HUGEPAGE);
+#endif
       spaces_.emplace(static_cast<std::byte*>(space), size);
       add(static_cast<std::byte*>(space), {.bytes = size});
       return;
