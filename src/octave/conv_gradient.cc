@@ -67,7 +67,7 @@ class DirectGradient {
   // (Zen 4).
   [[nodiscard]] double cost() const {
     constexpr double kProduct = 1.15;
-    constexpr double kPacking = 8;  // of a vector of one pixel
+    constexpr double kPacking = 20;  // of a vector of one pixel
     const auto vectors = static_cast<double>(row_sums_ / kernel_.lanes);
     return static_cast<double>(batch_ * product(extents_)) * vectors *
            (kProduct * static_cast<double>(path_.rows) + kPacking);

@@ -32,7 +32,7 @@ constexpr std::int64_t kBlockFloats = 256 * 1024;
 
 // What transforms cost, in products of a vector with a number: of a tile's vector of channels, and
 // of a vector of the sums. Measured on a core with AVX-512 (Zen 4); most of it is moving memory.
-constexpr double kTileCost = 700;
+constexpr double kTileCost = 540;
 constexpr double kSumsCost = 700;
 
 // What reads `window` at each tile.
