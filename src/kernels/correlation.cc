@@ -97,24 +97,34 @@ class Packed {
       }
     } else {
       const std::int64_t* const last = offsets + (all.run - 1) * all.pitch;
+      const Edge edge{.offsets = offsets + first / all.channels * all.pitch,
+                      .channel = first % all.channels,
+                      .count = count};
       for (std::int64_t p = 0; p < all.pixels; ++p, to += columns) {
         const bool inside = offsets[p] != kOutside && last[p] != kOutside;
-        store.Store(inside ? load.Load(src + offsets[p]) : edge(all, offsets + p, first, count),
-                    to);
+        store.Store(inside ? load.Load(src + offsets[p]) : edge.load(all, p), to);
       }
     }
   }
 
-  // The same floats of a run that is not on the map as a whole.
-  static Vector edge(const Correlation& all, const std::int64_t* offsets, std::int64_t first,
-                     std::int64_t count) {
-    HWY_ALIGN float lanes[kLanes] = {};
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t offset = offsets[(first + i) / all.channels * all.pitch];
-      if (offset != kOutside) lanes[i] = all.src[offset + (first + i) % all.channels];
+  // Some floats of runs that are not on the map as a whole, tap by tap.
+  struct Edge {
+    const std::int64_t* offsets;  // of the first tap
+    std::int64_t channel;         // the first
+    std::int64_t count;
+
+    [[nodiscard]] Vector load(const Correlation& all, std::int64_t pixel) const {
+      HWY_ALIGN float lanes[kLanes] = {};
+      const std::int64_t* tap = offsets + pixel;
+      std::int64_t c = channel;
+      for (std::int64_t i = 0; i < count; tap += all.pitch, c = 0) {
+        const std::int64_t some = std::min(all.channels - c, count - i);
+        if (*tap != kOutside) std::copy_n(all.src + *tap + c, some, lanes + i);
+        i += some;
+      }
+      return hn::Load(Tag(), lanes);
     }
-    return hn::Load(Tag(), lanes);
-  }
+  };
 
   HWY_ALIGN float values_[kCorrelationPixels * kMostColumns];
 };
