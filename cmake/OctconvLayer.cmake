@@ -124,6 +124,7 @@ function(octconv_test layer)
     GTest::gtest GTest::gmock GTest::gtest_main ${arg_LINK})
   gtest_discover_tests(${test}
     DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60  # seconds: LibTorch alone takes some to load on a busy machine
     WORKING_DIRECTORY "${PROJECT_BINARY_DIR}"
     PROPERTIES LABELS ${layer})
 endfunction()

@@ -7,6 +7,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+if (($# > 1)) || [[ ${1:-} == -* ]]; then
+  echo "usage: scripts/docs.sh [output folder]" >&2
+  exit 2
+fi
 if ! command -v doxygen >/dev/null; then
   echo "docs: doxygen is not installed; scripts/setup.sh installs it" >&2
   exit 1
