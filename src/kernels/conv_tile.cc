@@ -243,8 +243,8 @@ struct BlockPlace {
   }
 };
 
-// Where a tile is stored, and what is added to it there: far from one pixel to the next, so that
-// the processor's own prefetching does not find them.
+// Where a tile is stored: its pixels lie far apart, so that the processor's own prefetching does
+// not find them.
 template <std::size_t kCount, std::size_t kVectors>
 HWY_INLINE void BringNear(const ConvTiles& tiles, const Part& part) {
   const std::int64_t offset = part.pixel * tiles.stride + tiles.first_output + part.channel;

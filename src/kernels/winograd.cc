@@ -228,21 +228,12 @@ void TransformAll(const WinogradInput& input) {
 template <std::size_t kY>
 inline constexpr std::size_t kCellY = kY == 1 ? 1 : 2;
 
-// One vector of channels of one tile.
-template <std::size_t kY, std::size_t kX, bool kWhole>
+// One vector of channels of one tile, from `o` on.
+template <std::size_t kY, std::size_t kX, class Access>
 HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t tile, std::int64_t o,
-                           std::size_t count) {
+                           Access access) {
   constexpr std::size_t kPointsY = kPointsOf<kY>;
   constexpr std::size_t kPointsX = kPointsOf<kX>;
-  const auto load = [&](const float* from)
-                        HWY_ATTR { return kWhole ? hn::LoadU(d, from) : LoadPart(d, from, count); };
-  const auto store = [&](Vector value, float* to) HWY_ATTR {
-    if constexpr (kWhole) {
-      hn::StoreU(value, d, to);
-    } else {
-      StorePart(d, value, to, count);
-    }
-  };
   const float* from = output.products + tile * output.columns + o;
   Vector along_y[kY * kPointsX];
 #pragma GCC unroll 6
@@ -250,7 +241,7 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
     Vector column[kPointsY];
 #pragma GCC unroll 6
     for (std::size_t y = 0; y < kPointsY; ++y) {
-      column[y] = load(from + static_cast<std::int64_t>(y * kPointsX + x) * output.plane);
+      column[y] = access.Load(from + static_cast<std::int64_t>(y * kPointsX + x) * output.plane);
     }
     TransformPoints<kY, 1, kPointsX>(d, column, along_y + x);
   }
@@ -258,8 +249,8 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
   const ActivationKind kind = output.activation.kind;
   const bool second = output.second.out != nullptr && is_short(output.activation);
   const ActivationKind second_kind = output.second.activation.kind;
-  const Vector scale = second ? load(output.second.scale + o) : bias;
-  const Vector shift = second ? load(output.second.shift + o) : bias;
+  const Vector scale = second ? access.Load(output.second.scale + o) : bias;
+  const Vector shift = second ? access.Load(output.second.shift + o) : bias;
   const std::int64_t* pixels = output.pixels + tile * std::int64_t{kY * kX};
   Vector cells[kX / 2];  // of a row of them: sums
 #pragma GCC unroll 2
@@ -276,15 +267,15 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
       Vector value = hn::Add(line[x], bias);
       if (output.addend != nullptr) {
         const float* const* rows = output.addend + tile * std::int64_t{kY * kX};
-        value = hn::Add(value, load(rows[y * kX + x] + o));
+        value = hn::Add(value, access.Load(rows[y * kX + x] + o));
       }
-      if (output.residual != nullptr) value = hn::Add(value, load(output.residual + at));
+      if (output.residual != nullptr) value = hn::Add(value, access.Load(output.residual + at));
       if (is_short(output.activation)) value = ActivateShort(d, value, kind);
-      store(value, output.out + at);
+      access.Store(value, output.out + at);
       if (second) {
         value = hn::MulAdd(value, scale, shift);
         if (is_short(output.second.activation)) value = ActivateShort(d, value, second_kind);
-        store(value, output.second.out + at);
+        access.Store(value, output.second.out + at);
       }
       const bool begins = y % kCellY<kY> == 0 && x % 2 == 0;
       cells[x / 2] = begins ? value : hn::Add(cells[x / 2], value);
@@ -299,8 +290,8 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
       const bool wide = pixels[row * kX + 2 * cell + 1] >= 0;
       const bool high = pixels[y * kX + 2 * cell] >= 0;
       const float real = (wide ? 2.0F : 1.0F) * (high ? float{kCellY<kY>} : 1.0F);
-      store(hn::Mul(cells[cell], hn::Set(d, 1.0F / real)),
-            output.averages + rows[cell] * output.stride + o);
+      access.Store(hn::Mul(cells[cell], hn::Set(d, 1.0F / real)),
+                   output.averages + rows[cell] * output.stride + o);
     }
   }
 }
@@ -335,13 +326,9 @@ void FinishAll(const WinogradOutput& output) {
   const bool is_long = !is_short(output.activation) ||
                        (output.second.out != nullptr && !is_short(output.second.activation));
   for (std::int64_t tile = 0; tile < output.tiles; ++tile) {
-    std::int64_t o = output.first;
-    for (; o + std::int64_t{kLanes} <= output.last; o += std::int64_t{kLanes}) {
-      FinishTile<kY, kX, true>(d, output, tile, o, kLanes);
-    }
-    if (o < output.last) {
-      FinishTile<kY, kX, false>(d, output, tile, o, static_cast<std::size_t>(output.last - o));
-    }
+    ForChannelVectors(output.last - output.first, [&](std::int64_t c, auto access) HWY_ATTR {
+      FinishTile<kY, kX>(d, output, tile, output.first + c, access);
+    });
     if (is_long) {
       ActivateTile(d, output, output.pixels + tile * std::int64_t{kY * kX}, std::int64_t{kY * kX});
     }

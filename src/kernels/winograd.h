@@ -34,7 +34,7 @@ struct WinogradTile {
   friend constexpr bool operator==(const WinogradTile&, const WinogradTile&) = default;
 };
 
-/// Of a number of outputs that types depend on.
+/// `WinogradTile::points` of the outputs that a template is made for.
 template <std::size_t kOutputs>
 inline constexpr auto kPointsOf = static_cast<std::size_t>(WinogradTile::points(kOutputs));
 

@@ -19,6 +19,7 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
   const std::int64_t elements = kernel.vectors(pass.outputs) * kernel.lanes * depth;
   pass.point_stride = kernels::winograd_plane(elements);
   pass.transformed = Tensor(Shape{tile.points() * pass.point_stride}, pool, Contents::kUnwritten);
+  // Nothing reads what lies between the planes, but it must not be left to what the memory held.
   for (std::int64_t point = 0; point < tile.points(); ++point) {
     float* const plane = pass.transformed.data() + point * pass.point_stride;
     std::fill(plane + elements, plane + pass.point_stride, 0.0F);
