@@ -320,17 +320,35 @@ HWY_NOINLINE void ActivateTile(Tag d, const WinogradOutput& output, const std::i
   }
 }
 
+// Brings near where a later tile is stored.
+HWY_INLINE void BringNear(const WinogradOutput& output, const std::int64_t* pixels,
+                          std::int64_t count) {
+  constexpr std::int64_t kLine = 16;  // floats in a cache line
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (pixels[i] < 0) continue;
+    const float* row = output.out + pixels[i] * output.stride;
+    for (std::int64_t o = output.first; o < output.last; o += kLine) {
+      __builtin_prefetch(row + o, 1);
+    }
+  }
+}
+
 template <std::size_t kY, std::size_t kX>
 void FinishAll(const WinogradOutput& output) {
+  constexpr std::int64_t kAhead = 2;  // tiles
+  constexpr auto kEach = std::int64_t{kY * kX};
   const Tag d;
   const bool is_long = !is_short(output.activation) ||
                        (output.second.out != nullptr && !is_short(output.second.activation));
   for (std::int64_t tile = 0; tile < output.tiles; ++tile) {
+    if (output.far && tile + kAhead < output.tiles) {
+      BringNear(output, output.pixels + (tile + kAhead) * kEach, kEach);
+    }
     ForChannelVectors(output.last - output.first, [&](std::int64_t c, auto access) HWY_ATTR {
       FinishTile<kY, kX>(d, output, tile, output.first + c, access);
     });
     if (is_long) {
-      ActivateTile(d, output, output.pixels + tile * std::int64_t{kY * kX}, std::int64_t{kY * kX});
+      ActivateTile(d, output, output.pixels + tile * kEach, kEach);
     }
   }
 }

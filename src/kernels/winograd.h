@@ -89,6 +89,7 @@ struct WinogradOutput {
   const float* residual = nullptr;       ///< may be `out` itself; may be null
   float* out = nullptr;
   std::int64_t stride = 0;  ///< from one row of `out` and `residual` to the next
+  bool far = false;         ///< whether `out` does not stay in a second-level cache
   Activation activation{ActivationKind::kNone};
   SecondResult second;
   /// The average of each cell of the tile, 2 outputs along each of its axes: of the second result

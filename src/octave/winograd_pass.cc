@@ -20,6 +20,8 @@ namespace {
 constexpr std::int64_t kGroupFloats = 128 * 1024;
 // Weights beyond this do not stay there: every group of tiles fetches them again.
 constexpr std::int64_t kFarWeights = 192 * 1024;
+// Floats of output that do not stay there until they are written.
+constexpr std::int64_t kFarFloats = 256 * 1024;
 // Fewer tiles in a group leave too much of the products' own tiles empty.
 constexpr std::int64_t kLeastTiles = 24;
 
@@ -180,6 +182,7 @@ struct WinogradPass::Run {
                    .residual = memory.residual,
                    .out = memory.out,
                    .stride = pass.outputs,
+                   .far = plan.all_tiles_ * plan.tile_.outputs() * pass.outputs > kFarFloats,
                    .activation = memory.activation,
                    .second = memory.second,
                    .averages = averages,
