@@ -131,20 +131,22 @@ void Rows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_
 template <class Read>
 inline constexpr bool kReadsBeyond = std::is_same_v<Read, ReadAsIs>;
 
-// `count` cells of 2 x 2 pixels side by side, whole ones, from the first of two rows on. What a
-// part of a vector holds beyond the channels is the next pixel's: it is read for nothing, and
-// written over by the next cell.
-template <PoolKind kKind, class Read>
-void WholeCells(const float* top, const float* bottom, std::int64_t channels, std::int64_t count,
-                const Read& read, float* out) {
+// `count` cells of 2 x 2 pixels side by side, from the first of two rows on; at a far edge they may
+// have one row, or one column. What a part of a vector holds beyond the channels is the next
+// pixel's: it is read for nothing, and written over by the next cell.
+template <PoolKind kKind, std::int64_t kHeight, std::int64_t kWidth, class Read>
+void Cells(const float* top, std::int64_t row, std::int64_t channels, std::int64_t count,
+           const Read& read, float* out) {
   constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Tag()));
   const Tag d;
-  const Vector quarter = hn::Set(d, 0.25F);
+  const Vector share = hn::Set(d, 1.0F / static_cast<float>(kHeight * kWidth));
   const auto combine = [&](std::int64_t c, auto access) HWY_ATTR {
     const auto load = read.at(c, access);
-    const Vector sum = hn::Add(hn::Add(hn::Add(load(top), load(top + channels)), load(bottom)),
-                               load(bottom + channels));
-    return kKind == PoolKind::kAverage ? hn::Mul(sum, quarter) : sum;
+    Vector sum = load(top);
+    if constexpr (kWidth == 2) sum = hn::Add(sum, load(top + channels));
+    if constexpr (kHeight == 2) sum = hn::Add(sum, load(top + row));
+    if constexpr (kHeight == 2 && kWidth == 2) sum = hn::Add(sum, load(top + row + channels));
+    return kKind == PoolKind::kAverage ? hn::Mul(sum, share) : sum;
   };
   for (std::int64_t cell = 0; cell < count; ++cell) {
     std::int64_t c = 0;
@@ -159,35 +161,45 @@ void WholeCells(const float* top, const float* bottom, std::int64_t channels, st
         part.Store(combine(c, part), out + c);
       }
     }
-    top += 2 * channels;
-    bottom += 2 * channels;
+    top += kWidth * channels;
     out += channels;
   }
 }
 
-// Cells of 2 x 2 pixels without gaps, of maps that are a multiple of them: the averages and sums
-// between the two grids of octave values.
-bool AreWholeCells(const PoolRows& all) {
+// Cells of 2 x 2 pixels without gaps: the averages and sums between the two grids of octave values.
+bool AreCells(const PoolRows& all) {
   const Extents3 cell{1, 2, 2};
   return all.kernel == cell && all.stride == cell && all.padding == Extents3{} &&
-         all.pitch == all.channels && all.in[1] == 2 * all.extents[1] &&
-         all.in[2] == 2 * all.extents[2];
+         all.pitch == all.channels && all.in[0] == all.extents[0] &&
+         (all.in[1] + 1) / 2 == all.extents[1] && (all.in[2] + 1) / 2 == all.extents[2];
 }
 
 template <PoolKind kKind, class Read>
 void CellRows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_t end) {
-  const std::int64_t width = all.in[2] * all.channels;
+  const std::int64_t channels = all.channels;
+  const std::int64_t width = all.in[2] * channels;
+  const std::int64_t whole = all.in[2] / 2;
+  const bool odd = all.in[2] % 2 != 0;
   for (std::int64_t row = begin; row < end; ++row) {
-    const float* top = all.src + 2 * row * width;
-    float* out = all.out + row * all.extents[2] * all.channels;
-    WholeCells<kKind>(top, top + width, all.channels, all.extents[2], read, out);
+    const std::int64_t y = row % all.extents[1] * 2;
+    const float* top = all.src + (row / all.extents[1] * all.in[1] + y) * width;
+    float* out = all.out + row * all.extents[2] * channels;
+    const float* const last = top + whole * 2 * channels;
+    float* const last_out = out + whole * channels;
+    if (y + 1 < all.in[1]) {
+      Cells<kKind, 2, 2>(top, width, channels, whole, read, out);
+      if (odd) Cells<kKind, 2, 1>(last, width, channels, 1, read, last_out);
+    } else {
+      Cells<kKind, 1, 2>(top, width, channels, whole, read, out);
+      if (odd) Cells<kKind, 1, 1>(last, width, channels, 1, read, last_out);
+    }
   }
 }
 
 template <PoolKind kKind, class Read>
 void AllRows(const PoolRows& all, const Read& read, std::int64_t begin, std::int64_t end) {
   if constexpr (kKind != PoolKind::kMax) {
-    if (AreWholeCells(all)) return CellRows<kKind>(all, read, begin, end);
+    if (AreCells(all)) return CellRows<kKind>(all, read, begin, end);
   }
   Rows<kKind>(all, read, begin, end);
 }

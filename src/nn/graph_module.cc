@@ -14,6 +14,7 @@
 #include "nn/memory.h"
 #include "nn/norm.h"
 #include "nn/oct_conv_of.h"
+#include "nn/planned_conv.h"
 #include "nn/pool.h"
 #include "nn/run_again.h"
 #include "nn/spatial.h"
@@ -130,6 +131,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
     for (const Step& step : steps_) {
       if (std::holds_alternative<Linear>(graph_.node(step.node).op)) last_linear_ = step.node;
     }
+    find_cells();
     if (options.checkpoint_blocks) plan_repeated_parts();
   }
 
@@ -179,7 +181,8 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
 
   struct Value {
     OctTensor tensor;
-    OctRemade remade;  // in training, of what a batch norm made
+    OctNormAside aside;                   // of what a batch norm made
+    std::shared_ptr<DiffSums> diff_sums;  // in training, of what a convolution made
   };
 
   // What steps are given beside the values that they read.
@@ -191,6 +194,19 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   };
 
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+
+  // What planned convolutions read or hand on beside values.
+  void find_cells() {
+    averages_read_.resize(graph_.nodes().size());
+    diff_sums_read_.resize(graph_.nodes().size());
+    if (options_.composed || options_.bfloat16) return;
+    for (const Step& step : steps_) {
+      if (!std::holds_alternative<Conv>(graph_.node(step.node).op)) continue;
+      const ConvOptions options = graph_.conv_options(step.node);
+      if (reads_averages(options)) averages_read_[index(step.reads[0])] = true;
+      diff_sums_read_[index(step.node)] = reads_diff_sums(options);
+    }
+  }
 
   void plan_repeated_parts() {
     repeated_ = parts_to_repeat(graph_, steps_);
@@ -243,7 +259,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
       return inside[index(part.makes)].tensor;
     };
     const Value& read = values[index(part.reads)];
-    return run_again(read.tensor, read.remade, trained, compute);
+    return run_again(read.tensor, read.aside.remade, trained, compute);
   }
 
   void check_input(const at::Tensor& images) const {
@@ -316,70 +332,85 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   }
 
   Value run(const Step& step, const std::vector<Value>& values, const Pass& pass) const {
-    if (step.norm == kNone) return {run(step.node, values, pass), {}};
+    Value made;
+    if (step.norm == kNone) {
+      if (diff_sums_read_[index(step.node)] && at::GradMode::is_enabled()) {
+        made.diff_sums = std::make_shared<DiffSums>(graph_.octave());
+      }
+      made.tensor = run(step.node, values, pass, made.diff_sums);
+      return made;
+    }
+    const Value& read = values[index(step.reads[0])];
     OctNormTail tail = norm_tail(step.norm, pass);
+    if (averages_read_[index(step.node)]) tail.cell = graph_.octave();
+    tail.diff_sums = read.diff_sums;
     tail.rectified = step.rectified;
     if (step.residual != kNone) {
       const Value& residual = values[index(step.residual)];
       tail.residual = residual.tensor;
-      tail.residual_remade = residual.remade;
+      tail.residual_remade = residual.aside.remade;
     }
-    Value made;
-    // What is not kept for a backward pass is not made again.
-    OctRemade* const remade = at::GradMode::is_enabled() ? &made.remade : nullptr;
     made.tensor =
-        norm_add_relu(values[index(step.reads[0])].tensor, norm_tensors(step.norm, pass), tail,
-                      std::get<BatchNorm>(graph_.node(step.norm).op), pass.training, remade);
+        norm_add_relu(read.tensor, norm_tensors(step.norm, pass), tail,
+                      std::get<BatchNorm>(graph_.node(step.norm).op), pass.training, &made.aside);
+    // What is not kept for a backward pass is not made again.
+    if (!at::GradMode::is_enabled()) made.aside.remade = {};
     return made;
   }
 
-  OctTensor run(NodeId id, const std::vector<Value>& values, const Pass& pass) const {
+  // `diff_sums`: of a convolution; may be null.
+  OctTensor run(NodeId id, const std::vector<Value>& values, const Pass& pass,
+                const std::shared_ptr<DiffSums>& diff_sums) const {
     const Node& node = graph_.node(id);
     const std::vector<at::Tensor>& own = (*pass.tensors)[index(id)];
     const auto in = [&](std::size_t i) -> const OctTensor& {
       return values[index(node.inputs[i])].tensor;
     };
-    const auto remade = [&]() -> const OctRemade& { return values[index(node.inputs[0])].remade; };
+    const auto aside = [&]() -> const OctNormAside& { return values[index(node.inputs[0])].aside; };
     return std::visit(
-        Overloaded{
-            [&](const Input&) { return values[index(id)].tensor; },
-            [&](const Conv& conv) {
-              const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
-              const ConvOptions options = graph_.conv_options(id);
-              if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
-              return options_.composed ? oct_conv_composed(in(0), own[0], bias, options)
-                                       : oct_conv_of(in(0), remade(), own[0], bias, options);
-            },
-            [&](const BatchNorm& norm) {
-              return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
-                                   pass.training);
-            },
-            [&](const Activation& activation) { return activate(in(0), activation); },
-            [&](const ConvTranspose& conv) -> OctTensor {
-              return transposed_conv(in(0).high, own[0], conv.bias ? own[1] : at::Tensor(), conv);
-            },
-            [&](const Add&) { return add(in(0), in(1)); },
-            [&](const Multiply&) { return multiply(in(0), in(1)); },
-            [&](const Select& select) -> OctTensor {
-              return at::index_select(in(0).high, 1, at::tensor(select.channels));
-            },
-            [&](const Softmax&) -> OctTensor { return at::softmax(in(0).high, 1); },
-            [&](const Resize& resize) { return resize_of(in(0), resize, graph_.octave()); },
-            [&](const Concat&) {
-              std::vector<OctTensor> parts;
-              for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
-              return cat(parts);
-            },
-            [&](const Scale&) { return scale(in(0), in(1).high); },
-            [&](const Attention& attention) -> OctTensor {
-              return attend(in(0).high, in(1).high, in(2).high, attention.factor);
-            },
-            [&](const Pool& options) { return pool_of(in(0), remade(), options, graph_.octave()); },
-            [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
-            [&](const Linear& linear) -> OctTensor {
-              return linear.bias ? at::linear(in(0).high, own[0], own[1])
-                                 : at::linear(in(0).high, own[0]);
-            }},
+        Overloaded{[&](const Input&) { return values[index(id)].tensor; },
+                   [&](const Conv& conv) {
+                     const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
+                     const ConvOptions options = graph_.conv_options(id);
+                     if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
+                     return options_.composed
+                                ? oct_conv_composed(in(0), own[0], bias, options)
+                                : oct_conv_of(in(0), {aside().remade, aside().averages, diff_sums},
+                                              own[0], bias, options);
+                   },
+                   [&](const BatchNorm& norm) {
+                     return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
+                                          pass.training);
+                   },
+                   [&](const Activation& activation) { return activate(in(0), activation); },
+                   [&](const ConvTranspose& conv) -> OctTensor {
+                     return transposed_conv(in(0).high, own[0], conv.bias ? own[1] : at::Tensor(),
+                                            conv);
+                   },
+                   [&](const Add&) { return add(in(0), in(1)); },
+                   [&](const Multiply&) { return multiply(in(0), in(1)); },
+                   [&](const Select& select) -> OctTensor {
+                     return at::index_select(in(0).high, 1, at::tensor(select.channels));
+                   },
+                   [&](const Softmax&) -> OctTensor { return at::softmax(in(0).high, 1); },
+                   [&](const Resize& resize) { return resize_of(in(0), resize, graph_.octave()); },
+                   [&](const Concat&) {
+                     std::vector<OctTensor> parts;
+                     for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
+                     return cat(parts);
+                   },
+                   [&](const Scale&) { return scale(in(0), in(1).high); },
+                   [&](const Attention& attention) -> OctTensor {
+                     return attend(in(0).high, in(1).high, in(2).high, attention.factor);
+                   },
+                   [&](const Pool& options) {
+                     return pool_of(in(0), aside().remade, options, graph_.octave());
+                   },
+                   [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
+                   [&](const Linear& linear) -> OctTensor {
+                     return linear.bias ? at::linear(in(0).high, own[0], own[1])
+                                        : at::linear(in(0).high, own[0]);
+                   }},
         node.op);
   }
 
@@ -390,6 +421,8 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
   std::vector<Part> repeated_;
+  std::vector<bool> averages_read_;   // by node: of its value
+  std::vector<bool> diff_sums_read_;  // by node: of its value's gradient
   NodeId last_linear_ = kNone;
   NormSum norm_sum_;
 };

@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -10,16 +12,34 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/norm_kernels.h"
+#include "nn/spatial.h"
 #include "nn/work_timer.h"
 #include "octconv/base/error.h"
 #include "octconv/base/executor.h"
 #include "octconv/base/parallel.h"
+#include "octconv/octave/cell_rows.h"
 
 namespace octconv::nn {
 namespace {
 
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
+
+// Averages or sums of the cells of a map, and where they are put.
+struct Cells {
+  CellRows rows;
+  at::Tensor values;
+  float* out = nullptr;
+
+  Cells(const at::Tensor& map, const Shape& cell, CellValue value)
+      : rows(cell, map.size(0), spatial_extents(map), map.size(1), value) {
+    std::vector<std::int64_t> sizes{map.size(0), map.size(1)};
+    const Shape extents = low_extents(spatial_extents(map), cell);
+    sizes.insert(sizes.end(), extents.begin(), extents.end());
+    values = at::empty(sizes, map.options().requires_grad(false), channels_last_format(map.dim()));
+    out = values.data_ptr<float>();
+  }
+};
 
 // A map in channels-last order as rows of one or more pixels.
 class Rows {
@@ -62,11 +82,16 @@ class Rows {
   template <class Body>
   void for_parts(std::int64_t block, const Body& body) const {
     const std::int64_t begin = block * block_;
-    const std::int64_t count = std::min(block_, elements() - begin);
-    const std::int64_t rows = count / columns_;
+    for_parts(begin, std::min(begin + block_, elements()), body);
+  }
+
+  /// The same for the pixels of elements [begin, end).
+  template <class Body>
+  void for_parts(std::int64_t begin, std::int64_t end, const Body& body) const {
+    const std::int64_t rows = (end - begin) / columns_;
     if (rows > 0) body(begin, rows, columns_);
-    const std::int64_t left = count - rows * columns_;
-    if (left > 0) body(begin + rows * columns_, left / channels_, channels_);
+    begin += rows * columns_;
+    if (begin < end) body(begin, (end - begin) / channels_, channels_);
   }
 
   /// body(block) on several threads.
@@ -78,6 +103,26 @@ class Rows {
     parallel_for(blocks(), kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t block = begin; block < end; ++block) body(block);
     });
+  }
+
+  /// body(first element, rows, columns) for all parts, on several threads; after those of a row of
+  /// cells, where `cells` are wanted of `map`, which the body makes, makes these.
+  template <class Body>
+  void for_map(const Cells* cells, const float* map, const Body& body) const {
+    if (cells == nullptr) {
+      for_blocks([&](std::int64_t block) { for_parts(block, body); });
+      return;
+    }
+    constexpr std::int64_t kGrainElements = 48 * 1024;
+    const CellRows& rows = cells->rows;
+    const ParallelScope threads(at::get_num_threads());
+    parallel_for(rows.count(), kGrainElements / rows.begin(1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     for_parts(rows.begin(row), rows.begin(row + 1), body);
+                     rows.make(row, row + 1, map, cells->out);
+                   }
+                 });
   }
 
   /// Adds sums of columns to those of their channels.
@@ -192,8 +237,10 @@ Doubles numbers(const at::Tensor& x) {
 }
 
 // relu(x * scale + shift + residual)
-at::Tensor scale_shift_add(const at::Tensor& x, const Floats& scale, const Floats& shift,
-                           const at::Tensor& residual, bool rectified) {
+// @param cell  of the averages that are wanted; empty: none are
+std::pair<at::Tensor, at::Tensor> scale_shift_add(const at::Tensor& x, const Floats& scale,
+                                                  const Floats& shift, const at::Tensor& residual,
+                                                  bool rectified, const Shape& cell = {}) {
   const Rows rows(x);
   const Floats scales = rows.spread(scale);
   const Floats shifts = rows.spread(shift);
@@ -201,13 +248,15 @@ at::Tensor scale_shift_add(const at::Tensor& x, const Floats& scale, const Float
   const float* from = x.data_ptr<float>();
   const float* added = residual.defined() ? residual.data_ptr<float>() : nullptr;
   float* to = out.data_ptr<float>();
-  rows.for_blocks([&](std::int64_t block) {
-    rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
-      kernels::scale_shift_add(from + first, count, width, scales.data(), shifts.data(),
-                               added != nullptr ? added + first : nullptr, rectified, to + first);
-    });
-  });
-  return out;
+  std::optional<Cells> cells;
+  if (!cell.empty()) cells.emplace(out, cell, CellValue::kAverage);
+  rows.for_map(cells ? &*cells : nullptr, to,
+               [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+                 kernels::scale_shift_add(from + first, count, width, scales.data(), shifts.data(),
+                                          added != nullptr ? added + first : nullptr, rectified,
+                                          to + first);
+               });
+  return {out, cells ? cells->values : at::Tensor()};
 }
 
 struct ScaleShift {
@@ -283,17 +332,20 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   static at::Tensor forward(Context* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const c10::optional<at::Tensor>& added,
                             const NormTail& tail, const NormTensors& tensors,
-                            const BatchNorm& options, Remade* remade) {
+                            const BatchNorm& options, NormAside* aside) {
     // What `tail` and `tensors` hold is read here; `added`, `weight` and `bias` are the same
     // tensors, for LibTorch to see.
     const Rows rows(x);
     auto kept = c10::make_intrusive<Kept>();
     kept->found = statistics(rows, x, tail, tensors, options);
     kept->sum = tail.sum;
+    kept->diff_sums = tail.diff_sums;
     kept->residual = added.has_value();
     kept->rectified = tail.rectified;
     const ScaleShift map = scale_shift(kept->found.mean, kept->found.deviation, weight, bias);
-    const at::Tensor out = scale_shift_add(x, map.scale, map.shift, tail.residual, tail.rectified);
+    const auto [out, averages] =
+        scale_shift_add(x, map.scale, map.shift, tail.residual, tail.rectified,
+                        aside != nullptr ? tail.cell : Shape());
 
     const Remade how = remade_result(x, map, tail);
     Variables saved{x, weight, bias};
@@ -305,7 +357,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     }
     context->save_for_backward(std::move(saved));
     context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
-    if (remade != nullptr) *remade = how;
+    if (aside != nullptr) *aside = {how, averages};
     return out;
   }
 
@@ -395,13 +447,15 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     if (kept.residual) diff_residual = out.defined() ? at::empty_like(x) : diff_out;
     float* to = diff_x.data_ptr<float>();
     float* passed = kept.residual && out.defined() ? diff_residual.data_ptr<float>() : nullptr;
-    rows.for_blocks([&](std::int64_t block) {
-      rows.for_parts(block, [&](std::int64_t first, std::int64_t count, std::int64_t width) {
-        kernels::gradient_map(part(gradient, first), count, width, centre.data(), as.data(),
-                              bs.data(), cs.data(), to + first,
-                              passed != nullptr ? passed + first : nullptr);
-      });
-    });
+    std::optional<Cells> cells;
+    if (kept.diff_sums) cells.emplace(diff_x, kept.diff_sums->cell(), CellValue::kSum);
+    rows.for_map(cells ? &*cells : nullptr, to,
+                 [&](std::int64_t first, std::int64_t count, std::int64_t width) {
+                   kernels::gradient_map(part(gradient, first), count, width, centre.data(),
+                                         as.data(), bs.data(), cs.data(), to + first,
+                                         passed != nullptr ? passed + first : nullptr);
+                 });
+    if (cells) kept.diff_sums->set(diff_x, cells->values);
     return {diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual,
             at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor()};
   }
@@ -411,6 +465,7 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
   struct Kept : torch::CustomClassHolder {
     NormStatistics found;
     NormSum sum;
+    std::shared_ptr<DiffSums> diff_sums;
     bool residual = false;
     bool rectified = false;
     Remade::Recipe out;  // where the result tells where the rectifier passes
@@ -436,17 +491,17 @@ bool suits(const at::Tensor& x, const NormTensors& tensors, const at::Tensor& re
 }
 
 at::Tensor fused(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
-                 const BatchNorm& options, Remade* remade) {
+                 const BatchNorm& options, NormAside* aside) {
   // An argument of LibTorch's functions may be absent, but not undefined.
   const auto added =
       tail.residual.defined() ? c10::optional<at::Tensor>(tail.residual) : c10::nullopt;
-  return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options, remade);
+  return NormAddRelu::apply(x, tensors.weight, tensors.bias, added, tail, tensors, options, aside);
 }
 
 // Of the pixels of all processes: all must take the same way, whatever the order of their maps in
 // memory.
 at::Tensor norm_of_all(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
-                       const BatchNorm& options, Remade* remade) {
+                       const BatchNorm& options, NormAside* aside) {
   const auto ordered = [](const at::Tensor& map) {
     if (!map.defined() || map.dim() < 4 || map.dim() > 5) return map;
     return map.contiguous(map.dim() == 4 ? at::MemoryFormat::ChannelsLast
@@ -460,7 +515,7 @@ at::Tensor norm_of_all(const at::Tensor& x, const NormTensors& tensors, const No
         "batch norm over several processes: maps must be of type float, on the CPU and of two or "
         "three axes, with weight and bias");
   }
-  return fused(map, tensors, same, options, remade);
+  return fused(map, tensors, same, options, aside);
 }
 
 }  // namespace
@@ -472,24 +527,27 @@ at::Tensor Remade::Recipe::make(std::span<const at::Tensor> sources) const {
     if (const at::Tensor known = shared->get(); known.defined()) return known;
   }
   const at::Tensor added = residual.empty() ? at::Tensor() : residual[0].make(sources.subspan(1));
-  const at::Tensor value = scale_shift_add(sources[0], scale, shift, added, rectified);
+  const at::Tensor value = scale_shift_add(sources[0], scale, shift, added, rectified).first;
   if (shared) shared->set(value);
   return value;
 }
 
 at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors, const NormTail& tail,
-                         const BatchNorm& options, bool training, Remade* remade) {
+                         const BatchNorm& options, bool training, NormAside* aside) {
   const WorkTimer timer(Work::kNorm);
-  if (training && tail.sum) return norm_of_all(x, tensors, tail, options, remade);
+  if (training && tail.sum) return norm_of_all(x, tensors, tail, options, aside);
   const at::Tensor& residual = tail.residual;
   // One pixel has no variance; LibTorch says what it makes of that.
   const bool varied = x.numel() > x.size(1);
   if (suits(x, tensors, residual) && (training ? varied : !at::GradMode::is_enabled())) {
-    if (training) return fused(x, tensors, tail, options, remade);
+    if (training) return fused(x, tensors, tail, options, aside);
     const ScaleShift map = scale_shift(numbers(tensors.running_mean),
                                        deviation_of(numbers(tensors.running_var), options.epsilon),
                                        tensors.weight, tensors.bias);
-    return scale_shift_add(x, map.scale, map.shift, residual, tail.rectified);
+    auto [out, averages] = scale_shift_add(x, map.scale, map.shift, residual, tail.rectified,
+                                           aside != nullptr ? tail.cell : Shape());
+    if (aside != nullptr) aside->averages = averages;
+    return out;
   }
   // LibTorch finds the statistics again, and without running ones updates none.
   const bool again = training && tail.memory != nullptr && tail.memory->has_value();

@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "nn/diff_sums.h"
 #include "octconv/graph/ops.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/nn/oct_tensor.h"
@@ -114,18 +115,27 @@ struct NormTail {
   /// In training, if not null: where what is found is put, or, if it is set, taken from instead of
   /// the batch; running statistics, and other processes, then do not hear of it.
   NormMemory* memory = nullptr;
+  Shape cell;  ///< of the averages that are wanted of the result; empty: none are
+  /// Takes the sums of the cells of x's gradient; null: nobody wants them.
+  std::shared_ptr<DiffSums> diff_sums;
+};
+
+/// What is made beside the result of a batch norm, each where it can be.
+struct NormAside {
+  Remade remade;        ///< how the result is made again
+  at::Tensor averages;  ///< of the result's cells, those that the tail wants
 };
 
 /// relu(batch_norm(x) + residual), with gradients.
 ///
 /// Float maps in channels-last order on the CPU take three passes over memory forward and two
 /// back; others are composed of LibTorch's operations.
-/// @param remade  if not null and possible, set to how the result is made again
+/// @param aside  may be null
 /// @throws Unsupported if `tail.sum` is set and the maps are not float, on the CPU and of two or
 ///         three axes, or have no weight and bias
 [[nodiscard]] at::Tensor norm_add_relu(const at::Tensor& x, const NormTensors& tensors,
                                        const NormTail& tail, const BatchNorm& options,
-                                       bool training, Remade* remade = nullptr);
+                                       bool training, NormAside* aside = nullptr);
 
 /// The same for each frequency.
 struct OctNormMemory {
@@ -140,11 +150,19 @@ struct OctNormTail {
   bool rectified = false;
   NormSum sum;
   OctNormMemory* memory = nullptr;
+  Shape cell;                           ///< of the high frequency's averages
+  std::shared_ptr<DiffSums> diff_sums;  ///< of the high frequency's gradient
+};
+
+/// The same for each frequency.
+struct OctNormAside {
+  OctRemade remade;
+  at::Tensor averages;  ///< of the high frequency's cells
 };
 
 /// The same for each frequency; the tensors hold the low channels first.
 [[nodiscard]] OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors,
                                       const OctNormTail& tail, const BatchNorm& options,
-                                      bool training, OctRemade* remade = nullptr);
+                                      bool training, OctNormAside* aside = nullptr);
 
 }  // namespace octconv::nn

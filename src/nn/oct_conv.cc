@@ -157,11 +157,11 @@ bool is_common(const ConvOptions& o) {
          o.low_to_high == LowToHigh::kConvThenUpsample && o.odd_low == OddLow::kCeil;
 }
 
-OctTensor run_common(const Call& call, const OctTensor& input, const at::Tensor& weight,
-                     const at::Tensor& bias) {
+OctTensor run_common(const Call& call, const OctTensor& input, const at::Tensor& averages,
+                     const at::Tensor& weight, const at::Tensor& bias) {
   if ((call.rule == BiasRule::kOnce || !bias.defined()) &&
       has_planned_conv(call.options, input, weight)) {
-    return planned_conv(call.options, input, weight, bias);
+    return planned_conv(call.options, input, averages, weight, bias);
   }
   PathSources sources(input, OddLow::kCeil);
   OctTensor result;
@@ -241,10 +241,13 @@ struct KeptMap {
 struct KeptInput {
   KeptMap high;
   KeptMap low;
+  at::Tensor averages;  // of the high frequency's cells, where they were given
   Shape extents;
 
   [[nodiscard]] OctTensor source() const { return {high.source, low.source, extents}; }
-  [[nodiscard]] OctavePrologue prologue() const { return {high.prologue(), low.prologue()}; }
+  [[nodiscard]] PlannedInput planned() const {
+    return {extents, source(), {high.prologue(), low.prologue()}, averages};
+  }
   [[nodiscard]] OctTensor make() const { return {high.make(), low.make(), extents}; }
 };
 
@@ -275,30 +278,28 @@ at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
 
 // `wanted`: gradients of the input, the weight, the bias.
 Gradients run_planned_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
-                               const OctTensor& diff, std::array<bool, 3> wanted) {
+                               const PlannedDiff& diff, std::array<bool, 3> wanted) {
   Gradients gradients;
   std::tie(gradients.input, gradients.weight) =
-      planned_gradients(call.options, call.extents, input.source(), input.prologue(), diff, weight,
-                        {wanted[0], wanted[1]});
-  if (wanted[2]) gradients.bias = bias_gradient(diff, call.options, weight);
+      planned_gradients(call.options, input.planned(), diff, weight, {wanted[0], wanted[1]});
+  if (wanted[2]) gradients.bias = bias_gradient(diff.diff, call.options, weight);
   return gradients;
 }
 
 // The same, path by path where the whole has no plan.
 Gradients run_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
-                       bool has_bias, const OctTensor& diff, std::array<bool, 3> wanted) {
+                       bool has_bias, const PlannedDiff& known, std::array<bool, 3> wanted) {
   const ConvOptions& o = call.options;
+  const OctTensor& diff = known.diff;
   wanted[2] = wanted[2] && has_bias;
   if ((call.rule == BiasRule::kOnce || !wanted[2]) && (diff.high.defined() || diff.low.defined()) &&
       has_planned_conv_gradients(o, input.source(), weight)) {
-    return run_planned_backward(call, input, weight, diff, wanted);
+    return run_planned_backward(call, input, weight, known, wanted);
   }
   Gradients gradients;
   if (wanted[1] && (diff.high.defined() || diff.low.defined()) &&
       has_planned_weight_gradient(o, input.source(), weight)) {
-    gradients.weight = planned_gradients(o, call.extents, input.source(), input.prologue(), diff,
-                                         weight, {false, true})
-                           .second;
+    gradients.weight = planned_gradients(o, input.planned(), known, weight, {false, true}).second;
     wanted[1] = false;
   }
   const OctTensor made = wanted[1] ? input.make() : OctTensor();
@@ -381,17 +382,19 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
 
   static Tensors forward(Context* context, const MaybeTensor& high, const MaybeTensor& low,
                          const at::Tensor& weight, const MaybeTensor& bias, const Call& call,
-                         const OctRemade& remade) {
+                         const ConvAside& aside) {
     const OctTensor x{high.value_or(at::Tensor()), low.value_or(at::Tensor()), call.extents};
     const at::Tensor added = bias.value_or(at::Tensor());
-    const OctTensor y = run_common(call, x, weight, added);
+    const OctTensor y = run_common(call, x, aside.averages, weight, added);
     auto kept = c10::make_intrusive<Kept>();
     kept->call = call;
-    Tensors saved{weight, added};
+    kept->diff_sums = aside.diff_sums;
+    Tensors saved{weight, added, aside.averages};
     const auto save = [&](const Remade& how) {
       saved.insert(saved.end(), how.sources().begin(), how.sources().end());
       return how.recipe();
     };
+    const OctRemade& remade = aside.remade;
     kept->high = save(remade.high.or_kept(x.high));
     kept->low_begin = saved.size();
     kept->low = save(remade.low.or_kept(x.low));
@@ -423,8 +426,10 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
         throw Unsupported("octave convolution: second derivatives need tensors of type double");
       return backward_of_composed(call, input.make(), weight, bias, diff);
     }
+    const at::Tensor sums =
+        kept.diff_sums && has_high ? kept.diff_sums->take(diff.high) : at::Tensor();
     const Gradients gradients =
-        run_backward(call, input, weight, bias.defined(), diff,
+        run_backward(call, input, weight, bias.defined(), {diff, sums},
                      {kept.input_wanted, wants_gradient(weight), wants_gradient(bias)});
     return {gradients.input.high, gradients.input.low, gradients.weight,
             gradients.bias,       at::Tensor(),        at::Tensor()};
@@ -436,7 +441,9 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
   // What is kept for the backward pass beside tensors.
   struct Kept : torch::CustomClassHolder {
     Call call;
-    // The input, from what is saved after the weight and the bias.
+    std::shared_ptr<DiffSums> diff_sums;
+    // The input, from what is saved after the weight, the bias and the averages.
+    static constexpr std::size_t kHighBegin = 3;
     Remade::Recipe high;
     Remade::Recipe low;
     std::size_t low_begin = 0;  // where the sources of `low` begin
@@ -444,8 +451,8 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     bool input_wanted = false;
 
     [[nodiscard]] KeptInput input(std::span<const at::Tensor> saved) const {
-      return {KeptMap::of(high, saved.subspan(2, low_begin - 2)),
-              KeptMap::of(low, saved.subspan(low_begin)), call.extents};
+      return {KeptMap::of(high, saved.subspan(kHighBegin, low_begin - kHighBegin)),
+              KeptMap::of(low, saved.subspan(low_begin)), saved[kHighBegin - 1], call.extents};
     }
   };
 
@@ -486,7 +493,7 @@ OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::T
   return oct_conv_of(input, {}, weight, bias, options, rule);
 }
 
-OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at::Tensor& weight,
+OctTensor oct_conv_of(const OctTensor& input, const ConvAside& aside, const at::Tensor& weight,
                       const at::Tensor& bias, const ConvOptions& options, BiasRule rule) {
   check(options);
   if (is_unbatched(input, options.rank())) {
@@ -501,10 +508,10 @@ OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade, const at:
   if (!is_common(options)) return compose(call, input, weight, bias);
   OctTensor result;
   if (!at::GradMode::is_enabled()) {
-    result = run_common(call, input, weight, bias);
+    result = run_common(call, input, aside.averages, weight, bias);
   } else {
-    const std::vector<at::Tensor> outputs = CommonOctConv::apply(
-        maybe(input.high), maybe(input.low), weight, maybe(bias), call, remade);
+    const std::vector<at::Tensor> outputs =
+        CommonOctConv::apply(maybe(input.high), maybe(input.low), weight, maybe(bias), call, aside);
     if (options.out.high > 0) result.high = outputs.front();
     if (options.out.low > 0) result.low = outputs.back();
   }

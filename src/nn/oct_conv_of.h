@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The octave convolution of a value that its backward pass need not keep.
+// The octave convolution with what a network knows beside its input.
 #pragma once
 
 #include "nn/norm.h"
@@ -7,9 +7,16 @@
 
 namespace octconv::nn {
 
-/// `oct_conv`, which for the backward pass makes `input` again as `remade` says, where that is
-/// possible, instead of keeping it.
-[[nodiscard]] OctTensor oct_conv_of(const OctTensor& input, const OctRemade& remade,
+/// What is known of an input, and of who reads the result.
+struct ConvAside {
+  OctRemade remade;     ///< how the input is made again, where it can be, instead of being kept
+  at::Tensor averages;  ///< of the cells of `input.high`; undefined: made where they are read
+  /// Where the sums of the cells of the high result's gradient may be found; null: nowhere.
+  std::shared_ptr<DiffSums> diff_sums;
+};
+
+/// `oct_conv` with that.
+[[nodiscard]] OctTensor oct_conv_of(const OctTensor& input, const ConvAside& aside,
                                     const at::Tensor& weight, const at::Tensor& bias,
                                     const ConvOptions& options, BiasRule rule = BiasRule::kOnce);
 

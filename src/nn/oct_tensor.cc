@@ -97,10 +97,9 @@ OctTensor add(const OctTensor& a, const OctTensor& b) {
 }
 
 OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, const OctNormTail& tail,
-                        const BatchNorm& options, bool training, OctRemade* remade) {
+                        const BatchNorm& options, bool training, OctNormAside* aside) {
   std::int64_t first = 0;
-  const auto norm = [&](const at::Tensor& x, const at::Tensor& residual, const Remade& how,
-                        NormMemory* memory, Remade* made) {
+  const auto norm = [&](const at::Tensor& x, NormTail own_tail, NormAside* own_aside) {
     if (!x.defined()) return x;
     const std::int64_t channels = x.size(1);
     const auto part = [&](const at::Tensor& all) {
@@ -109,16 +108,28 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
     const NormTensors own{part(tensors.weight), part(tensors.bias), part(tensors.running_mean),
                           part(tensors.running_var)};
     first += channels;
-    return norm_add_relu(x, own, {residual, how, tail.rectified, tail.sum, memory}, options,
-                         training, made);
+    own_tail.rectified = tail.rectified;
+    own_tail.sum = tail.sum;
+    return norm_add_relu(x, own, own_tail, options, training, own_aside);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
-  result.low = norm(value.low, tail.residual.low, tail.residual_remade.low,
-                    tail.memory != nullptr ? &tail.memory->low : nullptr,
-                    remade != nullptr ? &remade->low : nullptr);
-  result.high = norm(value.high, tail.residual.high, tail.residual_remade.high,
-                     tail.memory != nullptr ? &tail.memory->high : nullptr,
-                     remade != nullptr ? &remade->high : nullptr);
+  NormAside low;
+  NormAside high;
+  result.low = norm(value.low,
+                    {.residual = tail.residual.low,
+                     .residual_remade = tail.residual_remade.low,
+                     .memory = tail.memory != nullptr ? &tail.memory->low : nullptr},
+                    aside != nullptr ? &low : nullptr);
+  result.high = norm(value.high,
+                     {.residual = tail.residual.high,
+                      .residual_remade = tail.residual_remade.high,
+                      .memory = tail.memory != nullptr ? &tail.memory->high : nullptr,
+                      .cell = tail.cell,
+                      .diff_sums = tail.diff_sums},
+                     aside != nullptr ? &high : nullptr);
+  if (aside != nullptr) {
+    *aside = {{std::move(high.remade), std::move(low.remade)}, std::move(high.averages)};
+  }
   return result;
 }
 

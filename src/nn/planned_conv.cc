@@ -11,6 +11,7 @@
 #include "nn/spatial.h"
 #include "nn/work_timer.h"
 #include "octconv/base/executor.h"
+#include "octconv/octave/cell_rows.h"
 #include "octconv/octave/conv_gradient.h"
 #include "octconv/octave/conv_plan.h"
 
@@ -134,32 +135,29 @@ OctTensor whole_diff(const ConvOptions& options, const Shape& extents, const Oct
 
 // The sums of the cells of the output's gradient, where both other gradients read them.
 at::Tensor sums_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff) {
-  const std::vector<ConvPath> paths = conv_paths(options);
-  const bool read = std::any_of(paths.begin(), paths.end(), [&](const ConvPath& path) {
-    return path.upsampled() && path.upsample == options.octave;
-  });
-  if (!read) return {};
+  if (!reads_diff_sums(options)) return {};
   const WorkTimer timer(Work::kConvInputGradient);
   const std::int64_t batch = batch_of(diff);
   const Shape out = output_extents(options, extents);
   const at::Tensor sums = empty_last(batch, options.out.high, low_extents(out, options.octave));
-  sum_cells(options.octave, batch, out, options.out.high, data(diff.high), sums.data_ptr<float>());
+  CellRows(options.octave, batch, out, options.out.high, CellValue::kSum)
+      .make_all(data(diff.high), sums.data_ptr<float>());
   return sums;
 }
 
-at::Tensor weight_gradient_of(const ConvOptions& options, const Shape& extents,
-                              const OctTensor& source, const OctavePrologue& prologue,
+at::Tensor weight_gradient_of(const ConvOptions& options, const PlannedInput& input,
                               const OctTensor& diff, const at::Tensor& sums,
                               const at::Tensor& weight) {
   const WorkTimer timer(Work::kConvWeightGradient);
   const at::Tensor gradient = at::empty(weight.sizes(), at::kFloat);
-  const std::int64_t batch = batch_of(source);
+  const std::int64_t batch = batch_of(input.source);
   const at::Tensor scratch =
-      at::empty({weight_gradient_scratch(options, batch, extents)}, at::kFloat);
-  weight_gradient(options, batch, extents, view(source, {}), view(diff, sums),
+      at::empty({weight_gradient_scratch(options, batch, input.extents)}, at::kFloat);
+  const OctTensor source = to_last(input.source);
+  weight_gradient(options, batch, input.extents, view(source, input.averages), view(diff, sums),
                   {gradient.data_ptr<float>(), static_cast<std::size_t>(gradient.numel())},
                   {scratch.data_ptr<float>(), static_cast<std::size_t>(scratch.numel())},
-                  WeightGradientMethod::kFastest, prologue);
+                  WeightGradientMethod::kFastest, input.prologue);
   return gradient.contiguous(weight.suggest_memory_format());
 }
 
@@ -177,13 +175,31 @@ OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, co
 
 }  // namespace
 
+bool reads_averages(const ConvOptions& options) {
+  if (!rare_option(options).empty()) return false;
+  const std::vector<ConvPath> paths = conv_paths(options);
+  return std::any_of(paths.begin(), paths.end(), [&](const ConvPath& path) {
+    return path.src == Frequency::kHigh && !path.pools.empty() &&
+           path.pools[0].window == options.octave;
+  });
+}
+
+bool reads_diff_sums(const ConvOptions& options) {
+  if (!rare_option(options).empty()) return false;
+  const std::vector<ConvPath> paths = conv_paths(options);
+  return std::any_of(paths.begin(), paths.end(), [&](const ConvPath& path) {
+    return path.upsampled() && path.upsample == options.octave;
+  });
+}
+
 bool has_planned_conv(const ConvOptions& options, const OctTensor& input,
                       const at::Tensor& weight) {
   return rare_option(options).empty() && is_float(input.high) && is_float(input.low) &&
          is_float(weight) && batch_of(input) > 0;
 }
 
-OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const at::Tensor& weight,
+OctTensor planned_conv(const ConvOptions& options, const OctTensor& input,
+                       const at::Tensor& averages, const at::Tensor& weight,
                        const at::Tensor& bias) {
   const ParallelScope threads(at::get_num_threads());
   const at::Tensor dense = weight.contiguous();
@@ -192,7 +208,7 @@ OctTensor planned_conv(const ConvOptions& options, const OctTensor& input, const
   const ConvMethods methods = methods_for(options, extents, batch_of(input));
   TensorPool pool = pool_for(dense, methods);
   return run(OctConvWeights(options, values(dense), values(added), methods, &pool), to_last(input),
-             {}, extents, input);
+             averages, extents, input);
 }
 
 bool has_planned_weight_gradient(const ConvOptions& options, const OctTensor& input,
@@ -205,21 +221,21 @@ bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& inp
   return has_planned_weight_gradient(options, input, weight) && has_planned_gradient(options);
 }
 
-std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options, const Shape& extents,
-                                                   const OctTensor& source,
-                                                   const OctavePrologue& prologue,
-                                                   const OctTensor& diff, const at::Tensor& weight,
+std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options,
+                                                   const PlannedInput& input,
+                                                   const PlannedDiff& diff,
+                                                   const at::Tensor& weight,
                                                    std::array<bool, 2> wanted) {
   if (!wanted[0] && !wanted[1]) return {};
   const ParallelScope threads(at::get_num_threads());
-  const OctTensor whole = whole_diff(options, extents, diff);
-  const at::Tensor sums = wanted[0] && wanted[1] ? sums_of(options, extents, whole) : at::Tensor();
+  const OctTensor whole = whole_diff(options, input.extents, diff.diff);
+  at::Tensor sums = diff.sums;
+  if (!sums.defined() && wanted[0] && wanted[1]) sums = sums_of(options, input.extents, whole);
   std::pair<OctTensor, at::Tensor> gradients;
-  if (wanted[0]) gradients.first = input_gradient_of(options, extents, whole, sums, weight, diff);
-  if (wanted[1]) {
-    gradients.second =
-        weight_gradient_of(options, extents, to_last(source), prologue, whole, sums, weight);
+  if (wanted[0]) {
+    gradients.first = input_gradient_of(options, input.extents, whole, sums, weight, diff.diff);
   }
+  if (wanted[1]) gradients.second = weight_gradient_of(options, input, whole, sums, weight);
   return gradients;
 }
 
@@ -239,8 +255,8 @@ std::pair<at::Tensor, at::Tensor> ordinary_gradients(
   if (has_planned_conv(options, OctTensor(input), weight)) {
     const std::array<bool, 2> planned{wanted[0] && has_planned_gradient(options),
                                       wanted[1] && has_weight_gradient(options)};
-    auto [dx, dw] = planned_gradients(options, spatial_extents(input), OctTensor(input), {},
-                                      OctTensor(diff), weight, planned);
+    auto [dx, dw] = planned_gradients(options, {.extents = spatial_extents(input), .source = input},
+                                      {.diff = diff}, weight, planned);
     gradients = {dx.high, dw};
     wanted = {wanted[0] && !planned[0], wanted[1] && !planned[1]};
   }

@@ -18,9 +18,18 @@ namespace octconv::nn {
 [[nodiscard]] bool has_planned_conv(const ConvOptions& options, const OctTensor& input,
                                     const at::Tensor& weight);
 
-/// @param bias  added once; may be undefined
+/// Whether a plan of such a convolution reads averages of the cells of its high input.
+[[nodiscard]] bool reads_averages(const ConvOptions& options);
+
+/// Whether its gradients read sums of the cells of the gradient of its high result.
+[[nodiscard]] bool reads_diff_sums(const ConvOptions& options);
+
+/// @param averages  of the cells of the high input, channels last; undefined: made where they are
+///                  read
+/// @param bias      added once; may be undefined
 [[nodiscard]] OctTensor planned_conv(const ConvOptions& options, const OctTensor& input,
-                                     const at::Tensor& weight, const at::Tensor& bias);
+                                     const at::Tensor& averages, const at::Tensor& weight,
+                                     const at::Tensor& bias);
 
 /// Whether a kernel computes the weight's gradient; of the options of such an input.
 [[nodiscard]] bool has_planned_weight_gradient(const ConvOptions& options, const OctTensor& input,
@@ -30,13 +39,26 @@ namespace octconv::nn {
 [[nodiscard]] bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& input,
                                               const at::Tensor& weight);
 
-/// The gradients of the input, whose extents on the high grid are `extents`, and of the weight;
-/// those that are wanted. A frequency of `diff` may be missing: it is 0.
-/// @param source  what the prologue makes the input of
-[[nodiscard]] std::pair<OctTensor, at::Tensor> planned_gradients(
-    const ConvOptions& options, const Shape& extents, const OctTensor& source,
-    const OctavePrologue& prologue, const OctTensor& diff, const at::Tensor& weight,
-    std::array<bool, 2> wanted);
+/// An input as its convolution's backward pass finds it.
+struct PlannedInput {
+  Shape extents;            ///< on the high grid
+  OctTensor source;         ///< what the prologue makes the input of
+  OctavePrologue prologue;  ///< none: the source is the input
+  at::Tensor averages{};    ///< as those of `planned_conv`
+};
+
+/// And the gradient of its result.
+struct PlannedDiff {
+  OctTensor diff;     ///< a frequency may be missing: it is 0
+  at::Tensor sums{};  ///< of the cells of `diff.high`, channels last; undefined: made where read
+};
+
+/// The gradients of the input and of the weight; those that are wanted.
+[[nodiscard]] std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options,
+                                                                 const PlannedInput& input,
+                                                                 const PlannedDiff& diff,
+                                                                 const at::Tensor& weight,
+                                                                 std::array<bool, 2> wanted);
 
 /// The gradients of an ordinary convolution, on plans as far as there are some, otherwise
 /// LibTorch's.

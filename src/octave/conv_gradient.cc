@@ -315,7 +315,9 @@ std::int64_t for_paths(const ConvOptions& options, std::int64_t batch, const Sha
     Shape map = from_low ? low_extents(extents, options.octave) : extents;
     for (std::size_t i = 0; i < path.pools.size(); ++i) {
       const Shape& window = path.pools[i].window;
+      const bool given = i == 0 && !from_low && src.averages != nullptr && window == options.octave;
       read = maps.get(path, i + 1, [&] {
+        if (given) return src.averages;
         return pooled(pieces, read, through, batch, from_low ? options.in.low : options.in.high,
                       map, window, kernels::PoolKind::kAverage);
       });
@@ -361,13 +363,6 @@ ConvOptions adjoint_options(const ConvOptions& options) {
   if (options.exchange == Exchange::kHighToLow) adjoint.exchange = Exchange::kLowToHigh;
   if (options.exchange == Exchange::kLowToHigh) adjoint.exchange = Exchange::kHighToLow;
   return adjoint;
-}
-
-void sum_cells(const Shape& cell, std::int64_t batch, const Shape& extents, std::int64_t channels,
-               const float* map, float* sums) noexcept {
-  octave::run_pool(octave::pooled_cells(to_three(extents, 1), to_three(cell, 1), channels,
-                                        kernels::PoolKind::kSum),
-                   batch, map, sums);
 }
 
 bool has_weight_gradient(const ConvOptions& options) {

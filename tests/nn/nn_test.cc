@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -428,13 +429,15 @@ TEST(Norm, ResultsAreMadeAgainToTheBit) {
     return NormTensors{at::randn(12), at::randn(12), at::zeros(12), at::ones(12)};
   };
   NormTail tail{.rectified = true};
-  Remade remade;
-  tail.residual = norm_add_relu(draw(), tensors(), {}, {}, true, &remade);
+  NormAside aside;
+  tail.residual = norm_add_relu(draw(), tensors(), {}, {}, true, &aside);
+  Remade remade = aside.remade;
   ASSERT_TRUE(remade.possible());
   EXPECT_TRUE(torch::equal(remade.recipe().make(remade.sources()), tail.residual));
   for (const bool possible : {true, true, false, true, true, false}) {
     tail.residual_remade = std::exchange(remade, {});
-    const at::Tensor out = norm_add_relu(draw(), tensors(), tail, {}, true, &remade);
+    const at::Tensor out = norm_add_relu(draw(), tensors(), tail, {}, true, &aside);
+    remade = aside.remade;
     EXPECT_EQ(remade.possible(), possible);
     const Remade how = remade.or_kept(out);
     EXPECT_TRUE(torch::equal(how.recipe().make(how.sources()), out));
@@ -448,9 +451,10 @@ TEST(Norm, WhatIsMadeAgainIsSharedUntilItsOwnBackwardPass) {
   torch::manual_seed(22);
   const auto draw = [] { return channels_last(at::randn({2, 12, 9, 7})).clone().requires_grad_(); };
   const NormTensors tensors{at::randn(12), at::randn(12), at::zeros(12), at::ones(12)};
-  Remade remade;
+  NormAside aside;
   const at::Tensor out =
-      norm_add_relu(draw(), tensors, {.residual = draw(), .rectified = true}, {}, true, &remade);
+      norm_add_relu(draw(), tensors, {.residual = draw(), .rectified = true}, {}, true, &aside);
+  const Remade& remade = aside.remade;
   const at::Tensor made = remade.recipe().make(remade.sources());
   EXPECT_TRUE(remade.recipe().make(remade.sources()).is_same(made));
   out.sum().backward();
@@ -458,6 +462,57 @@ TEST(Norm, WhatIsMadeAgainIsSharedUntilItsOwnBackwardPass) {
   const at::Tensor again = remade.recipe().make(remade.sources());
   EXPECT_FALSE(again.is_same(made));
   EXPECT_TRUE(torch::equal(again, made));
+}
+
+// Of the values after the residual and the rectifier; of a gradient, those of what goes back to x.
+TEST(Norm, MakesAveragesAndSumsOfCells) {
+  torch::manual_seed(23);
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{2, 12, 8, 6}, {2, 3, 7, 9}, {3, 64, 28, 28}}) {
+    const auto draw = [&] { return channels_last(at::randn(shape)).clone().requires_grad_(); };
+    const std::int64_t channels = shape[1];
+    const NormTensors tensors{at::randn(channels), at::randn(channels), at::zeros(channels),
+                              at::ones(channels)};
+    const at::Tensor x = draw();
+    const auto sums = std::make_shared<DiffSums>(Shape{2, 2});
+    NormAside aside;
+    const at::Tensor out = norm_add_relu(
+        x, tensors, {.residual = draw(), .rectified = true, .cell = {2, 2}, .diff_sums = sums}, {},
+        true, &aside);
+    const auto averages = [](const at::Tensor& map) {
+      return at::avg_pool2d(map, 2, 2, 0, /*ceil_mode=*/true, /*count_include_pad=*/false);
+    };
+    const auto expect_near = [](const at::Tensor& actual, const at::Tensor& exact, double most) {
+      ASSERT_EQ(actual.sizes(), exact.sizes());
+      // Three additions and a product.
+      const double tolerance = 4 * most * std::numeric_limits<float>::epsilon();
+      EXPECT_LE((actual.to(at::kDouble) - exact).abs().max().item<double>(), tolerance);
+    };
+    expect_near(aside.averages, averages(out.detach().to(at::kDouble)),
+                out.abs().max().item<double>());
+    const at::Tensor diff = channels_last(at::randn(shape));
+    const at::Tensor diff_x = torch::autograd::grad({out}, {x}, {diff})[0];
+    const at::Tensor taken = sums->take(diff_x);
+    ASSERT_TRUE(taken.defined());
+    const at::Tensor exact = diff_x.to(at::kDouble);
+    const at::Tensor even = at::constant_pad_nd(exact, {0, shape[3] % 2, 0, shape[2] % 2});
+    expect_near(taken, averages(even) * 4, 4 * exact.abs().max().item<double>());
+    EXPECT_FALSE(sums->take(diff_x).defined()) << "they are forgotten";
+  }
+}
+
+TEST(DiffSums, AreTakenForTheVeryGradientAsItWas) {
+  DiffSums sums({2, 2});
+  const at::Tensor diff = at::randn({1, 2, 4, 4});
+  const at::Tensor cells = at::randn({1, 2, 2, 2});
+  EXPECT_FALSE(sums.take(diff).defined());
+  sums.set(diff, cells);
+  EXPECT_TRUE(sums.take(diff).is_same(cells));
+  sums.set(diff, cells);
+  EXPECT_FALSE(sums.take(diff.clone()).defined());
+  sums.set(diff, cells);
+  diff.add_(1);
+  EXPECT_FALSE(sums.take(diff).defined());
 }
 
 TEST(OctConv, OfOrdinaryValuesIsLibTorchsConvolution) {
@@ -909,6 +964,41 @@ TEST(GraphModule, GradientsPassGatesConcatenationsAndAttention) {
     const Slopes slopes = slopes_along_a_direction(tensor, loss);
     EXPECT_NE(slopes.gradient, 0) << name;
     EXPECT_NEAR(slopes.gradient, slopes.difference, 1e-8 * std::max(1.0, std::abs(slopes.gradient)))
+        << name;
+  }
+}
+
+// Sums of cells that a batch norm makes beside its gradient are not those of the convolution's
+// result, which the residual reads too.
+TEST(GraphModule, GradientsOfAConvolutionWithTwoReadersAreThoseOfItsComposedForm) {
+  Graph graph("two readers", {2, 2});
+  graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
+  const Conv conv{.out_channels = 8,
+                  .kernel = {3, 3},
+                  .stride = {1, 1},
+                  .dilation = {1, 1},
+                  .padding_begin = {1, 1},
+                  .padding_end = {1, 1}};
+  NodeId x = graph.add("first", conv, {graph.add("input", Input{2}, {})}, 0);
+  x = graph.add("second", conv, {x}, 0);
+  x = graph.add("sum", Add{}, {graph.add("norm", BatchNorm{}, {x}), x});
+  x = graph.add("last", BatchNorm{}, {graph.add("third", conv, {x}, 0)});
+  x = graph.add("fc", Linear{4}, {graph.add("mean", GlobalPool{}, {x})});
+  graph.add_output(x);
+  const Graph octave = octavize(graph, {.alpha = 0.5}).graph;
+  torch::manual_seed(24);
+  const at::Tensor images = at::randn({4, 2, 9, 12});
+  const auto step = [&](bool composed) {
+    return training_step(GraphModule(octave, 1, {.composed = composed}), images);
+  };
+  const TrainingStep fused = step(false);
+  const TrainingStep composed = step(true);
+  for (const auto& [name, tensor] : fused.tensors) {
+    const at::Tensor& wanted = composed.tensors.at(name);
+    // Each of three layers adds up at most 8 * 9 rounded products of a pixel, forward and back.
+    const double rounding =
+        2 * 3 * 8 * 9 * double{std::numeric_limits<float>::epsilon()} * 4 * 9 * 12;
+    EXPECT_LE((tensor - wanted).norm().item<double>(), rounding * wanted.norm().item<double>())
         << name;
   }
 }

@@ -22,14 +22,6 @@ namespace octconv {
 /// such a plan.
 [[nodiscard]] OCTCONV_API ConvOptions adjoint_options(const ConvOptions& options);
 
-/// The sum of each cell of a map, as `diff.averages` below and as the averages that a plan of
-/// `OctConvWeights::adjoint` may be given: both gradients read them.
-/// @param extents  of the high grid
-/// @param map      [batch, extents..., channels]
-/// @param sums     [batch, ceil(extents / cell)..., channels]: overwritten
-OCTCONV_API void sum_cells(const Shape& cell, std::int64_t batch, const Shape& extents,
-                           std::int64_t channels, const float* map, float* sums) noexcept;
-
 /// Whether that of its weight has one: no rare option, `low` upsampled after its convolution, not
 /// depthwise.
 [[nodiscard]] OCTCONV_API bool has_weight_gradient(const ConvOptions& options);
@@ -60,9 +52,11 @@ struct OctavePrologue {
 /// The result has the same bits for any number of threads.
 ///
 /// @param extents  high-grid extents of the input
-/// @param src      the input
+/// @param src      the input; its averages, if there are any, are those of the cells of the high
+///                 input (`CellRows`), and are made if not
 /// @param diff     the gradient of the output; its averages, if there are any, are the sums of the
-///                 cells of its high grid, and are made if not
+///                 cells of its high grid (a plan of `OctConvWeights::adjoint` may be given the
+///                 same), and are made if not
 /// @param weight   [out, in / groups, kernel...]: overwritten; 0 where no path reads
 /// @param scratch  `weight_gradient_scratch(options, batch, extents, method)` floats or more,
 ///                 overwritten
