@@ -119,7 +119,6 @@ inline constexpr std::size_t kLanes = hn::MaxLanes(Tag());
 
 // What is transformed to the points of a tile: its inputs.
 struct Inputs {
-  static constexpr bool kPads = false;
   static constexpr bool kMaps = false;
   template <std::size_t kOutputs>
   static constexpr std::size_t kCount = kPointsOf<kOutputs>;
@@ -130,19 +129,13 @@ struct Inputs {
   }
 };
 
-// The same, with zeros beyond the channels.
-struct PaddedInputs : Inputs {
-  static constexpr bool kPads = true;
-};
-
-// And through a prologue.
-struct MappedInputs : PaddedInputs {
+// The same through a prologue.
+struct MappedInputs : Inputs {
   static constexpr bool kMaps = true;
 };
 
 // The gradients of its outputs.
 struct Diffs {
-  static constexpr bool kPads = true;
   static constexpr bool kMaps = false;
   template <std::size_t kOutputs>
   static constexpr std::size_t kCount = kOutputs;
@@ -184,13 +177,7 @@ HWY_INLINE void TransformTile(Tag d, const WinogradInput& input, const float* co
     Vector line[kPointsX];
     What::template Transform<kX, 1, 1>(d, along_y + y * kWidth, line);
 #pragma GCC unroll 6
-    for (std::size_t x = 0; x < kPointsX; ++x, to += input.plane) {
-      if constexpr (What::kPads) {
-        hn::StoreU(line[x], d, to);
-      } else {
-        access.Store(line[x], to);
-      }
-    }
+    for (std::size_t x = 0; x < kPointsX; ++x, to += input.plane) hn::StoreU(line[x], d, to);
   }
 }
 
@@ -241,7 +228,7 @@ HWY_INLINE void FinishTile(Tag d, const WinogradOutput& output, std::int64_t til
     Vector column[kPointsY];
 #pragma GCC unroll 6
     for (std::size_t y = 0; y < kPointsY; ++y) {
-      column[y] = access.Load(from + static_cast<std::int64_t>(y * kPointsX + x) * output.plane);
+      column[y] = hn::LoadU(d, from + static_cast<std::int64_t>(y * kPointsX + x) * output.plane);
     }
     TransformPoints<kY, 1, kPointsX>(d, column, along_y + x);
   }
@@ -396,8 +383,7 @@ void SumsToTaps(const WinogradSums& all, std::int64_t begin, std::int64_t end) {
 
 template <std::size_t kY, std::size_t kX>
 void TransformGradientInputs(const WinogradInput& input) {
-  input.prologue ? TransformAll<MappedInputs, kY, kX>(input)
-                 : TransformAll<PaddedInputs, kY, kX>(input);
+  input.prologue ? TransformAll<MappedInputs, kY, kX>(input) : TransformAll<Inputs, kY, kX>(input);
 }
 
 template <std::size_t kY, std::size_t kX>

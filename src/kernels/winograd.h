@@ -50,7 +50,8 @@ inline constexpr std::int64_t kWinogradOutputs = 16;
   return ((floats + kLine - 1) / kLine | 1) * kLine;
 }
 
-/// out[point][tile][c] = transform of the tile's inputs, c in [0, channels)
+/// out[point][tile][c] = transform of the tile's inputs, c in [0, channels); up to whole vectors of
+/// channels it is 0.
 struct WinogradInput {
   const float* const* rows = nullptr;  ///< [tile][input of the tile]: its first channel
   std::int64_t tiles = 0;
@@ -77,7 +78,7 @@ struct WinogradInput {
 /// for the channels [first, last).
 struct WinogradOutput {
   const float* products = nullptr;
-  std::int64_t columns = 0;  ///< floats from one tile to the next
+  std::int64_t columns = 0;  ///< floats from one tile to the next: whole vectors
   std::int64_t plane = 0;    ///< floats from one point to the next
   std::int64_t tiles = 0;
   std::int64_t first = 0;  ///< of whole vectors
@@ -117,8 +118,7 @@ struct WinogradKernel {
 
 /// The convolution's method turned round: the gradient of its weights. A tile's inputs and output
 /// gradients are transformed to points, multiplied point by point and summed over all tiles
-/// (kernels/correlation.h), and only the sums are transformed to taps. Both transforms write whole
-/// vectors, with zeros beyond the channels.
+/// (kernels/correlation.h), and only the sums are transformed to taps.
 struct WinogradGradientKernel {
   void (*input)(const WinogradInput& input) = nullptr;
   void (*diff)(const WinogradInput& diff) = nullptr;  ///< rows: [tile][output of the tile]

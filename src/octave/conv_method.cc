@@ -19,7 +19,8 @@ bool has_winograd(const ConvOptions& options, const ConvPath& path) {
   const Extents3 stride = to_three(path.stride, 1);
   const bool x = kernel[2] == 3 && dilation[2] == 1;
   const bool y = options.rank() == 1 || (kernel[1] == 3 && dilation[1] == 1);
-  return x && y && stride == Extents3{1, 1, 1} && path.groups == 1;
+  return x && y && kernel[0] <= octave::kMostPlanes && stride == Extents3{1, 1, 1} &&
+         path.groups == 1;
 }
 
 namespace {

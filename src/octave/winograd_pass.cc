@@ -28,6 +28,11 @@ constexpr std::int64_t kLeastTiles = 24;
 // Outputs whose places one group keeps on the stack.
 constexpr std::int64_t kOutputPlaces = kRowPointers / 2;
 
+std::int64_t whole_vectors(std::int64_t channels) {
+  const kernels::ConvKernel& kernel = kernels::conv_kernel();
+  return kernel.vectors(channels) * kernel.lanes;
+}
+
 // Extents of the tile along each axis.
 Extents3 tile_extents(const WinogradTile& tile) {
   return {1, tile.y, tile.x};
@@ -62,19 +67,24 @@ WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass&
   ConvOptions inputs = packed.options;
   inputs.kernel =
       last_axes({depth_taps_, WinogradTile::points(tile_.y), WinogradTile::points(tile_.x)}, rank);
+  std::int64_t depth = 0;  // products in a sum
   for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
     ConvPath path = pass.inputs[i].path;
     path.stride = last_axes(outputs, rank);
     grids_.emplace_back(inputs, path, maps[i], packed.maps[pass.inputs[i].map].channels);
-    columns_ += depth_taps_ * path.columns;
+    depth += depth_taps_ * path.columns;
+    columns_ += depth_taps_ * whole_vectors(path.columns);
   }
+  outputs_ = whole_vectors(pass.outputs);
 
   const std::int64_t points = tile_.points();
-  const std::int64_t each = points * (columns_ + pass.outputs);
-  const bool far = points * columns_ * pass.outputs > kFarWeights;
+  const std::int64_t each = points * (columns_ + outputs_);
+  const bool far = points * depth * pass.outputs > kFarWeights;
   const std::int64_t room = (far ? 2 : 1) * kGroupFloats / std::max<std::int64_t>(1, each);
-  const std::int64_t most = std::min(
-      {std::max(kLeastTiles, room), kRowPointers / points, kOutputPlaces / tile_.outputs()});
+  const std::int64_t rows = static_cast<std::int64_t>(pass.inputs.size()) * depth_taps_;
+  const std::int64_t most =
+      std::min({std::max(kLeastTiles, room), kRowPointers / points, kOutputPlaces / tile_.outputs(),
+                kRowPointers / rows / kTilePixels * kTilePixels});
   const std::int64_t workers = thread_count();
   groups_ = (all_tiles_ + most - 1) / most;
   // Threads that have groups of their own need not wait for one another.
@@ -85,7 +95,7 @@ WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass&
   groups_ = groups_ == 0 ? 0 : (all_tiles_ + group_tiles_ - 1) / group_tiles_;
   slots_ = groups_ >= workers && !far ? std::min(groups_, workers) : 1;
   points_plane_ = kernels::winograd_plane(group_tiles_ * columns_);
-  products_plane_ = kernels::winograd_plane(group_tiles_ * pass.outputs);
+  products_plane_ = kernels::winograd_plane(group_tiles_ * outputs_);
 }
 
 WinogradPass::Group WinogradPass::group(std::int64_t index, float* scratch) const noexcept {
@@ -111,9 +121,9 @@ struct WinogradPass::Run {
     for (std::int64_t tile = begin; tile < end; tile += kTilesAtOnce) {
       const std::int64_t last = std::min(tile + kTilesAtOnce, end);
       float* to = group.points + tile * plan.columns_;
-      for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap) {
-        for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
-          const std::int64_t channels = pass.inputs[i].path.columns;
+      for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+        const std::int64_t channels = pass.inputs[i].path.columns;
+        for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap) {
           plan.grids_[i].fill_windows(memory.inputs[i], packed.zeros.data(), plan.tiles_,
                                       group.first + tile, group.first + last,
                                       {tap * points, (tap + 1) * points}, rows.data());
@@ -124,7 +134,7 @@ struct WinogradPass::Run {
                         .columns = plan.columns_,
                         .plane = plan.points_plane_,
                         .far = kernels::is_far(plan.all_tiles_ * plan.tile_.outputs(), channels)});
-          to += channels;
+          to += whole_vectors(channels);
         }
       }
     }
@@ -137,21 +147,30 @@ struct WinogradPass::Run {
     kernels::ConvTiles tiles{.bias = packed.zeros.data(),
                              .pixels = group.count,
                              .pitch = pitch,
-                             .outputs = pass.outputs,
-                             .stride = pass.outputs};
-    tiles.sources[0] = {.rows = rows.data(), .taps = 1, .channels = plan.columns_};
+                             .outputs = plan.outputs_,
+                             .stride = plan.outputs_};
+    const float** row = rows.data();
+    const float* from = group.points;
+    std::int64_t depth = 0;  // products in a sum
+    for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+      const std::int64_t channels = pass.inputs[i].path.columns;
+      tiles.sources[i] = {.rows = row, .taps = plan.depth_taps_, .channels = channels};
+      depth += plan.depth_taps_ * channels;
+      for (std::int64_t tap = 0; tap < plan.depth_taps_; ++tap, from += whole_vectors(channels)) {
+        for (std::int64_t tile = 0; tile < pitch; ++tile) {
+          *row++ = from + std::min(tile, group.count - 1) * plan.columns_;
+        }
+      }
+    }
     for (std::int64_t point = 0; point < plan.tile_.points(); ++point) {
-      const float* from = group.points + point * plan.points_plane_;
-      for (std::int64_t tile = 0; tile < pitch; ++tile) {
-        rows[static_cast<std::size_t>(tile)] =
-            from + std::min(tile, group.count - 1) * plan.columns_;
+      for (kernels::ConvSource& source : tiles.sources) {
+        source.first_channel = point * plan.points_plane_;
       }
       tiles.weights = pass.transformed.data() + point * pass.point_stride;
       // The same blocks at the next point.
-      tiles.next = point + 1 == plan.tile_.points()
-                       ? memory.next
-                       : tiles.weights + pass.point_stride +
-                             begin * 2 * packed.kernel->lanes * plan.columns_;
+      tiles.next = point + 1 == plan.tile_.points() ? memory.next
+                                                    : tiles.weights + pass.point_stride +
+                                                          begin * 2 * packed.kernel->lanes * depth;
       tiles.out = group.products + point * plan.products_plane_;
       packed.kernel->run(tiles, begin, end);
     }
@@ -171,7 +190,7 @@ struct WinogradPass::Run {
       if (averages != nullptr) place_cells(at, cells.data() + tile * plan.tile_.cells());
     }
     kernel.output({.products = group.products,
-                   .columns = pass.outputs,
+                   .columns = plan.outputs_,
                    .plane = plan.products_plane_,
                    .tiles = group.count,
                    .first = first,

@@ -27,6 +27,11 @@ namespace octconv::octave {
 inline constexpr std::int64_t kTilesAtOnce = 16;
 using TileRows = std::array<const float*, kTilesAtOnce * kernels::kWinogradPoints>;
 
+/// Planes of a kernel of three axes, of which the last two are transformed: no more, for the tables
+/// of what a tile reads.
+inline constexpr std::int64_t kMostPlanes = 64;
+static_assert(2 * kMostPlanes * kernels::kTilePixels <= kRowPointers);
+
 class WinogradPass {
  public:
   /// @param maps     extents of the map that each of the pass's inputs reads
@@ -54,8 +59,8 @@ class WinogradPass {
   struct Group {
     std::int64_t first;
     std::int64_t count;
-    float* points;    // [point][tile][column]
-    float* products;  // [point][tile][output]
+    float* points;    // [point][tile][input][tap][channel], whole vectors of channels
+    float* products;  // [point][tile][output], whole vectors of outputs
   };
 
   [[nodiscard]] Group group(std::int64_t index, float* scratch) const noexcept;
@@ -73,7 +78,8 @@ class WinogradPass {
   std::int64_t all_tiles_ = 0;    // of all images
   std::int64_t depth_taps_ = 1;   // along the axis that is not transformed
   std::vector<TapGrid> grids_;    // of each input, over the tiles
-  std::int64_t columns_ = 0;      // products in a sum
+  std::int64_t columns_ = 0;      // floats of a tile's point
+  std::int64_t outputs_ = 0;      // floats of a tile's product
   std::int64_t group_tiles_ = 0;  // at most
   std::int64_t groups_ = 0;
   std::int64_t slots_ = 1;         // groups that are computed at the same time

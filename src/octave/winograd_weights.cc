@@ -30,8 +30,8 @@ void pack_winograd(const ConvOptions& options, const WeightView& weight,
       const std::int64_t first = block * full;  // output
       const std::int64_t width = kernel.block_vectors(pass.outputs, block) * kernel.lanes;
       float* to = pass.transformed.data() + first * depth;
-      for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
-        for (const PassInput& input : pass.inputs) {
+      for (const PassInput& input : pass.inputs) {
+        for (std::int64_t tap = 0; tap < depth_taps; ++tap) {
           for (std::int64_t column = 0; column < input.path.columns; column += kColumnsAtOnce) {
             kernels::Weights some =
                 weight.some(input.path, first, std::min(width, pass.outputs - first), column,

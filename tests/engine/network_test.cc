@@ -351,7 +351,7 @@ TEST(Engine, GivesASpatialOutputChannelsFirst) {
 
 TEST(Engine, NeedsLessMemoryThanItsValuesTogether) {
   const Model model = zoo_model("resnet20", 0.5);
-  const Tensor input = random_tensor({1, 3, 16, 16}, 1);
+  const Tensor input = random_tensor({1, 3, 32, 32}, 1);
   Session kept(compile(model, {.keep = fused_ends(model.graph)}));
   Session reused(compile(model));
   static_cast<void>(kept.run(input));
