@@ -39,6 +39,7 @@
 #include "octconv/graph/zoo.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/nn/memory.h"
+#include "octconv/train/sgd.h"
 
 namespace {
 
@@ -250,31 +251,43 @@ class Training {
     labels_ = at::randint(0, channels(graph.outputs()[0]), {task.batch}, at::kLong);
     if (form.plain) {
       plain_.emplace(std::move(graph), form.format);
-    } else {
-      module_.emplace(std::move(graph), 0, form.options);
+      plain_sgd_.emplace(plain_->parameters(), torch::optim::SGDOptions(kRate).momentum(kMomentum));
+      return;
     }
-    sgd_.emplace(plain_ ? plain_->parameters() : module_->module()->parameters(),
-                 torch::optim::SGDOptions(0.01).momentum(0.9));
+    module_.emplace(std::move(graph), 0, form.options);
+    std::vector<octconv::train::Trained> trained;
+    for (const auto& [parameter, value] : module_->named_parameters()) {
+      trained.push_back({parameter, value});
+    }
+    sgd_.emplace(std::move(trained), kMomentum, octconv::train::Momentum::kPlain);
   }
 
   Report step() {
     const auto start = std::chrono::steady_clock::now();
-    sgd_->zero_grad();
     const at::Tensor scores = plain_ ? plain_->forward(images_) : module_->forward(images_);
     const at::Tensor loss = torch::nn::functional::cross_entropy(scores, labels_);
     loss.backward();
-    sgd_->step();
+    if (plain_) {
+      plain_sgd_->step();
+      for (at::Tensor& parameter : plain_sgd_->parameters()) parameter.mutable_grad().reset();
+    } else {
+      sgd_->step(kRate);
+    }
     const std::chrono::duration<double, std::milli> taken =
         std::chrono::steady_clock::now() - start;
     return {loss.item<double>(), taken.count(), peak_kilobytes()};
   }
 
  private:
+  static constexpr double kRate = 0.01;
+  static constexpr double kMomentum = 0.9;
+
   at::Tensor images_;
   at::Tensor labels_;
   std::optional<PlainNetwork> plain_;
   std::optional<octconv::nn::GraphModule> module_;
-  std::optional<torch::optim::SGD> sgd_;
+  std::optional<torch::optim::SGD> plain_sgd_;
+  std::optional<octconv::train::Sgd> sgd_;
 };
 
 // Makes a step for each byte on `in`, and answers with a Report on `out`.

@@ -35,7 +35,8 @@ std::vector<Trained> trained_tensors(const nn::GraphModule& module, const TrainO
 }  // namespace
 
 TrainingState::TrainingState(nn::GraphModule& module, const TrainOptions& options)
-    : module_(module), sgd_(trained_tensors(module, options), options.momentum) {
+    : module_(module),
+      sgd_(trained_tensors(module, options), options.momentum, Momentum::kNesterov) {
   if (options.average_decay > 0) average_.emplace(all_tensors(), options.average_decay);
 }
 

@@ -12,10 +12,10 @@
 
 #include "octconv/nn/graph_module.h"
 #include "octconv/train/options.h"
+#include "octconv/train/sgd.h"
 #include "octconv/train/trainer.h"
 #include "train/average.h"
 #include "train/checkpoint.h"
-#include "train/sgd.h"
 #include "train/together.h"
 
 namespace octconv::train {
