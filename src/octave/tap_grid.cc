@@ -16,8 +16,7 @@ TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& 
     : in_(to_three(map, 1)),
       stride_(to_three(path.stride, 1)),
       channels_(channels),
-      row_taps_(options.kernel[options.rank() - 1]),
-      tap_step_(options.dilation[options.rank() - 1] * channels) {
+      row_taps_(options.kernel[options.rank() - 1]) {
   const Extents3 kernel = to_three(options.kernel, 1);
   const Extents3 dilation = to_three(options.dilation, 1);
   const Extents3 padding = to_three(options.padding_begin, 0);
@@ -32,6 +31,8 @@ TapGrid::TapGrid(const ConvOptions& options, const ConvPath& path, const Shape& 
                      .x = x,
                      .begin = first_from(0),
                      .end = first_from(in_[2])});
+    const Tap& own = taps_.back();
+    offsets_.push_back(((own.z * in_[1] + own.y) * in_[2] + own.x) * channels);
   }
 }
 
@@ -87,22 +88,31 @@ void TapGrid::fill_windows(const float* src, const float* zeros, const Extents3&
   const auto tap = [this](std::int64_t i) -> const Tap& {
     return taps_[static_cast<std::size_t>(i)];
   };
+  const std::int64_t* const offsets = offsets_.data();
   Position at(extents, begin);
   for (std::int64_t pixel = begin; pixel < end; ++pixel, at.advance(extents)) {
-    Range inside{0, row_taps_};
-    while (inside.begin < inside.end && at.x < tap(inside.begin).begin) ++inside.begin;
-    while (inside.begin < inside.end && at.x >= tap(inside.end - 1).end) --inside.end;
-    const std::int64_t x = at.x * stride_[2] + tap(inside.begin % row_taps_).x;
+    const std::int64_t z = at.z * stride_[0];
+    const std::int64_t y = at.y * stride_[1];
+    const std::int64_t first =
+        (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + at.x * stride_[2]) * channels_;
+    const auto on_map = [&](const Tap& t) {
+      return z + t.z >= 0 && z + t.z < in_[0] && y + t.y >= 0 && y + t.y < in_[1];
+    };
+    const Tap& last = tap(taps.end - 1);
+    const bool all_columns = at.x >= tap(taps.begin).begin && at.x < last.end;
+    if (all_columns && on_map(tap(taps.begin)) && on_map(last)) {
+      for (std::int64_t i = taps.begin; i < taps.end; ++i) *rows++ = src + (first + offsets[i]);
+      continue;
+    }
     for (std::int64_t i = taps.begin; i < taps.end; i += row_taps_) {
-      const std::int64_t z = at.z * stride_[0] + tap(i).z;
-      const std::int64_t y = at.y * stride_[1] + tap(i).y;
-      const bool on_map = z >= 0 && z < in_[0] && y >= 0 && y < in_[1];
-      std::int64_t offset = (((at.image * in_[0] + z) * in_[1] + y) * in_[2] + x) * channels_;
-      const Range real = on_map ? inside : Range{row_taps_, row_taps_};
-      std::int64_t t = 0;
-      for (; t < real.begin; ++t) *rows++ = zeros;
-      for (; t < real.end; ++t, offset += tap_step_) *rows++ = src + offset;
-      for (; t < row_taps_; ++t) *rows++ = zeros;
+      if (!on_map(tap(i))) {
+        rows = std::fill_n(rows, row_taps_, zeros);
+        continue;
+      }
+      for (std::int64_t t = i; t < i + row_taps_; ++t) {
+        const bool inside = at.x >= tap(t).begin && at.x < tap(t).end;
+        *rows++ = inside ? src + (first + offsets[t]) : zeros;
+      }
     }
   }
 }

@@ -94,8 +94,8 @@ class TapGrid {
   kernels::Extents3 stride_;
   std::int64_t channels_;
   std::int64_t row_taps_;  // along x
-  std::int64_t tap_step_;  // floats from one of them to the next
   std::vector<Tap> taps_;
+  std::vector<std::int64_t> offsets_;  // of taps from the output's own pixel, in floats
 };
 
 }  // namespace octconv::octave
