@@ -97,10 +97,9 @@ class Rows {
   /// body(block) on several threads.
   template <class Body>
   void for_blocks(const Body& body) const {
-    constexpr std::int64_t kGrain = 8;
     // LibTorch's own loop runs on one thread where its headers are compiled without OpenMP.
     const ParallelScope threads(at::get_num_threads());
-    parallel_for(blocks(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(blocks(), kGrainElements / block_ + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t block = begin; block < end; ++block) body(block);
     });
   }
@@ -113,7 +112,6 @@ class Rows {
       for_blocks([&](std::int64_t block) { for_parts(block, body); });
       return;
     }
-    constexpr std::int64_t kGrainElements = 48 * 1024;
     const CellRows& rows = cells->rows;
     const ParallelScope threads(at::get_num_threads());
     parallel_for(rows.count(), kGrainElements / rows.begin(1) + 1,
@@ -134,6 +132,9 @@ class Rows {
   }
 
  private:
+  // For which waking another thread is worth its time.
+  static constexpr std::int64_t kGrainElements = 32 * 1024;
+
   std::int64_t elements() const noexcept { return pixels_ * channels_; }
 
   std::int64_t channels_;
