@@ -132,6 +132,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
       if (std::holds_alternative<Linear>(graph_.node(step.node).op)) last_linear_ = step.node;
     }
     find_cells();
+    find_residuals();
     if (options.checkpoint_blocks) plan_repeated_parts();
   }
 
@@ -181,8 +182,10 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
 
   struct Value {
     OctTensor tensor;
-    OctNormAside aside;                   // of what a batch norm made
-    std::shared_ptr<DiffSums> diff_sums;  // in training, of what a convolution made
+    OctNormAside aside;  // of what a batch norm made
+    // In training:
+    std::shared_ptr<DiffSums> diff_sums;               // of what a convolution made
+    std::shared_ptr<OctOtherGradient> other_gradient;  // from one of two readers to the other
   };
 
   // What steps are given beside the values that they read.
@@ -206,6 +209,39 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
       if (reads_averages(options)) averages_read_[index(step.reads[0])] = true;
       diff_sums_read_[index(step.node)] = reads_diff_sums(options);
     }
+  }
+
+  // Values that a convolution reads and a batch norm that follows from it adds.
+  void find_residuals() {
+    gradient_handed_.resize(graph_.nodes().size());
+    if (options_.composed || options_.bfloat16) return;
+    for (const Step& step : steps_) {
+      if (step.residual == kNone || step.residual == graph_.outputs()[0]) continue;
+      std::vector<NodeId> readers;
+      for (const Step& other : steps_) {
+        const auto count = std::count(other.reads.begin(), other.reads.end(), step.residual);
+        readers.insert(readers.end(), static_cast<std::size_t>(count), other.node);
+      }
+      if (readers.size() != 2 || !std::holds_alternative<Conv>(graph_.node(readers[0]).op))
+        continue;
+      gradient_handed_[index(step.residual)] =
+          takes_other_gradient(graph_.conv_options(readers[0])) &&
+          follows(step.reads[0], readers[0]);
+    }
+  }
+
+  // Whether a value is made of another.
+  bool follows(NodeId value, NodeId from) const {
+    std::vector<bool> made(graph_.nodes().size());
+    made[index(from)] = true;
+    for (std::size_t i = index(from); i <= index(value); ++i) {
+      const std::vector<NodeId>& inputs = graph_.nodes()[i].inputs;
+      if (std::any_of(inputs.begin(), inputs.end(),
+                      [&](NodeId input) { return made[index(input)]; })) {
+        made[i] = true;
+      }
+    }
+    return made[index(value)];
   }
 
   void plan_repeated_parts() {
@@ -333,6 +369,9 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
 
   Value run(const Step& step, const std::vector<Value>& values, const Pass& pass) const {
     Value made;
+    if (gradient_handed_[index(step.node)] && pass.training && at::GradMode::is_enabled()) {
+      made.other_gradient = std::make_shared<OctOtherGradient>();
+    }
     if (step.norm == kNone) {
       if (diff_sums_read_[index(step.node)] && at::GradMode::is_enabled()) {
         made.diff_sums = std::make_shared<DiffSums>(graph_.octave());
@@ -349,6 +388,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
       const Value& residual = values[index(step.residual)];
       tail.residual = residual.tensor;
       tail.residual_remade = residual.aside.remade;
+      tail.other_gradient = residual.other_gradient;
     }
     made.tensor =
         norm_add_relu(read.tensor, norm_tensors(step.norm, pass), tail,
@@ -368,49 +408,50 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
     };
     const auto aside = [&]() -> const OctNormAside& { return values[index(node.inputs[0])].aside; };
     return std::visit(
-        Overloaded{[&](const Input&) { return values[index(id)].tensor; },
-                   [&](const Conv& conv) {
-                     const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
-                     const ConvOptions options = graph_.conv_options(id);
-                     if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
-                     return options_.composed
-                                ? oct_conv_composed(in(0), own[0], bias, options)
-                                : oct_conv_of(in(0), {aside().remade, aside().averages, diff_sums},
-                                              own[0], bias, options);
-                   },
-                   [&](const BatchNorm& norm) {
-                     return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
-                                          pass.training);
-                   },
-                   [&](const Activation& activation) { return activate(in(0), activation); },
-                   [&](const ConvTranspose& conv) -> OctTensor {
-                     return transposed_conv(in(0).high, own[0], conv.bias ? own[1] : at::Tensor(),
-                                            conv);
-                   },
-                   [&](const Add&) { return add(in(0), in(1)); },
-                   [&](const Multiply&) { return multiply(in(0), in(1)); },
-                   [&](const Select& select) -> OctTensor {
-                     return at::index_select(in(0).high, 1, at::tensor(select.channels));
-                   },
-                   [&](const Softmax&) -> OctTensor { return at::softmax(in(0).high, 1); },
-                   [&](const Resize& resize) { return resize_of(in(0), resize, graph_.octave()); },
-                   [&](const Concat&) {
-                     std::vector<OctTensor> parts;
-                     for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
-                     return cat(parts);
-                   },
-                   [&](const Scale&) { return scale(in(0), in(1).high); },
-                   [&](const Attention& attention) -> OctTensor {
-                     return attend(in(0).high, in(1).high, in(2).high, attention.factor);
-                   },
-                   [&](const Pool& options) {
-                     return pool_of(in(0), aside().remade, options, graph_.octave());
-                   },
-                   [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
-                   [&](const Linear& linear) -> OctTensor {
-                     return linear.bias ? at::linear(in(0).high, own[0], own[1])
-                                        : at::linear(in(0).high, own[0]);
-                   }},
+        Overloaded{
+            [&](const Input&) { return values[index(id)].tensor; },
+            [&](const Conv& conv) {
+              const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
+              const ConvOptions options = graph_.conv_options(id);
+              if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
+              return options_.composed ? oct_conv_composed(in(0), own[0], bias, options)
+                                       : oct_conv_of(in(0),
+                                                     {aside().remade, aside().averages, diff_sums,
+                                                      values[index(node.inputs[0])].other_gradient},
+                                                     own[0], bias, options);
+            },
+            [&](const BatchNorm& norm) {
+              return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
+                                   pass.training);
+            },
+            [&](const Activation& activation) { return activate(in(0), activation); },
+            [&](const ConvTranspose& conv) -> OctTensor {
+              return transposed_conv(in(0).high, own[0], conv.bias ? own[1] : at::Tensor(), conv);
+            },
+            [&](const Add&) { return add(in(0), in(1)); },
+            [&](const Multiply&) { return multiply(in(0), in(1)); },
+            [&](const Select& select) -> OctTensor {
+              return at::index_select(in(0).high, 1, at::tensor(select.channels));
+            },
+            [&](const Softmax&) -> OctTensor { return at::softmax(in(0).high, 1); },
+            [&](const Resize& resize) { return resize_of(in(0), resize, graph_.octave()); },
+            [&](const Concat&) {
+              std::vector<OctTensor> parts;
+              for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(in(i));
+              return cat(parts);
+            },
+            [&](const Scale&) { return scale(in(0), in(1).high); },
+            [&](const Attention& attention) -> OctTensor {
+              return attend(in(0).high, in(1).high, in(2).high, attention.factor);
+            },
+            [&](const Pool& options) {
+              return pool_of(in(0), aside().remade, options, graph_.octave());
+            },
+            [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
+            [&](const Linear& linear) -> OctTensor {
+              return linear.bias ? at::linear(in(0).high, own[0], own[1])
+                                 : at::linear(in(0).high, own[0]);
+            }},
         node.op);
   }
 
@@ -421,8 +462,9 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
   std::vector<Part> repeated_;
-  std::vector<bool> averages_read_;   // by node: of its value
-  std::vector<bool> diff_sums_read_;  // by node: of its value's gradient
+  std::vector<bool> averages_read_;    // by node: of its value
+  std::vector<bool> diff_sums_read_;   // by node: of its value's gradient
+  std::vector<bool> gradient_handed_;  // by node: from one of two readers to the other
   NodeId last_linear_ = kNone;
   NormSum norm_sum_;
 };

@@ -341,6 +341,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     kept->found = statistics(rows, x, tail, tensors, options);
     kept->sum = tail.sum;
     kept->diff_sums = tail.diff_sums;
+    kept->other_gradient = tail.other_gradient;
+    kept->frequency = tail.frequency;
     kept->residual = added.has_value();
     kept->rectified = tail.rectified;
     const ScaleShift map = scale_shift(kept->found.mean, kept->found.deviation, weight, bias);
@@ -457,6 +459,9 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
                                          passed != nullptr ? passed + first : nullptr);
                  });
     if (cells) kept.diff_sums->set(diff_x, cells->values);
+    if (kept.other_gradient && kept.residual) {
+      ((*kept.other_gradient).*kept.frequency).leave(std::exchange(diff_residual, at::Tensor()));
+    }
     return {diff_x,       to_tensor(diff_weight), to_tensor(diff_bias), diff_residual,
             at::Tensor(), at::Tensor(),           at::Tensor(),         at::Tensor()};
   }
@@ -467,6 +472,8 @@ class NormAddRelu : public torch::autograd::Function<NormAddRelu> {
     NormStatistics found;
     NormSum sum;
     std::shared_ptr<DiffSums> diff_sums;
+    std::shared_ptr<OctOtherGradient> other_gradient;
+    OtherGradient OctOtherGradient::*frequency = nullptr;
     bool residual = false;
     bool rectified = false;
     Remade::Recipe out;  // where the result tells where the rectifier passes

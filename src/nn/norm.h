@@ -12,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "nn/diff_sums.h"
+#include "nn/other_gradient.h"
 #include "octconv/graph/ops.h"
 #include "octconv/nn/graph_module.h"
 #include "octconv/nn/oct_tensor.h"
@@ -118,6 +119,9 @@ struct NormTail {
   Shape cell;  ///< of the averages that are wanted of the result; empty: none are
   /// Takes the sums of the cells of x's gradient; null: nobody wants them.
   std::shared_ptr<DiffSums> diff_sums;
+  /// Takes the gradient of the residual, which is then not given back; null: it is.
+  std::shared_ptr<OctOtherGradient> other_gradient;
+  OtherGradient OctOtherGradient::*frequency = &OctOtherGradient::high;  ///< of that
 };
 
 /// What is made beside the result of a batch norm, each where it can be.
@@ -152,6 +156,7 @@ struct OctNormTail {
   OctNormMemory* memory = nullptr;
   Shape cell;                           ///< of the high frequency's averages
   std::shared_ptr<DiffSums> diff_sums;  ///< of the high frequency's gradient
+  std::shared_ptr<OctOtherGradient> other_gradient;
 };
 
 /// The same for each frequency.

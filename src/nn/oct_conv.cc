@@ -278,28 +278,29 @@ at::Tensor bias_gradient(const OctTensor& diff, const ConvOptions& options,
 
 // `wanted`: gradients of the input, the weight, the bias.
 Gradients run_planned_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
-                               const PlannedDiff& diff, std::array<bool, 3> wanted) {
+                               PlannedDiff diff, std::array<bool, 3> wanted) {
   Gradients gradients;
-  std::tie(gradients.input, gradients.weight) =
-      planned_gradients(call.options, input.planned(), diff, weight, {wanted[0], wanted[1]});
   if (wanted[2]) gradients.bias = bias_gradient(diff.diff, call.options, weight);
+  std::tie(gradients.input, gradients.weight) = planned_gradients(
+      call.options, input.planned(), std::move(diff), weight, {wanted[0], wanted[1]});
   return gradients;
 }
 
 // The same, path by path where the whole has no plan.
 Gradients run_backward(const Call& call, const KeptInput& input, const at::Tensor& weight,
-                       bool has_bias, const PlannedDiff& known, std::array<bool, 3> wanted) {
+                       bool has_bias, PlannedDiff known, std::array<bool, 3> wanted) {
   const ConvOptions& o = call.options;
-  const OctTensor& diff = known.diff;
+  const OctTensor diff = known.diff;
   wanted[2] = wanted[2] && has_bias;
   if ((call.rule == BiasRule::kOnce || !wanted[2]) && (diff.high.defined() || diff.low.defined()) &&
       has_planned_conv_gradients(o, input.source(), weight)) {
-    return run_planned_backward(call, input, weight, known, wanted);
+    return run_planned_backward(call, input, weight, std::move(known), wanted);
   }
   Gradients gradients;
   if (wanted[1] && (diff.high.defined() || diff.low.defined()) &&
       has_planned_weight_gradient(o, input.source(), weight)) {
-    gradients.weight = planned_gradients(o, input.planned(), known, weight, {false, true}).second;
+    gradients.weight =
+        planned_gradients(o, input.planned(), {diff, known.sums}, weight, {false, true}).second;
     wanted[1] = false;
   }
   const OctTensor made = wanted[1] ? input.make() : OctTensor();
@@ -367,6 +368,10 @@ Gradients run_backward(const Call& call, const KeptInput& input, const at::Tenso
       gradients.bias.narrow(0, path.row, path.rows).add_(channel_sums(dy), count);
     }
   }
+  if (wanted[0]) {
+    add_to(gradients.input.high, known.added.high);
+    add_to(gradients.input.low, known.added.low);
+  }
   return gradients;
 }
 
@@ -389,6 +394,7 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
     auto kept = c10::make_intrusive<Kept>();
     kept->call = call;
     kept->diff_sums = aside.diff_sums;
+    kept->other_gradient = aside.other_gradient;
     Tensors saved{weight, added, aside.averages};
     const auto save = [&](const Remade& how) {
       saved.insert(saved.end(), how.sources().begin(), how.sources().end());
@@ -426,10 +432,13 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
         throw Unsupported("octave convolution: second derivatives need tensors of type double");
       return backward_of_composed(call, input.make(), weight, bias, diff);
     }
-    const at::Tensor sums =
-        kept.diff_sums && has_high ? kept.diff_sums->take(diff.high) : at::Tensor();
+    PlannedDiff known{.diff = diff};
+    if (kept.diff_sums && has_high) known.sums = kept.diff_sums->take(diff.high);
+    if (kept.other_gradient) {
+      known.added = {kept.other_gradient->high.take(), kept.other_gradient->low.take()};
+    }
     const Gradients gradients =
-        run_backward(call, input, weight, bias.defined(), {diff, sums},
+        run_backward(call, input, weight, bias.defined(), std::move(known),
                      {kept.input_wanted, wants_gradient(weight), wants_gradient(bias)});
     return {gradients.input.high, gradients.input.low, gradients.weight,
             gradients.bias,       at::Tensor(),        at::Tensor()};
@@ -442,6 +451,7 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
   struct Kept : torch::CustomClassHolder {
     Call call;
     std::shared_ptr<DiffSums> diff_sums;
+    std::shared_ptr<OctOtherGradient> other_gradient;
     // The input, from what is saved after the weight, the bias and the averages.
     static constexpr std::size_t kHighBegin = 3;
     Remade::Recipe high;
@@ -487,6 +497,10 @@ class CommonOctConv : public torch::autograd::Function<CommonOctConv> {
 };
 
 }  // namespace
+
+bool takes_other_gradient(const ConvOptions& options) {
+  return is_common(options);
+}
 
 OctTensor oct_conv(const OctTensor& input, const at::Tensor& weight, const at::Tensor& bias,
                    const ConvOptions& options, BiasRule rule) {

@@ -110,6 +110,7 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
     first += channels;
     own_tail.rectified = tail.rectified;
     own_tail.sum = tail.sum;
+    own_tail.other_gradient = tail.other_gradient;
     return norm_add_relu(x, own, own_tail, options, training, own_aside);
   };
   OctTensor result(at::Tensor(), at::Tensor(), value.extents);
@@ -118,7 +119,8 @@ OctTensor norm_add_relu(const OctTensor& value, const NormTensors& tensors, cons
   result.low = norm(value.low,
                     {.residual = tail.residual.low,
                      .residual_remade = tail.residual_remade.low,
-                     .memory = tail.memory != nullptr ? &tail.memory->low : nullptr},
+                     .memory = tail.memory != nullptr ? &tail.memory->low : nullptr,
+                     .frequency = &OctOtherGradient::low},
                     aside != nullptr ? &low : nullptr);
   result.high = norm(value.high,
                      {.residual = tail.residual.high,

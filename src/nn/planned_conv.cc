@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "nn/other_gradient.h"
 #include "nn/spatial.h"
 #include "nn/work_timer.h"
 #include "octconv/base/executor.h"
@@ -100,19 +102,30 @@ OctaveView<const float> view(const OctTensor& x, const at::Tensor& averages) {
   return {data(x.high), data(x.low), data(averages)};
 }
 
+// Whether nobody else knows the tensor.
+bool is_own(const at::Tensor& x) {
+  return x.use_count() == 1 && x.storage().use_count() == 1;
+}
+
 // Of an input in channels-last order; the result is in the order of `like`.
 // @param averages  of the input's cells, or undefined
+// @param added     to the result, in channels-last order: of each of its frequencies, or of none
 OctTensor run(const OctConvWeights& weights, const OctTensor& input, const at::Tensor& averages,
-              const Shape& extents, const OctTensor& like) {
+              const Shape& extents, const OctTensor& like, OctTensor added = {}) {
   const std::int64_t batch = batch_of(input);
   const bool given = averages.defined() && weights.reads_averages();
-  const OctConvPlan plan(weights, batch, extents, {}, given);
+  const bool adds = added.high.defined() || added.low.defined();
+  const OctConvPlan plan(weights, batch, extents, {.residual = adds}, given);
   const ConvOptions& options = plan.options();
-  const at::Tensor out_high = empty_last(batch, options.out.high, plan.extents());
+  const OctaveView<const float> residual = view(added, {});
+  const auto result = [&](at::Tensor& place, std::int64_t channels, const Shape& grid) {
+    return place.defined() && is_own(place) ? std::move(place) : empty_last(batch, channels, grid);
+  };
+  const at::Tensor out_high = result(added.high, options.out.high, plan.extents());
   const at::Tensor out_low =
-      empty_last(batch, options.out.low, low_extents(plan.extents(), options.octave));
+      result(added.low, options.out.low, low_extents(plan.extents(), options.octave));
   const at::Tensor scratch = at::empty({plan.scratch_elements()}, at::kFloat);
-  plan.run(view(input, given ? averages : at::Tensor()), {},
+  plan.run(view(input, given ? averages : at::Tensor()), residual,
            {out_high.defined() ? out_high.data_ptr<float>() : nullptr,
             out_low.defined() ? out_low.data_ptr<float>() : nullptr},
            scratch.data_ptr<float>());
@@ -162,15 +175,24 @@ at::Tensor weight_gradient_of(const ConvOptions& options, const PlannedInput& in
 }
 
 OctTensor input_gradient_of(const ConvOptions& options, const Shape& extents, const OctTensor& diff,
-                            const at::Tensor& sums, const at::Tensor& weight,
+                            const at::Tensor& sums, OctTensor added, const at::Tensor& weight,
                             const OctTensor& like) {
   const WorkTimer timer(Work::kConvInputGradient);
   const at::Tensor dense = weight.contiguous();
   const Shape out = output_extents(options, extents);
   const ConvMethods methods = methods_for(adjoint_options(options), out, batch_of(diff));
   TensorPool pool = pool_for(dense, methods);
-  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, sums, out,
-             like);
+  return run(OctConvWeights::adjoint(options, values(dense), methods, &pool), diff, sums, out, like,
+             std::move(added));
+}
+
+// Whether a convolution's epilogue can add this to the gradient of its input: it is float, in
+// channels-last order, and there for each frequency.
+bool can_be_added(const ConvOptions& options, const OctTensor& added) {
+  const auto suits = [](const at::Tensor& x, std::int64_t channels) {
+    return channels == 0 ? !x.defined() : x.defined() && is_float(x) && to_last(x).is_same(x);
+  };
+  return suits(added.high, options.in.high) && suits(added.low, options.in.low);
 }
 
 }  // namespace
@@ -222,8 +244,7 @@ bool has_planned_conv_gradients(const ConvOptions& options, const OctTensor& inp
 }
 
 std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options,
-                                                   const PlannedInput& input,
-                                                   const PlannedDiff& diff,
+                                                   const PlannedInput& input, PlannedDiff diff,
                                                    const at::Tensor& weight,
                                                    std::array<bool, 2> wanted) {
   if (!wanted[0] && !wanted[1]) return {};
@@ -233,7 +254,12 @@ std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options,
   if (!sums.defined() && wanted[0] && wanted[1]) sums = sums_of(options, input.extents, whole);
   std::pair<OctTensor, at::Tensor> gradients;
   if (wanted[0]) {
-    gradients.first = input_gradient_of(options, input.extents, whole, sums, weight, diff.diff);
+    const bool together = can_be_added(options, diff.added);
+    gradients.first = input_gradient_of(
+        options, input.extents, whole, sums,
+        together ? std::exchange(diff.added, OctTensor()) : OctTensor(), weight, diff.diff);
+    add_to(gradients.first.high, diff.added.high);
+    add_to(gradients.first.low, diff.added.low);
   }
   if (wanted[1]) gradients.second = weight_gradient_of(options, input, whole, sums, weight);
   return gradients;

@@ -51,12 +51,14 @@ struct PlannedInput {
 struct PlannedDiff {
   OctTensor diff;     ///< a frequency may be missing: it is 0
   at::Tensor sums{};  ///< of the cells of `diff.high`, channels last; undefined: made where read
+  OctTensor added{};  ///< the rest of the input's gradient, of each frequency that has one
 };
 
-/// The gradients of the input and of the weight; those that are wanted.
+/// The gradients of the input, to which `diff.added` is added (and whose memory they may take), and
+/// of the weight; those that are wanted.
 [[nodiscard]] std::pair<OctTensor, at::Tensor> planned_gradients(const ConvOptions& options,
                                                                  const PlannedInput& input,
-                                                                 const PlannedDiff& diff,
+                                                                 PlannedDiff diff,
                                                                  const at::Tensor& weight,
                                                                  std::array<bool, 2> wanted);
 
