@@ -14,7 +14,6 @@
 #include "nn/memory.h"
 #include "nn/norm.h"
 #include "nn/oct_conv_of.h"
-#include "nn/planned_conv.h"
 #include "nn/pool.h"
 #include "nn/run_again.h"
 #include "nn/spatial.h"
@@ -131,8 +130,8 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
     for (const Step& step : steps_) {
       if (std::holds_alternative<Linear>(graph_.node(step.node).op)) last_linear_ = step.node;
     }
-    find_cells();
-    find_residuals();
+    handed_.resize(graph_.nodes().size());
+    if (!options.composed && !options.bfloat16) handed_ = plan_handed(graph_, steps_);
     if (options.checkpoint_blocks) plan_repeated_parts();
   }
 
@@ -197,52 +196,6 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   };
 
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
-
-  // What planned convolutions read or hand on beside values.
-  void find_cells() {
-    averages_read_.resize(graph_.nodes().size());
-    diff_sums_read_.resize(graph_.nodes().size());
-    if (options_.composed || options_.bfloat16) return;
-    for (const Step& step : steps_) {
-      if (!std::holds_alternative<Conv>(graph_.node(step.node).op)) continue;
-      const ConvOptions options = graph_.conv_options(step.node);
-      if (reads_averages(options)) averages_read_[index(step.reads[0])] = true;
-      diff_sums_read_[index(step.node)] = reads_diff_sums(options);
-    }
-  }
-
-  // Values that a convolution reads and a batch norm that follows from it adds.
-  void find_residuals() {
-    gradient_handed_.resize(graph_.nodes().size());
-    if (options_.composed || options_.bfloat16) return;
-    for (const Step& step : steps_) {
-      if (step.residual == kNone || step.residual == graph_.outputs()[0]) continue;
-      std::vector<NodeId> readers;
-      for (const Step& other : steps_) {
-        const auto count = std::count(other.reads.begin(), other.reads.end(), step.residual);
-        readers.insert(readers.end(), static_cast<std::size_t>(count), other.node);
-      }
-      if (readers.size() != 2 || !std::holds_alternative<Conv>(graph_.node(readers[0]).op))
-        continue;
-      gradient_handed_[index(step.residual)] =
-          takes_other_gradient(graph_.conv_options(readers[0])) &&
-          follows(step.reads[0], readers[0]);
-    }
-  }
-
-  // Whether a value is made of another.
-  bool follows(NodeId value, NodeId from) const {
-    std::vector<bool> made(graph_.nodes().size());
-    made[index(from)] = true;
-    for (std::size_t i = index(from); i <= index(value); ++i) {
-      const std::vector<NodeId>& inputs = graph_.nodes()[i].inputs;
-      if (std::any_of(inputs.begin(), inputs.end(),
-                      [&](NodeId input) { return made[index(input)]; })) {
-        made[i] = true;
-      }
-    }
-    return made[index(value)];
-  }
 
   void plan_repeated_parts() {
     repeated_ = parts_to_repeat(graph_, steps_);
@@ -368,20 +321,21 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   }
 
   Value run(const Step& step, const std::vector<Value>& values, const Pass& pass) const {
+    const Handed& handed = handed_[index(step.node)];
+    const bool recorded = at::GradMode::is_enabled();
     Value made;
-    if (gradient_handed_[index(step.node)] && pass.training && at::GradMode::is_enabled()) {
+    if (handed.other_gradient && pass.training && recorded) {
       made.other_gradient = std::make_shared<OctOtherGradient>();
     }
     if (step.norm == kNone) {
-      if (diff_sums_read_[index(step.node)] && at::GradMode::is_enabled()) {
+      if (handed.diff_sums && recorded)
         made.diff_sums = std::make_shared<DiffSums>(graph_.octave());
-      }
       made.tensor = run(step.node, values, pass, made.diff_sums);
       return made;
     }
     const Value& read = values[index(step.reads[0])];
     OctNormTail tail = norm_tail(step.norm, pass);
-    if (averages_read_[index(step.node)]) tail.cell = graph_.octave();
+    if (handed.averages) tail.cell = graph_.octave();
     tail.diff_sums = read.diff_sums;
     tail.rectified = step.rectified;
     if (step.residual != kNone) {
@@ -394,7 +348,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
         norm_add_relu(read.tensor, norm_tensors(step.norm, pass), tail,
                       std::get<BatchNorm>(graph_.node(step.norm).op), pass.training, &made.aside);
     // What is not kept for a backward pass is not made again.
-    if (!at::GradMode::is_enabled()) made.aside.remade = {};
+    if (!recorded) made.aside.remade = {};
     return made;
   }
 
@@ -406,7 +360,6 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
     const auto in = [&](std::size_t i) -> const OctTensor& {
       return values[index(node.inputs[i])].tensor;
     };
-    const auto aside = [&]() -> const OctNormAside& { return values[index(node.inputs[0])].aside; };
     return std::visit(
         Overloaded{
             [&](const Input&) { return values[index(id)].tensor; },
@@ -414,11 +367,11 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
               const at::Tensor bias = conv.bias ? own[1] : at::Tensor();
               const ConvOptions options = graph_.conv_options(id);
               if (options_.bfloat16) return conv_in_bfloat16(in(0), own[0], bias, options);
-              return options_.composed ? oct_conv_composed(in(0), own[0], bias, options)
-                                       : oct_conv_of(in(0),
-                                                     {aside().remade, aside().averages, diff_sums,
-                                                      values[index(node.inputs[0])].other_gradient},
-                                                     own[0], bias, options);
+              if (options_.composed) return oct_conv_composed(in(0), own[0], bias, options);
+              const Value& read = values[index(node.inputs[0])];
+              return oct_conv_of(
+                  in(0), {read.aside.remade, read.aside.averages, diff_sums, read.other_gradient},
+                  own[0], bias, options);
             },
             [&](const BatchNorm& norm) {
               return norm_add_relu(in(0), norm_tensors(id, pass), norm_tail(id, pass), norm,
@@ -445,7 +398,8 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
               return attend(in(0).high, in(1).high, in(2).high, attention.factor);
             },
             [&](const Pool& options) {
-              return pool_of(in(0), aside().remade, options, graph_.octave());
+              const OctRemade& remade = values[index(node.inputs[0])].aside.remade;
+              return pool_of(in(0), remade, options, graph_.octave());
             },
             [&](const GlobalPool&) -> OctTensor { return global_average(in(0)); },
             [&](const Linear& linear) -> OctTensor {
@@ -462,9 +416,7 @@ class GraphModule::Impl : public std::enable_shared_from_this<GraphModule::Impl>
   std::map<std::string, at::Tensor> by_name_;
   std::vector<Step> steps_;
   std::vector<Part> repeated_;
-  std::vector<bool> averages_read_;    // by node: of its value
-  std::vector<bool> diff_sums_read_;   // by node: of its value's gradient
-  std::vector<bool> gradient_handed_;  // by node: from one of two readers to the other
+  std::vector<Handed> handed_;  // by node
   NodeId last_linear_ = kNone;
   NormSum norm_sum_;
 };

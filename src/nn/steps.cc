@@ -5,6 +5,9 @@
 #include <set>
 #include <variant>
 
+#include "nn/oct_conv_of.h"
+#include "nn/planned_conv.h"
+
 namespace octconv::nn {
 namespace {
 
@@ -58,6 +61,34 @@ void find_last_uses(const Graph& graph, std::vector<Step>& steps) {
   }
 }
 
+// Whether a value is made of another.
+bool follows(const Graph& graph, NodeId value, NodeId from) {
+  std::vector<bool> made(graph.nodes().size());
+  made[index(from)] = true;
+  for (std::size_t i = index(from); i < made.size(); ++i) {
+    const std::vector<NodeId>& inputs = graph.nodes()[i].inputs;
+    const bool reads =
+        std::any_of(inputs.begin(), inputs.end(), [&](NodeId input) { return made[index(input)]; });
+    if (reads) made[i] = true;
+  }
+  return made[index(value)];
+}
+
+// Whether the value that a batch norm adds has one other reader, a convolution that it follows
+// from.
+bool hands_gradient(const Graph& graph, const std::vector<Step>& steps, const Step& step) {
+  const NodeId value = step.residual;
+  if (value == kNone || value == graph.outputs()[0]) return false;
+  std::vector<NodeId> readers;
+  for (const Step& other : steps) {
+    const auto times = std::count(other.reads.begin(), other.reads.end(), value);
+    readers.insert(readers.end(), static_cast<std::size_t>(times), other.node);
+  }
+  return readers.size() == 2 && is<Conv>(graph, readers[0]) &&
+         takes_other_gradient(graph.conv_options(readers[0])) &&
+         follows(graph, step.reads[0], readers[0]);
+}
+
 bool is_convolution(const Graph& graph, const Step& step) {
   return is<Conv>(graph, step.node) || is<ConvTranspose>(graph, step.node);
 }
@@ -108,6 +139,19 @@ std::vector<Step> plan_steps(const Graph& graph) {
   std::reverse(steps.begin(), steps.end());
   find_last_uses(graph, steps);
   return steps;
+}
+
+std::vector<Handed> plan_handed(const Graph& graph, const std::vector<Step>& steps) {
+  std::vector<Handed> all(graph.nodes().size());
+  for (const Step& step : steps) {
+    if (is<Conv>(graph, step.node)) {
+      const ConvOptions options = graph.conv_options(step.node);
+      if (reads_averages(options)) all[index(step.reads[0])].averages = true;
+      all[index(step.node)].diff_sums = reads_diff_sums(options);
+    }
+    if (hands_gradient(graph, steps, step)) all[index(step.residual)].other_gradient = true;
+  }
+  return all;
 }
 
 std::vector<Part> parts_to_repeat(const Graph& graph, const std::vector<Step>& steps) {

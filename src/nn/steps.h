@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The order in which a module computes a graph, and the parts of it that can be computed again.
+// The order in which a module computes a graph, what is handed on beside its values, and the parts
+// of it that can be computed again.
 #pragma once
 
 #include <vector>
@@ -23,6 +24,18 @@ struct Step {
 
 /// The steps from the graph's input to its output, one of each.
 [[nodiscard]] std::vector<Step> plan_steps(const Graph& graph);
+
+/// What is made beside a value or its gradient, for convolutions that read them.
+struct Handed {
+  bool averages = false;   ///< of the high frequency's cells: a convolution reads them
+  bool diff_sums = false;  ///< of the gradient's: those of the convolution that made the value do
+  /// A convolution reads the value, and a batch norm that follows from it adds it: in the backward
+  /// pass the latter comes first, and hands its part of the gradient to the former.
+  bool other_gradient = false;
+};
+
+/// What is handed on, by node, if convolutions take it (nn/oct_conv_of.h).
+[[nodiscard]] std::vector<Handed> plan_handed(const Graph& graph, const std::vector<Step>& steps);
 
 /// Consecutive steps that are read and left through one value each: what is made of the first value
 /// alone, and of which later steps read the last alone.

@@ -14,6 +14,7 @@
 
 #include "nn/norm.h"
 #include "nn/reference.h"
+#include "nn/steps.h"
 #include "nn/training_step.h"
 #include "octconv/base/error.h"
 #include "octconv/graph/octavize.h"
@@ -989,6 +990,13 @@ class Joins {
   NodeId norm(NodeId x) { return graph_.add(graph_.node(x).name + ".norm", BatchNorm{}, {x}); }
   NodeId sum(NodeId a, NodeId b) { return graph_.add(graph_.node(a).name + ".sum", Add{}, {a, b}); }
 
+  // What is handed on beside a value of the graph up to another.
+  [[nodiscard]] Handed handed(NodeId value, NodeId output) const {
+    Graph graph = graph_;
+    graph.add_output(output);
+    return plan_handed(graph, plan_steps(graph))[static_cast<std::size_t>(value)];
+  }
+
   void expect_gradients_of_the_composed_form(NodeId x) {
     graph_.add_output(graph_.add("fc", Linear{4}, {graph_.add("mean", GlobalPool{}, {x})}));
     for (const double alpha : {0.0, 0.5}) {
@@ -1031,7 +1039,9 @@ TEST(GraphModule, GradientsOfAResidualAreThoseOfItsComposedForm) {
   Joins joins;
   const NodeId x = joins.norm(joins.conv("first", joins.input()));
   const NodeId made = joins.norm(joins.conv("third", joins.norm(joins.conv("second", x))));
-  joins.expect_gradients_of_the_composed_form(joins.sum(made, x));
+  const NodeId sum = joins.sum(made, x);
+  EXPECT_TRUE(joins.handed(x, sum).other_gradient);
+  joins.expect_gradients_of_the_composed_form(sum);
 }
 
 // No reader follows from the other: either may come first in the backward pass.
@@ -1039,9 +1049,10 @@ TEST(GraphModule, GradientsOfAResidualBesideAConvolutionAreThoseOfItsComposedFor
   Joins joins;
   const NodeId x = joins.norm(joins.conv("first", joins.input()));
   const NodeId read = joins.norm(joins.conv("read", x));
+  const NodeId beside = joins.norm(joins.conv("beside", read));
   const NodeId sum = joins.sum(joins.norm(joins.conv("main", x)), read);
-  joins.expect_gradients_of_the_composed_form(
-      joins.sum(joins.norm(joins.conv("beside", read)), sum));
+  EXPECT_FALSE(joins.handed(read, sum).other_gradient);
+  joins.expect_gradients_of_the_composed_form(joins.sum(beside, sum));
 }
 
 TEST(GraphModule, GradientsPassAllThatDecodersHave) {
