@@ -27,7 +27,7 @@ struct ConvMethods {
 };
 
 /// Whether Winograd's methods can compute a path: three dense taps along the last two axes (of one
-/// axis: along it), its own stride 1, one group.
+/// axis: along it), no more than 64 along the first of three, its own stride 1, one group.
 [[nodiscard]] OCTCONV_API bool has_winograd(const ConvOptions& options, const ConvPath& path);
 
 /// Whether Winograd's methods can compute one of the sums, `&ConvMethods::high` or another: the
