@@ -14,9 +14,9 @@ namespace octconv::train {
 
 /// A tensor that is trained.
 struct Trained {
-  std::string name;
-  at::Tensor value;
-  double weight_decay = 0;
+  std::string name;         ///< for messages
+  at::Tensor value;         ///< float or double, on the CPU; its gradient is where autograd puts it
+  double weight_decay = 0;  ///< times the value is added to its gradient, >= 0
 };
 
 /// Scales the gradients that the tensors hold by min(1, max_norm / norm), where norm is the
@@ -45,7 +45,9 @@ class Sgd {
 
   /// What must be kept to continue: the velocity of each tensor, undefined before its first step.
   [[nodiscard]] const at::Tensor& velocity(std::size_t i) const { return velocity_[i]; }
+  /// Continues with what was kept: a tensor of the value's shape and type.
   void set_velocity(std::size_t i, at::Tensor velocity) { velocity_[i] = std::move(velocity); }
+  /// What the constructor was given.
   [[nodiscard]] const std::vector<Trained>& trained() const noexcept { return trained_; }
 
  private:
