@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "octconv/base/parallel.h"
 
@@ -81,7 +82,7 @@ WinogradPass::WinogradPass(const OctConvWeights::Packed& packed, const ConvPass&
   const std::int64_t each = points * (columns_ + outputs_);
   const bool far = points * depth * pass.outputs > kFarWeights;
   const std::int64_t room = (far ? 2 : 1) * kGroupFloats / std::max<std::int64_t>(1, each);
-  const std::int64_t rows = static_cast<std::int64_t>(pass.inputs.size()) * depth_taps_;
+  const std::int64_t rows = std::max<std::int64_t>(1, std::ssize(pass.inputs)) * depth_taps_;
   const std::int64_t most =
       std::min({std::max(kLeastTiles, room), kRowPointers / points, kOutputPlaces / tile_.outputs(),
                 kRowPointers / rows / kTilePixels * kTilePixels});

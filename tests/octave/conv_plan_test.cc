@@ -495,6 +495,19 @@ TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradForEveryNumberOfChannels) {
   }
 }
 
+// No path goes to the low output, which is the bias, and many planes of a kernel are read.
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradWithoutPathsAndOfManyPlanes) {
+  for (const ConvMethod method : kWinograd) {
+    ConvOptions options = octave_conv({5, 0}, {6, 2}, {3, 3});
+    options.exchange = Exchange::kLowToHigh;
+    check_run({.options = options, .extents = {7, 5}, .methods = all_of(method)});
+    check_run({.options = octave_conv({3, 2}, {2, 3}, {63, 3, 3}),
+               .extents = {70, 3, 4},
+               .methods = all_of(method)});
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradBehindPools) {
   for (const StrideMode mode : {StrideMode::kPool, StrideMode::kPoolTwice, StrideMode::kPoolLow}) {
     ConvOptions options = octave_conv({5, 3}, {6, 2}, {3, 3}, 2);
