@@ -495,12 +495,12 @@ TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradForEveryNumberOfChannels) {
   }
 }
 
-// No path goes to the low output, which is the bias, and many planes of a kernel are read.
-TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradWithoutPathsAndOfManyPlanes) {
+// Only what is upsampled goes to the high output; and many planes of a kernel are read.
+TEST_P(ConvPlanTest, EqualsTheEquationsWithWinogradOfLowAloneAndOfManyPlanes) {
   for (const ConvMethod method : kWinograd) {
-    ConvOptions options = octave_conv({5, 0}, {6, 2}, {3, 3});
-    options.exchange = Exchange::kLowToHigh;
-    check_run({.options = options, .extents = {7, 5}, .methods = all_of(method)});
+    check_run({.options = octave_conv({0, 5}, {6, 2}, {3, 3}),
+               .extents = {7, 5},
+               .methods = all_of(method)});
     check_run({.options = octave_conv({3, 2}, {2, 3}, {63, 3, 3}),
                .extents = {70, 3, 4},
                .methods = all_of(method)});
