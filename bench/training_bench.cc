@@ -269,7 +269,7 @@ class Training {
     loss.backward();
     if (plain_) {
       plain_sgd_->step();
-      for (at::Tensor& parameter : plain_sgd_->parameters()) parameter.mutable_grad().reset();
+      for (const at::Tensor& parameter : plain_->parameters()) parameter.mutable_grad().reset();
     } else {
       sgd_->step(kRate);
     }
