@@ -13,6 +13,9 @@ namespace octconv::kernels {
 /// block half or a third of them, so that the accumulators always fill the registers.
 inline constexpr std::int64_t kTilePixels = 12;
 
+/// Floats of a map that do not stay in a second-level cache until they are read or written again.
+inline constexpr std::int64_t kFarFloats = 256 * 1024;
+
 /// One input of the accumulation.
 struct ConvSource {
   /// [tile][tap][kTilePixels]: the input pixel's first channel; a row of zeros outside of the

@@ -68,9 +68,8 @@ struct WinogradInput {
 /// second-level cache, and a pixel's channels are too short a run for the processor's own
 /// prefetching.
 [[nodiscard]] constexpr bool is_far(std::int64_t pixels, std::int64_t channels) noexcept {
-  constexpr std::int64_t kCacheFloats = 256 * 1024;
   constexpr std::int64_t kFewChannels = 32;
-  return channels <= kFewChannels && pixels * channels > kCacheFloats;
+  return channels <= kFewChannels && pixels * channels > kFarFloats;
 }
 
 /// out[pixel of the tile][o] = activation( transform of products[point][tile][o] + bias[o]

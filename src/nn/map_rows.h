@@ -29,13 +29,9 @@ struct Cells {
   float* out = nullptr;
 
   Cells(const at::Tensor& map, const Shape& cell, CellValue value)
-      : rows(cell, map.size(0), spatial_extents(map), map.size(1), value) {
-    std::vector<std::int64_t> sizes{map.size(0), map.size(1)};
-    const Shape extents = low_extents(spatial_extents(map), cell);
-    sizes.insert(sizes.end(), extents.begin(), extents.end());
-    values = at::empty(sizes, map.options().requires_grad(false), channels_last_format(map.dim()));
-    out = values.data_ptr<float>();
-  }
+      : rows(cell, map.size(0), spatial_extents(map), map.size(1), value),
+        values(empty_last(map.size(0), map.size(1), low_extents(spatial_extents(map), cell))),
+        out(values.data_ptr<float>()) {}
 };
 
 /// A map in channels-last order as rows of one or more pixels, in blocks.

@@ -36,19 +36,6 @@ OctTensor to_last(const OctTensor& x) {
   return {to_last(x.high), to_last(x.low)};
 }
 
-at::Tensor empty_last(std::int64_t batch, std::int64_t channels, const Shape& extents) {
-  if (channels == 0) return {};
-  std::vector<std::int64_t> sizes{batch};
-  if (extents.rank() == 1) {
-    sizes.insert(sizes.end(), {extents[0], channels});
-    return at::empty(sizes, at::kFloat);
-  }
-  sizes.push_back(channels);
-  sizes.insert(sizes.end(), extents.begin(), extents.end());
-  return at::empty(sizes, at::kFloat,
-                   channels_last_format(static_cast<std::int64_t>(sizes.size())));
-}
-
 // As a tensor of the usual axes, in the order of memory that the operand had.
 at::Tensor from_last(const at::Tensor& x, const at::Tensor& like) {
   if (!x.defined()) return x;

@@ -56,6 +56,19 @@ std::int64_t source_index(std::int64_t at, std::int64_t extent, PaddingMode mode
 
 }  // namespace
 
+at::Tensor empty_last(std::int64_t batch, std::int64_t channels, const Shape& extents) {
+  if (channels == 0) return {};
+  std::vector<std::int64_t> sizes{batch};
+  if (extents.rank() == 1) {
+    sizes.insert(sizes.end(), {extents[0], channels});
+    return at::empty(sizes, at::kFloat);
+  }
+  sizes.push_back(channels);
+  sizes.insert(sizes.end(), extents.begin(), extents.end());
+  return at::empty(sizes, at::kFloat,
+                   channels_last_format(static_cast<std::int64_t>(sizes.size())));
+}
+
 Shape spatial_extents(const at::Tensor& x) {
   Shape extents;
   for (const std::int64_t extent : x.sizes().slice(2)) extents.push_back(extent);

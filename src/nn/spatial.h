@@ -20,6 +20,11 @@ namespace octconv::nn {
   return at::MemoryFormat::Contiguous;
 }
 
+/// A float map in channels-last order, its values yet unwritten. Of one axis it is [batch, extent,
+/// channels]: LibTorch knows no such order there. Undefined if there are no channels.
+[[nodiscard]] at::Tensor empty_last(std::int64_t batch, std::int64_t channels,
+                                    const Shape& extents);
+
 /// Extents behind batch and channels.
 [[nodiscard]] Shape spatial_extents(const at::Tensor& x);
 

@@ -23,8 +23,6 @@ constexpr std::int64_t kTaskTiles = 42;
 // Floats of input that one task reads, so that they stay in the second-level cache from one block
 // of output channels to the next.
 constexpr std::int64_t kTaskFloats = 128 * 1024;
-// Floats of output that do not stay there until they are written.
-constexpr std::int64_t kFarFloats = 256 * 1024;
 // Multiply-adds for which waking another thread is worth its time.
 constexpr std::int64_t kLeastMacs = 500'000;
 
@@ -148,7 +146,7 @@ struct DirectPass::Run {
         .stride = stride,
         .activation =
             index + 1 == pass.slices.size() ? memory.activation : Activation{ActivationKind::kNone},
-        .far = plan.pixels_ * stride > kFarFloats};
+        .far = plan.pixels_ * stride > kernels::kFarFloats};
     if (index + 1 == pass.slices.size() && memory.second.out != nullptr) {
       tiles.second = memory.second;
       tiles.second.out += begin * stride;

@@ -46,10 +46,6 @@ TapGrid grid_over_tiles(const ConvOptions& options, const Extents3& window, cons
   return {reads, path, map, channels};
 }
 
-std::int64_t whole_vectors(std::int64_t channels) {
-  return correlation_kernel().whole(channels);
-}
-
 // Floats from one tile to the next: tiles that are far apart must not all want the same places of
 // the first-level cache.
 std::int64_t pitch_of(std::int64_t columns) {

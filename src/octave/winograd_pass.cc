@@ -21,18 +21,11 @@ namespace {
 constexpr std::int64_t kGroupFloats = 128 * 1024;
 // Weights beyond this do not stay there: every group of tiles fetches them again.
 constexpr std::int64_t kFarWeights = 192 * 1024;
-// Floats of output that do not stay there until they are written.
-constexpr std::int64_t kFarFloats = 256 * 1024;
 // Fewer tiles in a group leave too much of the products' own tiles empty.
 constexpr std::int64_t kLeastTiles = 24;
 
 // Outputs whose places one group keeps on the stack.
 constexpr std::int64_t kOutputPlaces = kRowPointers / 2;
-
-std::int64_t whole_vectors(std::int64_t channels) {
-  const kernels::ConvKernel& kernel = kernels::conv_kernel();
-  return kernel.vectors(channels) * kernel.lanes;
-}
 
 // Extents of the tile along each axis.
 Extents3 tile_extents(const WinogradTile& tile) {
@@ -43,6 +36,11 @@ Extents3 tile_extents(const WinogradTile& tile) {
 
 Shape last_axes(const Extents3& three, std::size_t rank) {
   return Shape(std::span(three).last(rank));
+}
+
+std::int64_t whole_vectors(std::int64_t channels) noexcept {
+  const kernels::ConvKernel& kernel = kernels::conv_kernel();
+  return kernel.vectors(channels) * kernel.lanes;
 }
 
 WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept {
@@ -190,23 +188,24 @@ struct WinogradPass::Run {
       if (memory.addend.map != nullptr) place_addends(at, addends.data() + tile * each);
       if (averages != nullptr) place_cells(at, cells.data() + tile * plan.tile_.cells());
     }
-    kernel.output({.products = group.products,
-                   .columns = plan.outputs_,
-                   .plane = plan.products_plane_,
-                   .tiles = group.count,
-                   .first = first,
-                   .last = last,
-                   .bias = pass.bias.data(),
-                   .pixels = pixels.data(),
-                   .addend = memory.addend.map == nullptr ? nullptr : addends.data(),
-                   .residual = memory.residual,
-                   .out = memory.out,
-                   .stride = pass.outputs,
-                   .far = plan.all_tiles_ * plan.tile_.outputs() * pass.outputs > kFarFloats,
-                   .activation = memory.activation,
-                   .second = memory.second,
-                   .averages = averages,
-                   .cells = cells.data()});
+    kernel.output(
+        {.products = group.products,
+         .columns = plan.outputs_,
+         .plane = plan.products_plane_,
+         .tiles = group.count,
+         .first = first,
+         .last = last,
+         .bias = pass.bias.data(),
+         .pixels = pixels.data(),
+         .addend = memory.addend.map == nullptr ? nullptr : addends.data(),
+         .residual = memory.residual,
+         .out = memory.out,
+         .stride = pass.outputs,
+         .far = plan.all_tiles_ * plan.tile_.outputs() * pass.outputs > kernels::kFarFloats,
+         .activation = memory.activation,
+         .second = memory.second,
+         .averages = averages,
+         .cells = cells.data()});
   }
 
   // Where the averages of a tile's cells lie.

@@ -22,6 +22,9 @@ namespace octconv::octave {
 /// Tiles of a method. Requires one of Winograd's.
 [[nodiscard]] kernels::WinogradTile winograd_tile(ConvMethod method, std::size_t rank) noexcept;
 
+/// Channels filled up to whole vectors, as tiles' points and products lie in memory.
+[[nodiscard]] std::int64_t whole_vectors(std::int64_t channels) noexcept;
+
 /// Tiles of which it is found out at once where they read: few, so that the pointers stay in a
 /// first-level cache beside what they lead to.
 inline constexpr std::int64_t kTilesAtOnce = 16;

@@ -44,6 +44,16 @@ struct Case {
   bool bias = true;
 };
 
+// A layer of two axes with an odd kernel, whose output has the extents of its input.
+Conv keeping_extents(std::int64_t out, std::int64_t kernel) {
+  return {.out_channels = out,
+          .kernel = {kernel, kernel},
+          .stride = {1, 1},
+          .dilation = {1, 1},
+          .padding_begin = {kernel / 2, kernel / 2},
+          .padding_end = {kernel / 2, kernel / 2}};
+}
+
 ConvOptions options_of(const Case& c) {
   const std::size_t rank = c.extents.rank();
   const Shape padding = Shape::filled(rank, c.dilation * (c.kernel - 1) / 2);
@@ -765,14 +775,7 @@ TEST(GraphModule, InBFloat16ConvolvesRoundedOperands) {
     graph.set_policy({.octave_stages = {true}});
     NodeId at = graph.add("input", Input{3}, {});
     for (const char* name : {"first", "second"}) {
-      at = graph.add(name,
-                     Conv{.out_channels = 8,
-                          .kernel = {3, 3},
-                          .stride = {1, 1},
-                          .dilation = {1, 1},
-                          .padding_begin = {1, 1},
-                          .padding_end = {1, 1}},
-                     {at}, 0);
+      at = graph.add(name, keeping_extents(8, 3), {at}, 0);
     }
     graph.add_output(graph.add("pool", GlobalPool{}, {at}));
     const Graph twin = octavize(graph, {.alpha = alpha}).graph;
@@ -862,17 +865,9 @@ TEST(GraphModule, GradientsInDoubleEqualCentralDifferences) {
 TEST(GraphModule, DownsamplesByAStridedConvolutionOrTheMaximum) {
   Graph graph("downs", {2, 2});
   graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
-  const auto conv = [](std::int64_t out, std::int64_t kernel) {
-    return Conv{.out_channels = out,
-                .kernel = {kernel, kernel},
-                .stride = {1, 1},
-                .dilation = {1, 1},
-                .padding_begin = {kernel / 2, kernel / 2},
-                .padding_end = {kernel / 2, kernel / 2}};
-  };
   const NodeId input = graph.add("input", Input{3}, {});
-  const NodeId first = graph.add("first", conv(4, 3), {input}, 0);
-  const NodeId last = graph.add("last", conv(2, 1), {first});
+  const NodeId first = graph.add("first", keeping_extents(4, 3), {input}, 0);
+  const NodeId last = graph.add("last", keeping_extents(2, 1), {first});
   graph.add_output(graph.add("mean", GlobalPool{}, {last}));
   torch::manual_seed(13);
   const at::Tensor x = at::randn({2, 3, 8, 6});
@@ -931,25 +926,18 @@ TEST(Attend, EqualsTheFormula) {
 TEST(GraphModule, GradientsPassGatesConcatenationsAndAttention) {
   Graph graph("joins", {2, 2});
   graph.set_policy({.stride_mode = StrideMode::kPool, .octave_stages = {true}});
-  const auto conv = [](std::int64_t out, std::int64_t kernel) {
-    return Conv{.out_channels = out,
-                .kernel = {kernel, kernel},
-                .stride = {1, 1},
-                .dilation = {1, 1},
-                .padding_begin = {kernel / 2, kernel / 2},
-                .padding_end = {kernel / 2, kernel / 2}};
-  };
   const NodeId input = graph.add("input", Input{2}, {});
-  NodeId x = graph.add("first", conv(8, 3), {input}, 0);
+  NodeId x = graph.add("first", keeping_extents(8, 3), {input}, 0);
   NodeId gate = graph.add("squeeze", GlobalPool{}, {x});
   gate = graph.add("excite", Linear{8}, {gate});
   gate = graph.add("gate", Activation{ActivationKind::kSigmoid}, {gate});
   x = graph.add("scaled", Scale{}, {x, gate});
-  x = graph.add("joined", Concat{}, {input, x, graph.add("more", conv(4, 3), {x}, 0)});
+  x = graph.add("joined", Concat{}, {input, x, graph.add("more", keeping_extents(4, 3), {x}, 0)});
   x = graph.add("plain", BatchNorm{.affine = false}, {x});
   x = graph.add("attended", Attention{0.7},
-                {graph.add("queries", conv(3, 1), {x}), graph.add("keys", conv(3, 1), {x}),
-                 graph.add("values", conv(5, 1), {x})});
+                {graph.add("queries", keeping_extents(3, 1), {x}),
+                 graph.add("keys", keeping_extents(3, 1), {x}),
+                 graph.add("values", keeping_extents(5, 1), {x})});
   x = graph.add("fc", Linear{4}, {graph.add("mean", GlobalPool{}, {x})});
   graph.add_output(x);
   const Graph octave = octavize(graph, {.alpha = 0.5}).graph;
@@ -978,14 +966,7 @@ class Joins {
 
   NodeId input() { return graph_.add("input", Input{2}, {}); }
   NodeId conv(const std::string& name, NodeId x) {
-    return graph_.add(name,
-                      Conv{.out_channels = 8,
-                           .kernel = {3, 3},
-                           .stride = {1, 1},
-                           .dilation = {1, 1},
-                           .padding_begin = {1, 1},
-                           .padding_end = {1, 1}},
-                      {x}, 0);
+    return graph_.add(name, keeping_extents(8, 3), {x}, 0);
   }
   NodeId norm(NodeId x) { return graph_.add(graph_.node(x).name + ".norm", BatchNorm{}, {x}); }
   NodeId sum(NodeId a, NodeId b) { return graph_.add(graph_.node(a).name + ".sum", Add{}, {a, b}); }
